@@ -1,0 +1,11 @@
+/* codegen.h - IR to text: what the driver calls. */
+#ifndef MTC_CODEGEN_CODEGEN_H
+#define MTC_CODEGEN_CODEGEN_H
+
+#include "ir/ir.h"
+
+/* A planned program as the text of a C or a CUDA source file. */
+void emit_c(Text *out, const Program *program, Arena *arena);
+void emit_cuda(Text *out, const Program *program, Arena *arena);
+
+#endif

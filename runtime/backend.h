@@ -1,0 +1,55 @@
+/* backend.h - what the trainer asks of a device: host memory (cpu.c) or CUDA (cuda.cu).
+ *
+ * Private to runtime/.  All memory a step touches comes from alloc; nothing
+ * is allocated after start-up.  Functions that can fail return false with a
+ * message in run->error that names what was wanted and what the device said.
+ */
+#ifndef MTRT_BACKEND_H
+#define MTRT_BACKEND_H
+
+#include "runtime/mtrt.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum MtOptimizerKind { MT_SGD, MT_ADAM, MT_ADAMW } MtOptimizerKind;
+
+typedef struct MtBackend {
+  const char *target;                        /* "c", "cuda": what `bench` prints */
+  const char *(*describe)(MtRun *run);       /* "NVIDIA H100 80GB HBM3", "2 threads, AVX-512" */
+  bool (*open)(MtRun *run, bool tf32);       /* device, stream, GEMM library */
+  void (*close)(MtRun *run);
+  void *(*alloc)(MtRun *run, size_t bytes);  /* zeroed; NULL after a message */
+  void (*release)(MtRun *run, void *memory);
+  bool (*write)(MtRun *run, void *to, const void *from, size_t bytes); /* host to device */
+  bool (*read)(MtRun *run, void *to, const void *from, size_t bytes);  /* device to host; waits for the stream */
+  bool (*zero)(MtRun *run, void *memory, size_t bytes);
+  bool (*wait)(MtRun *run);                  /* until all work is done; reports what failed */
+  size_t (*peak)(const MtRun *run);          /* bytes allocated at most */
+
+  /* Do what `record` does.  The CUDA backend captures it as a graph the first
+   * time it sees `key` (> 0) and replays that from then on; key 0 never captures. */
+  bool (*play)(MtRun *run, int64_t key, void (*record)(MtRun *run, void *data), void *data);
+
+  /* Work on the stream, all capturable: */
+  void (*fetch)(MtRun *run, void *batch, const void *set, const int32_t *order, int64_t rows, size_t row_bytes); /* batch[i] = set[order[scalars->position + i]] */
+  void (*gemm)(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k,
+               const void *a, int64_t lda, int64_t a_step, const void *b, int64_t ldb, int64_t b_step,
+               void *c, int64_t ldc, int64_t c_step);
+  void (*clip)(MtRun *run, int64_t count, double max_norm);
+  void (*optimize)(MtRun *run, MtOptimizerKind kind, int group, int64_t begin, int64_t count);
+  void (*add_scaled)(MtRun *run, void *sum, const void *x, int64_t count, double scale);  /* sum += scale x: micro-batch gradients */
+  void (*accumulate)(MtRun *run, double *sum, const void *x, int64_t count, char combine, double weight); /* in double: logs ('+', rows), eval accumulators */
+  void (*narrow)(MtRun *run, void *x, const double *sum, int64_t count);                 /* double to real */
+  /* After an update: step + 1, position + rows.  Before it, `guard` sets
+   * scalars->stop when the loss or a gradient is not finite. */
+  void (*guard)(MtRun *run, const void *loss, int64_t count);
+  void (*advance)(MtRun *run, int64_t steps, int64_t rows);
+} MtBackend;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,248 @@
+/* mtrt.h - what a generated program and its library agree on.
+ *
+ * A generated trainer holds its kernels, the functions that call them, and
+ * one table, MtProgram, that describes the model; mt_main does the rest: the
+ * command line, data, training loop, console, checkpoints.  `real` is float;
+ * the gradient check compiles the same text once more with real = double.
+ *
+ * Layout: all parameters stand in one block (elements of real, each parameter
+ * row-major at its offset); gradients and optimizer slots are blocks of the
+ * same layout.  Shapes are row-major.  The leading axis of a batch is a
+ * capacity: `rows` says how many of its rows there are.
+ */
+#ifndef MTRT_H
+#define MTRT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- what a step works on ---------------------------------------------- */
+
+enum { MT_MAX_RANK = 8, MT_MAX_GROUPS = 16, MT_MAX_HYPER = 8, MT_MAX_SLOTS = 3 };
+
+/* Scalars that change from step to step, in device memory, so that a captured
+ * step needs no new arguments. */
+typedef struct MtScalars {
+  int64_t step;       /* updates done */
+  int64_t epoch, total; /* epochs done; updates planned */
+  int64_t micro;      /* micro-batch of this update */
+  int64_t position;   /* row of the epoch's order where the batch begins */
+  uint64_t seed;
+  double grad_scale;  /* gradients are multiplied by it on use: clipping, and the mean over micro-batches */
+  double lr_scale;    /* --lr: factor on every learning rate */
+  double hyper[MT_MAX_GROUPS][MT_MAX_HYPER]; /* one row an update group, filled by schedule() */
+  int32_t stop;       /* set when a loss or gradient is not finite: later updates do nothing */
+} MtScalars;
+
+struct MtBackend;
+struct MtProgram;
+
+/* What a generated function gets: blocks in device memory (host memory for
+ * the C target).  `real_size` is 4, or 8 in the gradient check. */
+typedef struct MtRun {
+  const struct MtBackend *backend;
+  const struct MtProgram *program;
+  int real_size;
+  void *params, *grads, *states, *slots[MT_MAX_SLOTS];
+  void *arena;        /* of the function that runs */
+  void *outputs;      /* real: logs, loss, accumulators or the prediction */
+  MtScalars *scalars;
+  void *stream;       /* cudaStream_t */
+  void *device;       /* the backend's own */
+  long budget;        /* kernels still allowed to run; negative: all (the search for a non-finite value) */
+  char error[512];    /* first failure inside a step, "" when none */
+} MtRun;
+
+/* One call of a generated step.  batch[i] points to field i: real, int32_t,
+ * uint8_t ... by its dtype. */
+typedef void (*MtStep)(MtRun *run, const void *const *batch, int64_t rows);
+typedef void (*MtUpdate)(MtRun *run);
+
+/* True when the next kernel may run.  Generated code asks before each. */
+static inline bool mt_go(MtRun *run) { return run->budget < 0 || run->budget-- > 0; }
+/* Record the first failure of a step (printf form). */
+void mt_fail(MtRun *run, const char *format, ...);
+
+/* ---- what generated steps call ----------------------------------------- */
+
+/* C[m,n] = op(A) op(B), row-major and contiguous.  MT_NT: B is stored [n,k];
+ * MT_TN: A is stored [k,m].  real by run->real_size. */
+typedef enum MtTranspose { MT_NN, MT_NT, MT_TN, MT_TT } MtTranspose;
+void mt_gemm(MtRun *run, MtTranspose t, int64_t m, int64_t n, int64_t k, const void *a, const void *b, void *c);
+/* The same, `batch` times: ld are the strides of rows, step those from one
+ * product to the next (elements; 0 repeats an operand). */
+void mt_gemm_batched(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k,
+                     const void *a, int64_t lda, int64_t a_step,
+                     const void *b, int64_t ldb, int64_t b_step,
+                     void *c, int64_t ldc, int64_t c_step);
+
+/* Scale gradients to a global norm of at most max_norm (times min(1, max_norm / (norm + 1e-6))). */
+void mt_clip_gradients(MtRun *run, int64_t count, double max_norm);
+/* One optimizer pass over elements [begin, begin + count) of the block, with
+ * hyper-parameters of row `group`; formulas beside their definitions. */
+void mt_sgd(MtRun *run, int group, int64_t begin, int64_t count);
+void mt_adam(MtRun *run, int group, int64_t begin, int64_t count);
+void mt_adamw(MtRun *run, int group, int64_t begin, int64_t count);
+
+/* ---- what a program says of itself ------------------------------------- */
+
+typedef enum MtType { MT_F32, MT_F64, MT_BF16, MT_I32, MT_U8, MT_BOOL } MtType;
+typedef enum MtInitKind { MT_CONSTANT, MT_UNIFORM, MT_NORMAL } MtInitKind;
+
+typedef struct MtTensor {   /* a parameter or a state */
+  const char *name;         /* "net.fc1.weight" */
+  int rank;
+  int64_t shape[MT_MAX_RANK];
+  int64_t offset;           /* elements into its block */
+  MtInitKind init;
+  double a, b;              /* constant a; uniform [a, b); normal mean a, deviation b */
+  const char *where;        /* "nn.mt:6" */
+} MtTensor;
+
+typedef struct MtField {
+  const char *name;
+  MtType type;
+  int rank;                 /* of one row: the shape without the batch axis */
+  int64_t shape[MT_MAX_RANK];
+  int64_t low, high;        /* labels lie in [low, high); high 0: not a label */
+  int64_t ignore;           /* one label value allowed besides; 0: none */
+} MtField;
+
+typedef enum MtDataKind { MT_CSV, MT_NPY, MT_NPZ, MT_IDX, MT_RANDOM } MtDataKind;
+typedef struct MtData {
+  const char *name;         /* "train_set" */
+  MtDataKind kind;
+  int n_paths;
+  const char *const *paths; /* relative to the model's folder */
+  int n_fields;
+  const MtField *fields;
+  int64_t capacity;         /* rows a batch */
+  bool drop;                /* leave out a short last batch */
+  int64_t rows;             /* random: rows to make; files: at most so many; 0: all */
+  int64_t seed;             /* random */
+  const char *where;
+} MtData;
+
+typedef struct MtSize {     /* what a generated function needs */
+  size_t arena;             /* bytes at real = float; twice that for double */
+  int64_t outputs;          /* elements of real */
+} MtSize;
+
+/* A value that a kernel writes, in the order kernels run: the search for the
+ * first non-finite value walks these. */
+typedef enum MtPlace { MT_IN_ARENA, MT_IN_GRADS, MT_IN_OUTPUTS } MtPlace;
+typedef struct MtValue {
+  int kernel;               /* the how-manyth kernel of the step writes it, from 0 */
+  const char *name;         /* "net.fc1.mm" */
+  const char *where;        /* "digits.mt:11" */
+  MtPlace place;
+  int64_t offset;           /* bytes at real = float in the arena; elements elsewhere */
+  int64_t count;            /* elements at capacity */
+  int64_t row_elements;     /* elements a row when the leading axis is the batch, else 0 */
+} MtValue;
+
+typedef struct MtLog {
+  const char *name;         /* "loss" */
+  int64_t output;           /* its element of outputs */
+} MtLog;
+
+typedef struct MtAccumulator {
+  char combine;             /* '+', '<' (min), '>' (max) */
+  int64_t output, count;    /* elements of the batch function's outputs */
+} MtAccumulator;
+
+typedef struct MtEval {
+  int data;
+  MtStep batch;             /* writes the accumulators of one batch */
+  MtSize batch_size;
+  int n_accumulators;
+  const MtAccumulator *accumulators;
+  MtStep finish;            /* batch[i] is accumulator i as real; rows: of the whole set; writes the logs */
+  MtSize finish_size;
+  int n_logs;
+  const MtLog *logs;
+} MtEval;
+
+typedef enum MtUnit { MT_STEPS, MT_EPOCHS } MtUnit;
+typedef struct MtAction {   /* one line inside `every` */
+  char kind;                /* 'e' eval, 's' save, 'h' save highest, 'l' save lowest */
+  int eval;
+  const char *log;          /* of 'h' and 'l': the eval log watched */
+} MtAction;
+typedef struct MtEvery {
+  int64_t count;
+  MtUnit unit;
+  int n_actions;
+  const MtAction *actions;
+} MtEvery;
+
+typedef struct MtGroup {    /* an update group, for --help and checkpoints */
+  const char *target, *optimizer;
+  int n_slots;
+  const char *slots[MT_MAX_SLOTS]; /* "m", "v" */
+  int64_t begin, count;     /* elements of the block */
+} MtGroup;
+
+typedef struct MtTrain {
+  int data;
+  bool shuffled;
+  int64_t shuffle_seed;
+  int64_t count;
+  MtUnit unit;
+  int64_t accumulate;
+  bool tf32;
+  MtStep gradients;         /* forward and backward: outputs, grads */
+  MtStep gradients_f64;     /* the same in double precision */
+  MtUpdate update;          /* schedule, clipping, optimizers; not step + 1, the runtime's */
+  MtSize size;
+  int64_t loss;             /* element of outputs */
+  int n_logs;
+  const MtLog *logs;
+  int n_groups;
+  const MtGroup *groups;
+  int n_values;
+  const MtValue *values;
+  int n_every;
+  const MtEvery *every;
+} MtTrain;
+
+typedef struct MtPredict {
+  int n_fields;
+  const MtField *fields;
+  int64_t capacity;
+  MtStep step;              /* writes its result to outputs */
+  MtSize size;
+  int rank;                 /* of one row of the result */
+  int64_t shape[MT_MAX_RANK];
+  bool batched;             /* the result has a row for each input row */
+} MtPredict;
+
+typedef struct MtProgram {
+  const char *name;         /* "digits" */
+  const char *source;       /* "digits.mt" */
+  const struct MtBackend *backend;
+  int n_params, n_states, n_data, n_evals;
+  int64_t param_count, state_count; /* elements of the blocks */
+  const MtTensor *params, *states;
+  const MtData *data;
+  const MtTrain *train;     /* NULL when the model has no train block */
+  const MtEval *evals;
+  const MtPredict *predict; /* NULL: none */
+} MtProgram;
+
+/* The trainer's whole life.  Returns its exit status. */
+int mt_main(int argc, char **argv, const MtProgram *program);
+
+extern const struct MtBackend mt_cpu;  /* libmtrt.a */
+extern const struct MtBackend mt_cuda; /* libmtrt_cuda.a */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

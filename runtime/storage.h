@@ -1,0 +1,90 @@
+/* storage.h - files: arrays, data sets, safetensors, checkpoints.
+ *
+ * Private to runtime/.  Readers check every length, header, offset and shape
+ * before they allocate, and say which file, line or tensor is wrong.  Writers
+ * write a temporary file in the same folder, fsync, rename and fsync the
+ * folder, so a good file is never lost to a bad write.
+ */
+#ifndef MTRT_STORAGE_H
+#define MTRT_STORAGE_H
+
+#include "runtime/mtrt.h"
+
+/* A failure as a value: one line, no newline, "" when none. */
+typedef struct MtError {
+  char text[1024];
+} MtError;
+/* Sets the text (printf form) unless one is there already; returns false. */
+bool mt_error(MtError *error, const char *format, ...);
+
+/* ---- array.c ---- */
+typedef enum MtWide { MT_WIDE_F32, MT_WIDE_F64, MT_WIDE_BF16, MT_WIDE_I64, MT_WIDE_I32, MT_WIDE_U8, MT_WIDE_BOOL } MtWide; /* dtypes in files */
+typedef struct MtArray {
+  char *name;             /* malloc'd; NULL for an npy */
+  MtWide type;
+  int rank;
+  int64_t shape[MT_MAX_RANK];
+  void *data;             /* malloc'd, row-major, little-endian */
+} MtArray;
+int64_t mt_array_count(const MtArray *array);
+size_t mt_wide_size(MtWide type);
+void mt_array_free(MtArray *array);
+/* Values as another type when every one fits (f64 to f32 rounds; integers must be exact and in range);
+ * else an error with the first index that does not. */
+bool mt_array_convert(const MtArray *array, MtType to, void *out, const char *what, MtError *error);
+
+/* ---- npy.c ---- */
+bool mt_read_npy(const char *path, MtArray *out, MtError *error);
+bool mt_write_npy(const char *path, const MtArray *array, MtError *error);
+
+/* ---- data.c (csv.c, idx.c, npz.c, npy.c): a data set in memory ---- */
+typedef struct MtSet {
+  int64_t rows;
+  int n_fields;
+  void **fields;          /* field i: rows times row_bytes[i], in the field's own type */
+  size_t *row_bytes;
+} MtSet;
+/* Paths are relative to `folder`; NAME.gz is read where NAME is missing.
+ * Checks headers, column counts, label ranges and NaN: file, line, column, what was found. */
+bool mt_load_set(const MtData *data, const char *folder, MtSet *out, MtError *error);
+void mt_free_set(MtSet *set);
+
+/* ---- safetensors.c ---- */
+typedef struct MtArchive {
+  int n_arrays;
+  MtArray *arrays;
+  int n_notes;            /* __metadata__: pairs of strings */
+  char **note_keys, **note_values;
+} MtArchive;
+bool mt_read_safetensors(const char *path, MtArchive *out, MtError *error);
+bool mt_write_safetensors(const char *path, const MtArchive *archive, MtError *error); /* atomic */
+const MtArray *mt_archive_find(const MtArchive *archive, const char *name);
+const char *mt_archive_note(const MtArchive *archive, const char *key); /* NULL when absent */
+bool mt_archive_add(MtArchive *archive, const char *name, MtWide type, int rank, const int64_t *shape, const void *data); /* copies */
+void mt_archive_add_note(MtArchive *archive, const char *key, const char *value);
+void mt_archive_free(MtArchive *archive);
+
+/* ---- checkpoint.c: everything a run needs to go on with the same bits ---- */
+typedef struct MtProgress {
+  int64_t step, epoch, row, micro;  /* row: of the epoch's order, where the next batch begins */
+  uint64_t seed;
+  int n_best;
+  const char **best_names;          /* `save highest NAME`: the best value so far */
+  double *best_values;
+} MtProgress;
+/* Host copies of the blocks: params, states, then slots.  `blocks` may hold NULL
+ * where a program has none.  Saved as DIR/NAME.checkpoint.safetensors; the one
+ * before it is kept as NAME.previous.safetensors. */
+typedef struct MtBlocks {
+  float *params, *states, *slots[MT_MAX_SLOTS];
+} MtBlocks;
+bool mt_save_checkpoint(const char *folder, const MtProgram *program, const MtBlocks *blocks, const MtProgress *progress, MtError *error);
+/* Falls back to the previous one, with a warning in *note, when the newest is damaged. */
+bool mt_load_checkpoint(const char *folder, const MtProgram *program, MtBlocks *blocks, MtProgress *progress, char note[512], MtError *error);
+/* Parameters and states of one instance with names relative to it, PyTorch's
+ * layout ({"format": "pt"}).  `instance` "" keeps full names.  Loading is strict:
+ * missing, unexpected and misshapen tensors are all named. */
+bool mt_save_weights(const char *path, const MtProgram *program, const char *instance, const MtBlocks *blocks, MtError *error);
+bool mt_load_weights(const char *path, const MtProgram *program, const char *instance, MtBlocks *blocks, MtError *error);
+
+#endif
