@@ -11,6 +11,7 @@ typedef struct PassContext {
   int level;             /* -O0, 1, 2 */
   long bisect_limit;     /* rewrites still allowed; LONG_MAX: all */
   bool verify_each;
+  const char *stop_after; /* run no pass after this one; "lower": none; NULL: all */
   FILE *trace;           /* --dump=rewrites: one line a rewrite, or NULL */
   bool failed;
 } PassContext;

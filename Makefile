@@ -1,0 +1,53 @@
+# The front door.  `make demo` trains a model, `make test` runs every test; both
+# first install what Debian packages are missing.  CUDA is used when nvcc is there.
+PACKAGES := gcc libc6-dev cmake pkg-config flex bison check libjansson-dev uthash-dev librandom123-dev \
+            zlib1g-dev libzip-dev libopenblas-dev
+TEST_PACKAGES := clang g++
+BUILD := build
+JOBS := $(shell nproc)
+PREFIX ?= /usr/local
+
+.PHONY: all demo test install bench regold clean packages test-packages
+
+all: packages
+	@cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX) >$(BUILD).log 2>&1 || { cat $(BUILD).log; rm -f $(BUILD).log; exit 1; }
+	@rm -f $(BUILD).log
+	@cmake --build $(BUILD) -j $(JOBS) -- --no-print-directory -s
+
+demo: all
+	@command -v nvcc >/dev/null || echo "no nvcc here: CUDA is skipped, the demo trains on the CPU"
+	$(BUILD)/bin/mtc run samples/digits.mt
+
+test: all test-packages
+	@command -v nvcc >/dev/null || echo "no nvcc here: tests that compile CUDA are skipped"
+	@$(BUILD)/bin/mtc_tests
+
+# Rewrite the golden files from what the compiler does now; read `git diff tests/golden` before you commit.
+regold: all
+	MTC_REGOLD=1 $(BUILD)/bin/mtc_tests
+
+install: all
+	cmake --install $(BUILD)
+
+bench: all
+	bench/run
+
+clean:
+	rm -rf $(BUILD)
+
+# Debian packages by name; nothing is done, and nothing asked, when all are there.
+define install_missing
+	@missing=""; for p in $(1); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  command -v apt-get >/dev/null || { echo "please install:$$missing"; exit 1; }; \
+	  echo "installing:$$missing"; sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -q >/dev/null && \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing >/dev/null; \
+	fi
+endef
+
+packages:
+	$(call install_missing,$(PACKAGES))
+
+test-packages:
+	$(call install_missing,$(TEST_PACKAGES))
