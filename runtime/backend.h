@@ -45,7 +45,15 @@ typedef struct MtBackend {
   /* After an update: step + 1, position + rows.  Before it, `guard` sets
    * scalars->stop when the loss or a gradient is not finite. */
   void (*guard)(MtRun *run, const void *loss, int64_t count);
-  void (*advance)(MtRun *run, int64_t steps, int64_t rows);
+  void (*advance)(MtRun *run, int64_t steps, int64_t rows); /* also: grad_scale = 1 */
+
+  /* GEMM algorithms.  tune(true): time candidates when a shape is first seen
+   * outside a capture.  choices(): what is in use as text (malloc'd), which
+   * choose() takes back, so that a resumed run has the same bits.  NULL
+   * functions: the backend has nothing to choose. */
+  void (*tune)(MtRun *run, bool on);
+  char *(*choices)(const MtRun *run);
+  bool (*choose)(MtRun *run, const char *text);
 } MtBackend;
 
 #ifdef __cplusplus

@@ -71,6 +71,7 @@ typedef struct MtProgress {
   int n_best;
   const char **best_names;          /* `save highest NAME`: the best value so far */
   double *best_values;
+  char *gemm;                       /* the backend's GEMM choices (malloc'd when loaded), or NULL */
 } MtProgress;
 /* Host copies of the blocks: params, states, then slots.  `blocks` may hold NULL
  * where a program has none.  Saved as DIR/NAME.checkpoint.safetensors; the one
