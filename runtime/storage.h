@@ -33,11 +33,30 @@ void mt_array_free(MtArray *array);
  * else an error with the first index that does not. */
 bool mt_array_convert(const MtArray *array, MtType to, void *out, const char *what, MtError *error);
 
+/* ---- file.c: whole files in, whole files out ---- */
+/* Reads PATH, or PATH.gz where PATH is missing; *bytes is malloc'd, with a NUL behind it. */
+bool mt_read_file(const char *path, char **bytes, size_t *length, MtError *error);
+typedef struct MtWriter {
+  char path[3072], temporary[3200];
+  int fd;                 /* -1: none open */
+  MtError *error;
+} MtWriter;
+bool mt_write_begin(MtWriter *writer, const char *path, MtError *error);
+bool mt_write_bytes(MtWriter *writer, const void *bytes, size_t length);
+/* fsync, keep the file that stands at the path as `keep` (NULL: replace it), rename, fsync the folder. */
+bool mt_write_commit(MtWriter *writer, const char *keep);
+void mt_write_abort(MtWriter *writer); /* after a failure; safe to call always */
+
 /* ---- npy.c ---- */
 bool mt_read_npy(const char *path, MtArray *out, MtError *error);
+bool mt_parse_npy(const char *what, const char *bytes, size_t length, MtArray *out, MtError *error);
 bool mt_write_npy(const char *path, const MtArray *array, MtError *error);
 
-/* ---- data.c (csv.c, idx.c, npz.c, npy.c): a data set in memory ---- */
+/* ---- idx.c, npz.c ---- */
+bool mt_read_idx(const char *path, MtArray *out, MtError *error);
+bool mt_read_npz(const char *path, const char *name, MtArray *out, MtError *error);
+
+/* ---- data.c, csv.c: a data set in memory ---- */
 typedef struct MtSet {
   int64_t rows;
   int n_fields;
@@ -48,6 +67,9 @@ typedef struct MtSet {
  * Checks headers, column counts, label ranges and NaN: file, line, column, what was found. */
 bool mt_load_set(const MtData *data, const char *folder, MtSet *out, MtError *error);
 void mt_free_set(MtSet *set);
+bool mt_read_csv(const MtData *data, const char *path, MtSet *out, MtError *error);
+int64_t mt_field_elements(const MtField *field);
+size_t mt_type_size(MtType type);
 
 /* ---- safetensors.c ---- */
 typedef struct MtArchive {
@@ -57,7 +79,7 @@ typedef struct MtArchive {
   char **note_keys, **note_values;
 } MtArchive;
 bool mt_read_safetensors(const char *path, MtArchive *out, MtError *error);
-bool mt_write_safetensors(const char *path, const MtArchive *archive, MtError *error); /* atomic */
+bool mt_write_safetensors(const char *path, const char *keep, const MtArchive *archive, MtError *error); /* atomic; keep as in mt_write_commit */
 const MtArray *mt_archive_find(const MtArchive *archive, const char *name);
 const char *mt_archive_note(const MtArchive *archive, const char *key); /* NULL when absent */
 bool mt_archive_add(MtArchive *archive, const char *name, MtWide type, int rank, const int64_t *shape, const void *data); /* copies */

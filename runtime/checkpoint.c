@@ -1,0 +1,246 @@
+/* checkpoint.c - everything a run needs to go on with the same bits, and
+ * weights as PyTorch reads them.
+ *
+ * A checkpoint is a safetensors file: parameters and states under their full
+ * paths, optimizer slots as optimizer.SLOT.PATH, and where the run stands in
+ * the metadata.  Order of data and random draws are pure functions of the
+ * seed and these counters, so nothing else is needed.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/storage.h"
+
+
+static const MtGroup *group_of(const MtProgram *program, const MtTensor *param) {
+  for (int g = 0; program->train && g < program->train->n_groups; g++) {
+    const MtGroup *group = &program->train->groups[g];
+    if (param->offset >= group->begin && param->offset < group->begin + group->count) return group;
+  }
+  return NULL;
+}
+
+/* ---- a program's tensors, one after the other ---- */
+
+typedef bool (*Visit)(void *data, const char *name, const MtTensor *tensor, float *values);
+
+/* Parameters, states, then (when asked) the slots each parameter's optimizer has. */
+static bool each_tensor(const MtProgram *program, const MtBlocks *blocks, bool slots, Visit visit, void *data) {
+  char name[1024];
+  for (int i = 0; i < program->n_params; i++)
+    if (!visit(data, program->params[i].name, &program->params[i], blocks->params + program->params[i].offset)) return false;
+  for (int i = 0; i < program->n_states; i++)
+    if (!visit(data, program->states[i].name, &program->states[i], blocks->states + program->states[i].offset)) return false;
+  for (int i = 0; slots && i < program->n_params; i++) {
+    const MtTensor *param = &program->params[i];
+    const MtGroup *group = group_of(program, param);
+    for (int s = 0; group && s < group->n_slots; s++) {
+      snprintf(name, sizeof name, "optimizer.%s.%s", group->slots[s], param->name);
+      if (blocks->slots[s] && !visit(data, name, param, blocks->slots[s] + param->offset)) return false;
+    }
+  }
+  return true;
+}
+
+/* ---- writing ---- */
+
+static bool add_tensor(void *data, const char *name, const MtTensor *tensor, float *values) {
+  return mt_archive_add(data, name, MT_WIDE_F32, tensor->rank, tensor->shape, values);
+}
+
+static void note_number(MtArchive *archive, const char *key, uint64_t value) {
+  char text[32];
+  snprintf(text, sizeof text, "%" PRIu64, value);
+  mt_archive_add_note(archive, key, text);
+}
+
+static void add_progress(MtArchive *archive, const MtProgram *program, const MtProgress *p) {
+  char key[300], text[64];
+  mt_archive_add_note(archive, "format", "mtc checkpoint 1");
+  mt_archive_add_note(archive, "model", program->name);
+  note_number(archive, "step", (uint64_t)p->step);
+  note_number(archive, "epoch", (uint64_t)p->epoch);
+  note_number(archive, "row", (uint64_t)p->row);
+  note_number(archive, "micro", (uint64_t)p->micro);
+  note_number(archive, "seed", p->seed);
+  for (int i = 0; i < p->n_best; i++) {
+    snprintf(key, sizeof key, "best.%.280s", p->best_names[i]);
+    snprintf(text, sizeof text, "%.17g", p->best_values[i]);
+    mt_archive_add_note(archive, key, text);
+  }
+  if (p->gemm) mt_archive_add_note(archive, "gemm", p->gemm);
+}
+
+static void checkpoint_paths(const char *folder, const MtProgram *program, char newest[2048], char previous[2048]) {
+  snprintf(newest, 2048, "%s/%s.checkpoint.safetensors", folder, program->name);
+  snprintf(previous, 2048, "%s/%s.previous.safetensors", folder, program->name);
+}
+
+bool mt_save_checkpoint(const char *folder, const MtProgram *program, const MtBlocks *blocks, const MtProgress *progress, MtError *error) {
+  char newest[2048], previous[2048];
+  MtArchive archive = {0};
+  checkpoint_paths(folder, program, newest, previous);
+  add_progress(&archive, program, progress);
+  bool ok = each_tensor(program, blocks, true, add_tensor, &archive) || mt_error(error, "%s: cannot write: out of memory", newest);
+  ok = ok && mt_write_safetensors(newest, previous, &archive, error);
+  mt_archive_free(&archive);
+  return ok;
+}
+
+/* ---- reading ---- */
+
+typedef struct Match {
+  const char *path;
+  const char *prefix;   /* "net." is taken off a program's names; "" */
+  const MtArchive *archive;
+  int used;
+  bool copy;            /* false: only look */
+  MtError *error;
+} Match;
+
+static bool same_shape(const MtArray *array, const MtTensor *tensor) {
+  if (array->rank != tensor->rank) return false;
+  for (int i = 0; i < tensor->rank; i++)
+    if (array->shape[i] != tensor->shape[i]) return false;
+  return true;
+}
+
+static void print_shape(char out[200], int rank, const int64_t *shape) {
+  size_t used = 0;
+  used += (size_t)snprintf(out, 200, "[");
+  for (int i = 0; i < rank && used < 180; i++) used += (size_t)snprintf(out + used, 200 - used, i ? ", %" PRId64 : "%" PRId64, shape[i]);
+  snprintf(out + used, 200 - used, "]");
+}
+
+static bool match_tensor(void *data, const char *name, const MtTensor *tensor, float *values) {
+  Match *m = data;
+  size_t n = strlen(m->prefix);
+  if (strncmp(name, m->prefix, n)) return true;
+  const MtArray *array = mt_archive_find(m->archive, name + n);
+  char found[200], wanted[200];
+  print_shape(wanted, tensor->rank, tensor->shape);
+  if (!array) return mt_error(m->error, "%s: tensor %s is missing; the model (%s) needs it as %s", m->path, name + n, tensor->where, wanted);
+  print_shape(found, array->rank, array->shape);
+  if (!same_shape(array, tensor)) return mt_error(m->error, "%s: tensor %s is %s, the model (%s) needs %s", m->path, name + n, found, tensor->where, wanted);
+  if (array->type != MT_WIDE_F32 && array->type != MT_WIDE_F64 && array->type != MT_WIDE_BF16)
+    return mt_error(m->error, "%s: tensor %s holds integers, the model needs f32", m->path, name + n);
+  m->used++;
+  if (!m->copy) return true;
+  return mt_array_convert(array, MT_F32, values, m->path, m->error);
+}
+
+static bool expected(void *data, const char *name, const MtTensor *tensor, float *values) {
+  const char *wanted = *(const char **)data;
+  (void)tensor;
+  (void)values;
+  return strcmp(name, wanted) != 0; /* false stops the walk: found */
+}
+
+static bool name_unexpected(const MtProgram *program, const MtBlocks *blocks, bool slots, const Match *m) {
+  for (int i = 0; i < m->archive->n_arrays; i++) {
+    char full[1024];
+    snprintf(full, sizeof full, "%s%s", m->prefix, m->archive->arrays[i].name);
+    const char *wanted = full;
+    if (each_tensor(program, blocks, slots, expected, &wanted)) return mt_error(m->error, "%s: tensor %s is not one of this model's", m->path, m->archive->arrays[i].name);
+  }
+  return true;
+}
+
+/* Everything is checked before the first value is copied. */
+static bool take_all(const char *path, const char *prefix, const MtArchive *archive, const MtProgram *program, MtBlocks *blocks, bool slots, MtError *error) {
+  Match look = {path, prefix, archive, 0, false, error}, copy = {path, prefix, archive, 0, true, error};
+  if (!each_tensor(program, blocks, slots, match_tensor, &look)) return false;
+  if (look.used != archive->n_arrays && !name_unexpected(program, blocks, slots, &look)) return false;
+  return each_tensor(program, blocks, slots, match_tensor, &copy);
+}
+
+static bool read_number(const char *path, const MtArchive *archive, const char *key, uint64_t most, uint64_t *out, MtError *error) {
+  const char *text = mt_archive_note(archive, key);
+  char *end = NULL;
+  errno = 0;
+  if (text && *text >= '0' && *text <= '9') *out = strtoull(text, &end, 10);
+  if (!end || *end || errno || *out > most) return mt_error(error, "%s: its metadata has no valid `%s`", path, key);
+  return true;
+}
+
+static bool read_progress(const char *path, const MtArchive *archive, MtProgress *p, MtError *error) {
+  uint64_t step, epoch, row, micro;
+  char key[300];
+  const char *gemm = mt_archive_note(archive, "gemm");
+  if (!read_number(path, archive, "step", INT64_MAX, &step, error) || !read_number(path, archive, "epoch", INT64_MAX, &epoch, error) ||
+      !read_number(path, archive, "row", INT64_MAX, &row, error) || !read_number(path, archive, "micro", INT64_MAX, &micro, error) ||
+      !read_number(path, archive, "seed", UINT64_MAX, &p->seed, error))
+    return false;
+  p->step = (int64_t)step;
+  p->epoch = (int64_t)epoch;
+  p->row = (int64_t)row;
+  p->micro = (int64_t)micro;
+  for (int i = 0; i < p->n_best; i++) {
+    snprintf(key, sizeof key, "best.%.280s", p->best_names[i]);
+    const char *text = mt_archive_note(archive, key);
+    if (text) p->best_values[i] = strtod(text, NULL);
+  }
+  p->gemm = gemm ? strdup(gemm) : NULL;
+  return true;
+}
+
+static bool load_one(const char *path, const MtProgram *program, MtBlocks *blocks, MtProgress *progress, MtError *error) {
+  MtArchive archive;
+  if (!mt_read_safetensors(path, &archive, error)) return false;
+  const char *format = mt_archive_note(&archive, "format"), *model = mt_archive_note(&archive, "model");
+  bool ok = (format && !strcmp(format, "mtc checkpoint 1")) || mt_error(error, "%s: not a checkpoint of a trainer; weights are loaded with --init", path);
+  if (ok && (!model || strcmp(model, program->name))) ok = mt_error(error, "%s: a checkpoint of another model: %s, this is %s", path, model ? model : "(unnamed)", program->name);
+  ok = ok && take_all(path, "", &archive, program, blocks, true, error) && read_progress(path, &archive, progress, error);
+  mt_archive_free(&archive);
+  return ok;
+}
+
+bool mt_load_checkpoint(const char *folder, const MtProgram *program, MtBlocks *blocks, MtProgress *progress, char note[512], MtError *error) {
+  char newest[2048], previous[2048];
+  MtError first = {""}, second = {""};
+  note[0] = 0;
+  checkpoint_paths(folder, program, newest, previous);
+  if (access(newest, F_OK) && access(previous, F_OK)) return mt_error(error, "%s: there is no checkpoint to resume from", newest);
+  if (load_one(newest, program, blocks, progress, &first)) return true;
+  if (access(previous, F_OK) || !load_one(previous, program, blocks, progress, &second)) return mt_error(error, "%s", first.text);
+  snprintf(note, 512, "%.400s; going on from the one before it", first.text);
+  return true;
+}
+
+/* ---- weights ---- */
+
+typedef struct Export {
+  MtArchive archive;
+  const char *prefix;
+} Export;
+
+static bool export_tensor(void *data, const char *name, const MtTensor *tensor, float *values) {
+  Export *out = data;
+  size_t n = strlen(out->prefix);
+  return strncmp(name, out->prefix, n) || add_tensor(&out->archive, name + n, tensor, values);
+}
+
+bool mt_save_weights(const char *path, const MtProgram *program, const char *instance, const MtBlocks *blocks, MtError *error) {
+  char prefix[512];
+  snprintf(prefix, sizeof prefix, "%s%s", instance, *instance ? "." : "");
+  Export out = {.prefix = prefix};
+  mt_archive_add_note(&out.archive, "format", "pt");
+  bool ok = each_tensor(program, blocks, false, export_tensor, &out) || mt_error(error, "%s: cannot write: out of memory", path);
+  ok = ok && mt_write_safetensors(path, NULL, &out.archive, error);
+  mt_archive_free(&out.archive);
+  return ok;
+}
+
+bool mt_load_weights(const char *path, const MtProgram *program, const char *instance, MtBlocks *blocks, MtError *error) {
+  char prefix[512];
+  MtArchive archive;
+  snprintf(prefix, sizeof prefix, "%s%s", instance, *instance ? "." : "");
+  if (!mt_read_safetensors(path, &archive, error)) return false;
+  bool ok = take_all(path, prefix, &archive, program, blocks, false, error);
+  mt_archive_free(&archive);
+  return ok;
+}

@@ -1,0 +1,79 @@
+/* test_samples.c - the samples as a user meets them: compiled, built, trained. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/shell.h"
+
+static const char *const samples[] = {"digits", "regression", "benchmark/mlp_tiny", "benchmark/mlp_mnist", "benchmark/mlp_wide",
+                                      "benchmark/ffn_bound"};
+enum { N_SAMPLES = sizeof samples / sizeof samples[0] };
+
+START_TEST(compiles_to_c_without_warnings) {
+  const char *folder = scratch_folder();
+  static const char *const compilers[] = {"gcc", "clang"};
+  for (int i = 0; i < 2; i++)
+    free(shell_ok(MTC " samples/%s.mt -o %s/model.c && %s -std=c11 -O1 -Wall -Wextra -Wpedantic -Werror -Wno-unknown-pragmas -c %s/model.c "
+                  "$(" MTC " --print=cflags) -o %s/model.o", samples[_i], folder, compilers[i], folder, folder));
+}
+END_TEST
+
+START_TEST(compiles_to_cuda_without_warnings) {
+  if (!has_nvcc()) return;
+  const char *folder = scratch_folder();
+  free(shell_ok(MTC " samples/%s.mt -o %s/model.cu && nvcc -arch=sm_90 -Werror all-warnings -Xcompiler -Wall -c %s/model.cu "
+                "$(" MTC " --print=cflags) -o %s/model.o", samples[_i], folder, folder, folder));
+}
+END_TEST
+
+START_TEST(is_laid_out_as_fmt_does) {
+  const char *folder = scratch_folder();
+  free(shell_ok(MTC " fmt samples/%s.mt -o %s/model.mt && diff samples/%s.mt %s/model.mt", samples[_i], folder, samples[_i], folder));
+}
+END_TEST
+
+/* The last `accuracy` that metrics.csv or the console names. */
+static double last_number_after(const char *text, const char *key) {
+  double value = -1;
+  for (const char *at = strstr(text, key); at; at = strstr(at + 1, key)) value = strtod(at + strlen(key), NULL);
+  return value;
+}
+
+START_TEST(digits_are_learned) {
+  const char *folder = scratch_folder();
+  free(shell_ok(MTC " build samples/digits.mt --target=c -o %s/digits", folder));
+  for (int seed = 1; seed <= 3; seed++) {
+    char *output = shell_ok("cd %s && ./digits --seed %d --save-dir run%d --data-dir " SOURCE_DIR "/samples && ./digits eval --json --save-dir run%d "
+                            "--init run%d/net.best.safetensors --data-dir " SOURCE_DIR "/samples", folder, seed, seed, seed, seed);
+    double accuracy = last_number_after(output, "\"accuracy\":");
+    ck_assert_msg(accuracy >= 0.96 && accuracy <= 1, "seed %d: accuracy %g\n%s", seed, accuracy, output);
+    free(output);
+  }
+}
+END_TEST
+
+START_TEST(regression_beats_the_mean) {
+  const char *folder = scratch_folder();
+  char *output = shell_ok(MTC " build samples/regression.mt --target=c -o %s/regression && cd %s && ./regression --data-dir " SOURCE_DIR "/samples", folder, folder);
+  double rmse = last_number_after(output, "rmse ");
+  ck_assert_msg(rmse > 40 && rmse < 62, "rmse %g (predicting the mean gives about 77)\n%s", rmse, output);
+  free(output);
+}
+END_TEST
+
+Suite *samples_suite(void) {
+  Suite *suite = suite_create("samples");
+  TCase *compile = tcase_create("compile");
+  tcase_set_timeout(compile, 240);
+  tcase_add_loop_test(compile, compiles_to_c_without_warnings, 0, N_SAMPLES);
+  tcase_add_loop_test(compile, compiles_to_cuda_without_warnings, 0, N_SAMPLES);
+  tcase_add_loop_test(compile, is_laid_out_as_fmt_does, 0, N_SAMPLES);
+  suite_add_tcase(suite, compile);
+  TCase *train = tcase_create("train");
+  tcase_set_timeout(train, 240);
+  tcase_add_test(train, digits_are_learned);
+  tcase_add_test(train, regression_beats_the_mean);
+  suite_add_tcase(suite, train);
+  return suite;
+}

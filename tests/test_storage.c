@@ -1,0 +1,371 @@
+/* test_storage.c - readers and writers: what is written reads back; what is
+ * damaged is refused with a message that says where. */
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/storage.h"
+#include "tests/shell.h"
+
+static char folder[128], path[256];
+
+static void set_up(void) {
+  snprintf(folder, sizeof folder, "%s", scratch_folder());
+  snprintf(path, sizeof path, "%s/file", folder);
+}
+
+static void put(const char *bytes, size_t length) {
+  FILE *file = fopen(path, "wb");
+  ck_assert_ptr_nonnull(file);
+  ck_assert_uint_eq(fwrite(bytes, 1, length, file), length);
+  fclose(file);
+}
+
+/* The message without the folder in front of it. */
+static const char *said(const MtError *error) {
+  return !strncmp(error->text, folder, strlen(folder)) ? error->text + strlen(folder) + 1 : error->text;
+}
+
+/* ---- csv ---- */
+
+static const MtField xy[] = {{"x", MT_F32, 1, {2}, 0, 0, 0}, {"y", MT_I32, 0, {0}, 0, 3, -100}};
+static const char *const one_path[] = {"file"};
+static const MtData csv_data = {"set", MT_CSV, 1, one_path, 2, xy, 4, false, 0, 0, "m.mt:1"};
+
+START_TEST(csv_reads_headers_blanks_and_missing_newline) {
+  put("a,b,label\r\n1, 2.5 ,0\r\n\r\n-3,4e1,2\n0,0,-100", 41);
+  MtSet set;
+  MtError error = {""};
+  ck_assert_msg(mt_load_set(&csv_data, folder, &set, &error), "%s", error.text);
+  ck_assert_int_eq(set.rows, 3);
+  const float *x = set.fields[0];
+  const int32_t *y = set.fields[1];
+  ck_assert(x[1] == 2.5f && x[2] == -3 && x[3] == 40 && y[1] == 2 && y[2] == -100);
+  mt_free_set(&set);
+}
+END_TEST
+
+static const struct { const char *text, *message; } bad_csv[] = {
+    {"", "file: it has no rows"},
+    {"a,b,c\n", "file: it has no rows"},
+    {"1,2,0\n1,2\n", "file:2: the line has 2 columns, the model's fields need 3"},
+    {"1,2,0\n1,2,1,9\n", "file:2: the line has 4 columns, the model's fields need 3"},
+    {"1,2,3\n", "file:1: column 3: label 3 of field y is out of range: labels go from 0 to 2"},
+    {"1,2,-1\n", "file:1: column 3: label -1 of field y is out of range: labels go from 0 to 2"},
+    {"1,2,0\n1,,1\n", "file:2: column 2: found nothing, expected a number"},
+    {"1,2,0\nnan,2,1\n", "file:2: column 1: found nan, expected a number"},
+    {"1,2,0\n1,two,1\n", "file:2: column 2: found `two`, expected a number"},
+    {"1,2,0\n1,2,1.5\n", "file:2: column 3 (field y): found 1.5, expected a whole number"},
+    {"1,1e99,0\n", "file:1: column 2: 1e99 is too large for f32"},
+};
+
+START_TEST(csv_names_line_and_column) {
+  put(bad_csv[_i].text, strlen(bad_csv[_i].text));
+  MtSet set;
+  MtError error = {""};
+  ck_assert(!mt_load_set(&csv_data, folder, &set, &error));
+  ck_assert_str_eq(said(&error), bad_csv[_i].message);
+}
+END_TEST
+
+START_TEST(csv_gz_stands_in_for_a_missing_file) {
+  free(shell_ok("printf '1,2,0\\n' | gzip >%s/file.gz", folder));
+  MtSet set;
+  MtError error = {""};
+  ck_assert_msg(mt_load_set(&csv_data, folder, &set, &error), "%s", error.text);
+  ck_assert_int_eq(set.rows, 1);
+  mt_free_set(&set);
+  free(shell_ok("head -c 20 %s/file.gz >%s/cut && mv %s/cut %s/file.gz", folder, folder, folder, folder));
+  ck_assert(!mt_load_set(&csv_data, folder, &set, &error));
+  ck_assert_ptr_nonnull(strstr(error.text, "file.gz: cannot read"));
+}
+END_TEST
+
+/* ---- npy ---- */
+
+START_TEST(npy_reads_back_what_was_written) {
+  double values[6] = {1, -2.5, 3e300, 0, INFINITY, 6};
+  MtArray array = {NULL, MT_WIDE_F64, 2, {2, 3}, values}, back;
+  MtError error = {""};
+  ck_assert_msg(mt_write_npy(path, &array, &error) && mt_read_npy(path, &back, &error), "%s", error.text);
+  ck_assert(back.rank == 2 && back.shape[0] == 2 && back.shape[1] == 3 && !memcmp(back.data, values, sizeof values));
+  float narrow[6];
+  ck_assert(!mt_array_convert(&back, MT_F32, narrow, "x.npy", &error));
+  ck_assert_str_eq(error.text, "x.npy: element [0, 2] is 3e+300, which f32 cannot hold");
+  mt_array_free(&back);
+}
+END_TEST
+
+static const struct { const char *header; size_t data; const char *message; } bad_npy[] = {
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }", 15, "file: cut short: the header promises 16 bytes of data, 15 are there"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }", 17, "file: too long: the header promises 16 bytes of data, 17 are there"},
+    {"{'descr': '>f4', 'fortran_order': False, 'shape': (1,), }", 4, "file: the dtype is >f4; it must be float32, float64, int64, int32, uint8 or bool, little-endian"},
+    {"{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }", 4, "file: the array is in Fortran order; save numpy.ascontiguousarray of it"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 99999999999), }", 4, "file: the npy header's shape is too large"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", 4, "file: the npy header's shape cannot be read"},
+    {"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", 4, "file: the npy header has no plain `descr`: arrays of records cannot be read"},
+    {"{'fortran_order': False}", 0, "file: the npy header has no plain `descr`: arrays of records cannot be read"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 1, 1, 1, 1, 1, 1, 1), }", 4, "file: more than 8 axes"},
+};
+
+START_TEST(npy_says_what_is_wrong) {
+  char bytes[512] = "\x93NUMPY\x01";
+  size_t n = strlen(bad_npy[_i].header);
+  bytes[8] = (char)n;
+  memcpy(bytes + 10, bad_npy[_i].header, n);
+  put(bytes, 10 + n + bad_npy[_i].data);
+  MtArray array;
+  MtError error = {""};
+  ck_assert(!mt_read_npy(path, &array, &error));
+  ck_assert_str_eq(said(&error), bad_npy[_i].message);
+}
+END_TEST
+
+START_TEST(npy_of_another_type_or_shape) {
+  int64_t big[2] = {1, 5000000000};
+  MtArray array = {NULL, MT_WIDE_I64, 1, {2}, big};
+  MtError error = {""};
+  static const MtField field = {"y", MT_I32, 0, {0}, 0, 0, 0}, wide = {"y", MT_I32, 1, {3}, 0, 0, 0};
+  MtData data = {"set", MT_NPY, 1, one_path, 1, &field, 4, false, 0, 0, "m.mt:1"};
+  MtSet set;
+  ck_assert(mt_write_npy(path, &array, &error));
+  ck_assert(!mt_load_set(&data, folder, &set, &error));
+  ck_assert_str_eq(said(&error), "file: field y: element [1] is 5000000000, which i32 cannot hold");
+  error.text[0] = 0;
+  data.fields = &wide;
+  ck_assert(!mt_load_set(&data, folder, &set, &error));
+  ck_assert_str_eq(said(&error), "file: field y: the array is [2], the model asks for rows of [3]");
+  error.text[0] = 0;
+  float reals[2] = {1, 2};
+  array = (MtArray){NULL, MT_WIDE_F32, 1, {2}, reals};
+  data.fields = &field;
+  ck_assert(mt_write_npy(path, &array, &error));
+  ck_assert(!mt_load_set(&data, folder, &set, &error));
+  ck_assert_str_eq(said(&error), "file: field y: the file holds f32, the model asks for i32; store integers");
+}
+END_TEST
+
+/* ---- idx ---- */
+
+START_TEST(idx_reads_bytes_and_big_endian_words) {
+  MtArray array;
+  MtError error = {""};
+  put("\0\0\x08\x02\0\0\0\2\0\0\0\2\1\2\3\xff", 16);
+  ck_assert_msg(mt_read_idx(path, &array, &error), "%s", error.text);
+  ck_assert(array.rank == 2 && ((unsigned char *)array.data)[3] == 255);
+  mt_array_free(&array);
+  put("\0\0\x0c\x01\0\0\0\1\xff\xff\xff\xfe", 12);
+  ck_assert(mt_read_idx(path, &array, &error) && *(int32_t *)array.data == -2);
+  mt_array_free(&array);
+  put("\0\0\x08\x01\0\0\0\5\1\2", 10);
+  ck_assert(!mt_read_idx(path, &array, &error));
+  ck_assert_str_eq(said(&error), "file: cut short: the header promises 5 values, there are bytes for 2");
+  error.text[0] = 0;
+  put("\x7f""ELF", 4);
+  ck_assert(!mt_read_idx(path, &array, &error));
+  ck_assert_str_eq(said(&error), "file: not an idx file: its first four bytes are no idx magic number");
+}
+END_TEST
+
+/* ---- safetensors ---- */
+
+static void put_safetensors(const char *header, size_t data) {
+  char bytes[2048] = {0};
+  size_t n = strlen(header);
+  bytes[0] = (char)(n & 255);
+  bytes[1] = (char)(n >> 8);
+  memcpy(bytes + 8, header, n);
+  put(bytes, 8 + n + data);
+}
+
+START_TEST(safetensors_read_back_what_was_written) {
+  MtArchive archive = {0}, back;
+  MtError error = {""};
+  float a[4] = {1, 2, NAN, -0.0f};
+  int64_t shape[2] = {2, 2};
+  mt_archive_add_note(&archive, "format", "pt");
+  ck_assert(mt_archive_add(&archive, "net.w \"quoted\"", MT_WIDE_F32, 2, shape, a) && mt_archive_add(&archive, "scalar", MT_WIDE_F32, 0, NULL, a));
+  ck_assert(mt_write_safetensors(path, NULL, &archive, &error));
+  ck_assert_msg(mt_read_safetensors(path, &back, &error), "%s", error.text);
+  const MtArray *w = mt_archive_find(&back, "net.w \"quoted\"");
+  ck_assert(w && w->rank == 2 && !memcmp(w->data, a, sizeof a) && back.n_arrays == 2);
+  ck_assert_str_eq(mt_archive_note(&back, "format"), "pt");
+  mt_archive_free(&archive);
+  mt_archive_free(&back);
+}
+END_TEST
+
+#define T(shape, begin, end) "{\"dtype\":\"F32\",\"shape\":[" shape "],\"data_offsets\":[" begin "," end "]}"
+static const struct { const char *header; size_t data; const char *message; } bad_archives[] = {
+    {"{\"a\":" T("2", "0", "8") "}", 4, "file: cut short: tensor a ends at byte 8, the file has 4 bytes of data"},
+    {"{\"a\":" T("2", "0", "8") "}", 12, "file: 4 bytes stand behind the last tensor"},
+    {"{\"a\":" T("1", "0", "4") ",\"b\":" T("1", "8", "12") "}", 12, "file: tensor b leaves a hole before it"},
+    {"{\"a\":" T("2", "0", "8") ",\"b\":" T("1", "4", "8") "}", 8, "file: tensor b overlaps the one before it"},
+    {"{\"a\":" T("3", "0", "8") "}", 8, "file: tensor a: its shape needs 12 bytes, its data_offsets give it 8"},
+    {"{\"a\":" T("-1", "0", "4") "}", 4, "file: tensor a: a size in its shape is not a whole number"},
+    {"{\"a\":" T("4294967296, 4294967296", "0", "0") "}", 0, "file: tensor a: its shape is too large"},
+    {"{\"a\":" T("1", "8", "4") "}", 8, "file: tensor a: its data_offsets are not two rising numbers"},
+    {"{\"a\":{\"dtype\":\"F8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "file: tensor a has dtype F8; F32, F64, BF16, I64, I32, U8 and BOOL can be read"},
+    {"{\"a\":1}", 0, "file: tensor a has dtype (none); F32, F64, BF16, I64, I32, U8 and BOOL can be read"},
+    {"{\"__metadata__\":{\"x\":1}}", 0, "file: __metadata__: x is not a string"},
+    {"[1]", 0, "file: not a safetensors file"},
+};
+
+START_TEST(safetensors_say_what_is_wrong) {
+  put_safetensors(bad_archives[_i].header, bad_archives[_i].data);
+  MtArchive archive;
+  MtError error = {""};
+  ck_assert(!mt_read_safetensors(path, &archive, &error));
+  ck_assert_str_eq(said(&error), bad_archives[_i].message);
+}
+END_TEST
+
+START_TEST(safetensors_refuse_duplicates_and_stubs) {
+  MtArchive archive;
+  MtError error = {""};
+  put_safetensors("{\"a\":" T("1", "0", "4") ",\"a\":" T("1", "0", "4") "}", 4);
+  ck_assert(!mt_read_safetensors(path, &archive, &error));
+  ck_assert_ptr_nonnull(strstr(error.text, "duplicate"));
+  error.text[0] = 0;
+  put("abc", 3);
+  ck_assert(!mt_read_safetensors(path, &archive, &error));
+  ck_assert_str_eq(said(&error), "file: cut short: a safetensors file has at least 8 bytes, this has 3");
+}
+END_TEST
+
+/* ---- checkpoints ---- */
+
+static const MtTensor params[] = {{"net.w", 2, {2, 2}, 0, MT_CONSTANT, 0, 0, "m.mt:3"}, {"net.b", 1, {2}, 64, MT_CONSTANT, 0, 0, "m.mt:4"}};
+static const MtGroup groups[] = {{"net", "adamw", 2, {"m", "v"}, 0, 128}};
+static const MtTrain train = {.n_groups = 1, .groups = groups};
+static const MtProgram program = {.name = "model", .n_params = 2, .param_count = 128, .params = params, .train = &train};
+
+static void fill(float *block, float from) {
+  for (int i = 0; i < 128; i++) block[i] = from + (float)i;
+}
+
+START_TEST(checkpoint_holds_everything) {
+  static float p[128], m[128], v[128], p2[128], m2[128], v2[128];
+  fill(p, 0), fill(m, 1000), fill(v, 2000);
+  const char *names[] = {"accuracy"};
+  double best[] = {0.5}, best2[] = {-INFINITY};
+  MtBlocks blocks = {p, NULL, {m, v, NULL}}, back = {p2, NULL, {m2, v2, NULL}};
+  MtProgress progress = {7, 2, 64, 1, UINT64_MAX, 1, names, best, NULL}, read = {.n_best = 1, .best_names = names, .best_values = best2};
+  MtError error = {""};
+  char note[512];
+  ck_assert_msg(mt_save_checkpoint(folder, &program, &blocks, &progress, &error), "%s", error.text);
+  ck_assert_msg(mt_load_checkpoint(folder, &program, &back, &read, note, &error), "%s", error.text);
+  ck_assert(read.step == 7 && read.epoch == 2 && read.row == 64 && read.micro == 1 && read.seed == UINT64_MAX && best2[0] == 0.5);
+  ck_assert(p2[3] == 3 && p2[65] == 65 && m2[65] == 1065 && v2[0] == 2000 && note[0] == 0);
+}
+END_TEST
+
+START_TEST(damaged_checkpoint_falls_back_to_the_one_before) {
+  static float p[128], m[128], v[128];
+  MtBlocks blocks = {p, NULL, {m, v, NULL}};
+  MtProgress progress = {.step = 1}, read = {0};
+  MtError error = {""};
+  char note[512];
+  fill(p, 5);
+  ck_assert(mt_save_checkpoint(folder, &program, &blocks, &progress, &error));
+  progress.step = 2;
+  ck_assert(mt_save_checkpoint(folder, &program, &blocks, &progress, &error));
+  free(shell_ok("truncate -s -3 %s/model.checkpoint.safetensors", folder));
+  ck_assert(mt_load_checkpoint(folder, &program, &blocks, &read, note, &error));
+  ck_assert_int_eq(read.step, 1);
+  ck_assert_ptr_nonnull(strstr(note, "cut short"));
+  free(shell_ok("rm %s/model.previous.safetensors", folder));
+  ck_assert(!mt_load_checkpoint(folder, &program, &blocks, &read, note, &error));
+  ck_assert_ptr_nonnull(strstr(error.text, "model.checkpoint.safetensors: cut short"));
+}
+END_TEST
+
+START_TEST(checkpoint_of_another_model_is_refused) {
+  static float p[128], m[128], v[128];
+  MtBlocks blocks = {p, NULL, {m, v, NULL}};
+  MtProgress progress = {0};
+  MtError error = {""};
+  char note[512];
+  ck_assert(mt_save_checkpoint(folder, &program, &blocks, &progress, &error));
+  static const MtTensor other[] = {{"net.w", 2, {2, 3}, 0, MT_CONSTANT, 0, 0, "m.mt:3"}, {"net.b", 1, {2}, 64, MT_CONSTANT, 0, 0, "m.mt:4"}};
+  MtProgram changed = program;
+  changed.params = other;
+  p[0] = 42;
+  ck_assert(!mt_load_checkpoint(folder, &changed, &blocks, &progress, note, &error));
+  ck_assert_str_eq(said(&error), "model.checkpoint.safetensors: tensor net.w is [2, 2], the model (m.mt:3) needs [2, 3]");
+  ck_assert(p[0] == 42);
+  error.text[0] = 0;
+  changed.name = "other";
+  free(shell_ok("cp %s/model.checkpoint.safetensors %s/other.checkpoint.safetensors", folder, folder));
+  ck_assert(!mt_load_checkpoint(folder, &changed, &blocks, &progress, note, &error));
+  ck_assert_str_eq(said(&error), "other.checkpoint.safetensors: a checkpoint of another model: model, this is other");
+}
+END_TEST
+
+START_TEST(weights_are_strict) {
+  static float p[128];
+  MtBlocks blocks = {p, NULL, {NULL, NULL, NULL}};
+  MtError error = {""};
+  fill(p, 1);
+  ck_assert(mt_save_weights(path, &program, "net", &blocks, &error));
+  fill(p, 9);
+  ck_assert_msg(mt_load_weights(path, &program, "net", &blocks, &error), "%s", error.text);
+  ck_assert(p[0] == 1 && p[65] == 66);
+  ck_assert(!mt_load_weights(path, &program, "", &blocks, &error));
+  ck_assert_str_eq(said(&error), "file: tensor net.w is missing; the model (m.mt:3) needs it as [2, 2]");
+  error.text[0] = 0;
+  MtProgram smaller = program;
+  smaller.n_params = 1;
+  ck_assert(!mt_load_weights(path, &smaller, "net", &blocks, &error));
+  ck_assert_str_eq(said(&error), "file: tensor b is not one of this model's");
+}
+END_TEST
+
+START_TEST(a_failed_write_leaves_the_old_file) {
+  char missing[300];
+  float value = 1;
+  MtArray array = {NULL, MT_WIDE_F32, 0, {0}, &value};
+  MtError error = {""};
+  snprintf(missing, sizeof missing, "%s/no/such/folder.npy", folder);
+  ck_assert(!mt_write_npy(missing, &array, &error));
+  ck_assert_str_eq(said(&error), "no/such/folder.npy: cannot write: No such file or directory");
+  put("precious", 8);
+  MtWriter writer;
+  ck_assert(mt_write_begin(&writer, path, &error) == true);
+  ck_assert(mt_write_bytes(&writer, "new", 3));
+  mt_write_abort(&writer);
+  char *text = read_text(path);
+  ck_assert_str_eq(text, "precious");
+  free(text);
+  Shell left = shell("ls %s", folder);
+  ck_assert_str_eq(left.output, "file\n");
+  free(left.output);
+}
+END_TEST
+
+Suite *storage_suite(void) {
+  Suite *suite = suite_create("storage");
+  TCase *files = tcase_create("files");
+  tcase_add_checked_fixture(files, set_up, NULL);
+  tcase_add_test(files, csv_reads_headers_blanks_and_missing_newline);
+  tcase_add_loop_test(files, csv_names_line_and_column, 0, sizeof bad_csv / sizeof bad_csv[0]);
+  tcase_add_test(files, csv_gz_stands_in_for_a_missing_file);
+  tcase_add_test(files, npy_reads_back_what_was_written);
+  tcase_add_loop_test(files, npy_says_what_is_wrong, 0, sizeof bad_npy / sizeof bad_npy[0]);
+  tcase_add_test(files, npy_of_another_type_or_shape);
+  tcase_add_test(files, idx_reads_bytes_and_big_endian_words);
+  tcase_add_test(files, safetensors_read_back_what_was_written);
+  tcase_add_loop_test(files, safetensors_say_what_is_wrong, 0, sizeof bad_archives / sizeof bad_archives[0]);
+  tcase_add_test(files, safetensors_refuse_duplicates_and_stubs);
+  tcase_add_test(files, checkpoint_holds_everything);
+  tcase_add_test(files, damaged_checkpoint_falls_back_to_the_one_before);
+  tcase_add_test(files, checkpoint_of_another_model_is_refused);
+  tcase_add_test(files, weights_are_strict);
+  tcase_add_test(files, a_failed_write_leaves_the_old_file);
+  suite_add_tcase(suite, files);
+  return suite;
+}
