@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/shell.h"
+
 #define SUITE(name) Suite *name##_suite(void);
 #include "suites.def"
 #undef SUITE
@@ -23,6 +25,7 @@ static int wanted(const char *name, int argc, char **argv) {
 
 int main(int argc, char **argv) {
   int run = 0, failed = 0;
+  scratch_start();
   setvbuf(stdout, NULL, _IOLBF, 0);
   for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++) {
     if (!wanted(suites[i].name, argc, argv)) continue;

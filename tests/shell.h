@@ -11,7 +11,8 @@ typedef struct Shell {
 Shell shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same; the test fails, showing what was printed, unless the exit status is 0.  Returns the output. */
 char *shell_ok(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* A new empty folder, removed when the test program ends. */
+/* A new empty folder; all go when the test program, which called scratch_start, ends. */
+void scratch_start(void);
 const char *scratch_folder(void);
 char *read_text(const char *path);   /* malloc'd, NULL when it cannot be read */
 int has_nvcc(void);
