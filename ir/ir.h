@@ -434,6 +434,7 @@ Node *node_new(Graph *graph, Op op, Node *const *in, int n_in, const Attrs *attr
 void graph_output(Graph *graph, OutputRole role, const char *name, Node *node);
 void graph_number(Graph *graph);                         /* ids = positions */
 void graph_replace(Graph *graph, Node *from, Node *to);  /* every use, outputs included */
+void graph_replace_all(Graph *graph, Node **to);            /* to[id]: its replacement or NULL; chains are followed; one scan */
 void graph_sweep(Graph *graph);                          /* drop nodes no output needs (leaves of kind input stay) */
 void graph_sort(Graph *graph);                           /* operands before uses, otherwise stable */
 void graph_uncons(Graph *graph);                         /* forget the hash table after direct edits */

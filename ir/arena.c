@@ -1,0 +1,139 @@
+/* arena.c - memory that is freed all at once.
+ *
+ * A compiler's data live as long as the compilation, so nothing is freed one
+ * by one: chunks are taken from malloc and handed out front to back.  Built
+ * with -DARENA_MALLOC_EACH every allocation is its own malloc, so that memory
+ * checkers see overruns between neighbours.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ir/ir.h"
+
+typedef struct Chunk {
+  struct Chunk *next;
+  size_t used, room;
+  _Alignas(max_align_t) char bytes[];
+} Chunk;
+
+struct Arena {
+  Chunk *chunks;
+};
+
+enum { CHUNK = 1 << 18, ALIGN = _Alignof(max_align_t) };
+
+static void *must(void *memory) {
+  if (!memory) fault("out of memory");
+  return memory;
+}
+
+Arena *arena_new(void) { return must(calloc(1, sizeof(Arena))); }
+
+void arena_free(Arena *arena) {
+  if (!arena) return;
+  for (Chunk *chunk = arena->chunks, *next; chunk; chunk = next) {
+    next = chunk->next;
+    free(chunk);
+  }
+  free(arena);
+}
+
+static Chunk *chunk_new(Arena *arena, size_t room) {
+  Chunk *chunk = must(calloc(1, sizeof *chunk + room));
+  chunk->room = room;
+  chunk->next = arena->chunks;
+  return arena->chunks = chunk;
+}
+
+void *arena_alloc(Arena *arena, size_t size) {
+  if (size > SIZE_MAX / 2) fault("out of memory");
+  size = (size + ALIGN - 1) / ALIGN * ALIGN;
+  Chunk *chunk = arena->chunks;
+#ifdef ARENA_MALLOC_EACH
+  chunk = chunk_new(arena, size);
+#else
+  if (!chunk || chunk->room - chunk->used < size) chunk = chunk_new(arena, size > CHUNK ? size : CHUNK);
+#endif
+  void *result = chunk->bytes + chunk->used;
+  chunk->used += size;
+  return result;
+}
+
+char *arena_copy(Arena *arena, const char *text, size_t length) {
+  char *copy = arena_alloc(arena, length + 1);
+  if (length) memcpy(copy, text, length);
+  return copy;
+}
+
+char *arena_print(Arena *arena, const char *format, ...) {
+  va_list args, again;
+  va_start(args, format);
+  va_copy(again, args);
+  int length = vsnprintf(NULL, 0, format, again);
+  va_end(again);
+  char *text = arena_alloc(arena, (size_t)length + 1);
+  vsnprintf(text, (size_t)length + 1, format, args);
+  va_end(args);
+  return text;
+}
+
+/* Room doubles at each power of two: an array of n items has room for the next power of two. */
+void *arena_grow(Arena *arena, void *items, int count, size_t item_size) {
+  if (count > 0 && (count & (count - 1))) return items;
+  size_t room = count > 0 ? 2 * (size_t)count : 1;
+  void *more = arena_alloc(arena, room * item_size);
+  if (count > 0) memcpy(more, items, (size_t)count * item_size);
+  return more;
+}
+
+/* ---- text under construction ---- */
+
+static void text_reserve(Text *text, size_t more) {
+  size_t need = text->length + more + 1;
+  if (need <= text->room) return;
+  size_t room = text->room ? text->room * 2 : 256;
+  while (room < need) room *= 2;
+  text->data = must(realloc(text->data, room));
+  text->room = room;
+}
+
+void text_add_bytes(Text *text, const char *bytes, size_t length) {
+  text_reserve(text, length);
+  if (length) memcpy(text->data + text->length, bytes, length);
+  text->length += length;
+  text->data[text->length] = 0;
+}
+
+void text_add(Text *text, const char *format, ...) {
+  va_list args, again;
+  va_start(args, format);
+  va_copy(again, args);
+  int length = vsnprintf(NULL, 0, format, again);
+  va_end(again);
+  text_reserve(text, (size_t)length);
+  vsnprintf(text->data + text->length, (size_t)length + 1, format, args);
+  va_end(args);
+  text->length += (size_t)length;
+}
+
+void text_free(Text *text) {
+  free(text->data);
+  *text = (Text){0};
+}
+
+char *text_take(Text *text, Arena *arena) {
+  char *copy = arena_copy(arena, text->data ? text->data : "", text->length);
+  text_free(text);
+  return copy;
+}
+
+void text_number(Text *text, double value) {
+  char digits[40];
+  snprintf(digits, sizeof digits, "%s", isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
+  for (int precision = 1; isfinite(value) && precision <= 17; precision++) {
+    snprintf(digits, sizeof digits, "%.*g", precision, value);
+    if (strtod(digits, NULL) == value) break;
+  }
+  text_add(text, "%s", digits);
+}

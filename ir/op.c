@@ -1,0 +1,302 @@
+/* op.c - the op table and shape inference: one short function a shape rule. */
+#include <string.h>
+
+#include "ir/ir.h"
+
+const OpInfo op_info[OP_COUNT] = {
+#define OP(op, n, kind, attributes, shape, gradient, expression) [OP_##op] = {#op, n, kind, attributes, expression},
+#include "ir/ops.def"
+#undef OP
+};
+
+bool op_find(const char *name, Op *out) {
+  for (int op = 0; op < OP_COUNT; op++)
+    if (!strcmp(name, op_info[op].name)) return *out = (Op)op, true;
+  return false;
+}
+
+/* What a shape rule gets, and where it puts its answer. */
+typedef struct Inference {
+  Op op;
+  int n;
+  const Type *const *in;
+  const Attrs *attrs;
+  bool strict;
+  Type *out;
+  TypeError *error;
+} Inference;
+
+static bool fail(TypeError *error, const char *kind, const char *format, ...) PRINTF_LIKE(3, 4);
+static bool fail(TypeError *error, const char *kind, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  if (error) {
+    vsnprintf(error->message, sizeof error->message, format, args);
+    error->kind = kind;
+  }
+  va_end(args);
+  return false;
+}
+
+/* "H (256)", "784": a dim as messages name it. */
+typedef struct Phrase { char text[96]; } Phrase;
+static Phrase dim_phrase(const Dim *d) {
+  Phrase p;
+  if (d->symbol || d->text) snprintf(p.text, sizeof p.text, "%.60s (%lld)", d->symbol ? d->symbol->name : d->text, (long long)d->size);
+  else snprintf(p.text, sizeof p.text, "%lld", (long long)d->size);
+  return p;
+}
+
+typedef struct TypePhrase { char text[160]; } TypePhrase;
+static TypePhrase type_phrase(const Type *t) {
+  TypePhrase p = {"["};
+  size_t used = 1;
+  for (int i = 0; i < t->rank && used < sizeof p.text - 48; i++) {
+    const Dim *d = &t->dim[i];
+    const char *name = d->symbol ? d->symbol->name : d->text, *comma = i ? ", " : "";
+    used += (size_t)(name ? snprintf(p.text + used, sizeof p.text - used, "%s%.30s", comma, name)
+                          : snprintf(p.text + used, sizeof p.text - used, "%s%lld", comma, (long long)d->size));
+  }
+  snprintf(p.text + used, sizeof p.text - used, "]");
+  return p;
+}
+
+/* ---- broadcasting ---- */
+
+static bool is_one(const Dim *d) { return d->size == 1 && !d->rows && !d->symbol; }
+
+/* Of two dims that match, the one that says more. */
+static Dim merge(Dim a, Dim b) { return a.symbol || (a.text && !b.symbol) ? a : b.symbol || b.text ? b : a; }
+
+static int times_in(const Type *t, const Symbol *symbol) {
+  int n = 0;
+  for (int i = 0; i < t->rank; i++) n += t->dim[i].symbol == symbol;
+  return n;
+}
+
+/* [B, 1] - [B] would be [B, B]: nearly always a slip. */
+static bool check_repeats(const Type *a, const Type *b, const Type *out, TypeError *error) {
+  for (int i = 0; i < out->rank; i++) {
+    const Symbol *s = out->dim[i].symbol;
+    if (s && times_in(out, s) > 1 && times_in(a, s) < 2 && times_in(b, s) < 2)
+      return fail(error, "repeat", "%s and %s would broadcast to %s, with %s twice", type_phrase(a).text, type_phrase(b).text, type_phrase(out).text, s->name);
+  }
+  return true;
+}
+
+bool infer_broadcast(const Type *a, const Type *b, bool strict, Type *out, TypeError *error) {
+  int rank = a->rank > b->rank ? a->rank : b->rank;
+  Type result = {.dtype = a->dtype, .rank = rank};
+  for (int i = 1; i <= rank; i++) {
+    const Dim *x = i <= a->rank ? &a->dim[a->rank - i] : NULL, *y = i <= b->rank ? &b->dim[b->rank - i] : NULL;
+    Dim *to = &result.dim[rank - i];
+    if (!x || !y) *to = x ? *x : *y;
+    else if (dim_same(*x, *y, strict)) *to = merge(*x, *y);
+    else if (is_one(x)) *to = *y;
+    else if (is_one(y)) *to = *x;
+    else if (!strict && x->size == 1 && !x->rows) *to = *y;
+    else if (!strict && y->size == 1 && !y->rows) *to = *x;
+    else return fail(error, "broadcast", "shapes %s and %s do not fit: %s and %s differ", type_phrase(a).text, type_phrase(b).text, dim_phrase(x).text, dim_phrase(y).text);
+  }
+  if (strict && !check_repeats(a, b, &result, error)) return false;
+  *out = result;
+  return true;
+}
+
+/* ---- leaves and structure ---- */
+
+static bool shape_asked(const Inference *f) { return *f->out = f->attrs->shape, true; }
+static bool shape_rows(const Inference *f) { return *f->out = type_scalar(I32), true; }
+static bool shape_none(const Inference *f) { return *f->out = type_scalar(F32), true; }
+static bool shape_result(const Inference *f) { return *f->out = f->attrs->shape, true; }
+
+static bool shape_grad(const Inference *f) {
+  if (f->in[0]->rank != 0) return fail(f->error, "rank", "grad: the first argument must be a scalar, it is %s", type_phrase(f->in[0]).text);
+  return *f->out = *f->in[1], true;
+}
+
+/* ---- maps ---- */
+
+static bool shape_same(const Inference *f) { return *f->out = *f->in[0], true; }
+
+static bool shape_float(const Inference *f) {
+  *f->out = *f->in[0];
+  if (!dtype_is_float(f->out->dtype)) f->out->dtype = F32;
+  return true;
+}
+
+static bool shape_cast(const Inference *f) {
+  *f->out = *f->in[0];
+  f->out->dtype = f->attrs->shape.dtype;
+  return true;
+}
+
+static bool broadcast_as(const Inference *f, DType dtype) {
+  if (!infer_broadcast(f->in[0], f->in[1], f->strict, f->out, f->error)) return false;
+  return f->out->dtype = dtype, true;
+}
+
+static bool shape_bcast(const Inference *f) { return broadcast_as(f, dtype_promote(f->in[0]->dtype, f->in[1]->dtype)); }
+
+static bool shape_divide(const Inference *f) {
+  DType dtype = dtype_promote(f->in[0]->dtype, f->in[1]->dtype);
+  return broadcast_as(f, dtype_is_float(dtype) ? dtype : F32);
+}
+
+static bool shape_compare(const Inference *f) { return broadcast_as(f, BOOL); }
+
+static bool shape_logic(const Inference *f) {
+  for (int i = 0; i < f->n; i++)
+    if (f->in[i]->dtype != BOOL) return fail(f->error, "dtype", "%s: expected bool, found %s", op_info[f->op].name, dtype_name(f->in[i]->dtype));
+  if (f->n == 1) return shape_same(f);
+  return broadcast_as(f, BOOL);
+}
+
+static bool shape_where(const Inference *f) {
+  Type branches;
+  if (f->in[0]->dtype != BOOL) return fail(f->error, "dtype", "where: the condition must be bool, it is %s", dtype_name(f->in[0]->dtype));
+  if (!infer_broadcast(f->in[1], f->in[2], f->strict, &branches, f->error)) return false;
+  if (!infer_broadcast(f->in[0], &branches, f->strict, f->out, f->error)) return false;
+  f->out->dtype = dtype_promote(f->in[1]->dtype, f->in[2]->dtype);
+  return true;
+}
+
+/* ---- views ---- */
+
+static bool with_dtype(const Inference *f, const Type *shape) {
+  *f->out = *shape;
+  f->out->dtype = f->in[0]->dtype;
+  return true;
+}
+
+/* What a row of the capacity holds: sizes without the rows factor. */
+static int64_t row_elements(const Type *t, const Symbol *rows) { return rows && rows->size ? type_count(t) / rows->size : type_count(t); }
+
+static bool shape_reshape(const Inference *f) {
+  const Type *from = f->in[0], *to = &f->attrs->shape;
+  const Symbol *a = type_rows(from), *b = type_rows(to);
+  if (type_count(from) != type_count(to) || a != b || row_elements(from, a) != row_elements(to, b))
+    return fail(f->error, "reshape", "reshape: %s has %lld elements, %s has %lld", type_phrase(from).text, (long long)type_count(from), type_phrase(to).text, (long long)type_count(to));
+  return with_dtype(f, to);
+}
+
+static bool shape_transpose(const Inference *f) {
+  const Type *x = f->in[0];
+  unsigned seen = 0;
+  if (f->attrs->n_axes != x->rank) return fail(f->error, "axis", "transpose: %d axes named, %s has %d", f->attrs->n_axes, type_phrase(x).text, x->rank);
+  *f->out = *x;
+  for (int i = 0; i < x->rank; i++) {
+    int from = f->attrs->axes[i];
+    if (from < 0 || from >= x->rank || seen >> from & 1) return fail(f->error, "axis", "transpose: the axes are no permutation");
+    seen |= 1u << from;
+    f->out->dim[i] = x->dim[from];
+  }
+  return true;
+}
+
+static bool shape_broadcast(const Inference *f) {
+  Type both;
+  if (!infer_broadcast(f->in[0], &f->attrs->shape, f->strict, &both, f->error)) return false;
+  if (!type_same_shape(&both, &f->attrs->shape))
+    return fail(f->error, "broadcast", "broadcast: %s does not fit into %s", type_phrase(f->in[0]).text, type_phrase(&f->attrs->shape).text);
+  return with_dtype(f, &f->attrs->shape);
+}
+
+/* A slice of `small` elements, `step` apart from `start`, inside `large`. */
+static bool check_window(const Inference *f, const Type *small, const Type *large, const char *what) {
+  if (small->rank != large->rank) return fail(f->error, "rank", "%s: %s and %s have different ranks", what, type_phrase(small).text, type_phrase(large).text);
+  for (int i = 0; i < small->rank; i++) {
+    int64_t start = f->attrs->start[i], step = f->attrs->step[i], n = small->dim[i].size;
+    bool whole = dim_same(small->dim[i], large->dim[i], false) && start == 0 && step == 1;
+    if (whole) continue;
+    if (small->dim[i].rows || large->dim[i].rows) return fail(f->error, "axis", "%s: the batch axis cannot be cut", what);
+    int64_t size = large->dim[i].size;
+    bool fits = step >= 1 && start >= 0 && (n == 0 ? start <= size : start < size && (n - 1) <= (size - 1 - start) / step);
+    if (!fits) return fail(f->error, "index", "%s: axis %d: %lld elements from %lld in steps of %lld do not fit into %lld", what, i, (long long)n, (long long)start, (long long)step, (long long)size);
+  }
+  return with_dtype(f, &f->attrs->shape);
+}
+
+static bool shape_slice(const Inference *f) { return check_window(f, &f->attrs->shape, f->in[0], "slice"); }
+static bool shape_pad(const Inference *f) { return check_window(f, f->in[0], &f->attrs->shape, "pad"); }
+
+/* ---- reductions ---- */
+
+static bool reduce_axes(const Inference *f) {
+  const Type *x = f->in[0];
+  unsigned reduced = 0;
+  for (int i = 0; i < f->attrs->n_axes; i++) {
+    int axis = f->attrs->axes[i];
+    if (axis < 0 || axis >= x->rank || reduced >> axis & 1)
+      return fail(f->error, "axis", "%s: axis %d is %s %s", op_info[f->op].name, axis, axis < 0 || axis >= x->rank ? "not one of" : "twice in", type_phrase(x).text);
+    reduced |= 1u << axis;
+  }
+  Type out = {.dtype = x->dtype};
+  for (int i = 0; i < x->rank; i++) {
+    if (!(reduced >> i & 1)) out.dim[out.rank++] = x->dim[i];
+    else if (f->attrs->keep) out.dim[out.rank++] = dim_literal(1);
+  }
+  *f->out = out;
+  return true;
+}
+
+static bool shape_reduce(const Inference *f) {
+  if (!reduce_axes(f)) return false;
+  if (f->op == OP_sum && !dtype_is_float(f->out->dtype)) f->out->dtype = I32;
+  return true;
+}
+
+static bool shape_argmax(const Inference *f) {
+  if (f->attrs->n_axes != 1) return fail(f->error, "axis", "%s: exactly one axis can be searched", op_info[f->op].name);
+  if (!reduce_axes(f)) return false;
+  return f->out->dtype = I32, true;
+}
+
+/* ---- contractions and memory by index ---- */
+
+static bool shape_matmul(const Inference *f) {
+  const Type *a = f->in[0], *b = f->in[1];
+  if (a->rank < 2 || b->rank < 2) return fail(f->error, "rank", "matmul: both operands need two axes or more, they are %s and %s", type_phrase(a).text, type_phrase(b).text);
+  bool ta = f->attrs->ta, tb = f->attrs->tb;
+  Dim m = a->dim[a->rank - (ta ? 1 : 2)], k = a->dim[a->rank - (ta ? 2 : 1)];
+  Dim k2 = b->dim[b->rank - (tb ? 1 : 2)], n = b->dim[b->rank - (tb ? 2 : 1)];
+  if (!dim_same(k, k2, f->strict)) return fail(f->error, "inner", "matmul: inner sizes differ, %s and %s", dim_phrase(&k).text, dim_phrase(&k2).text);
+  if (b->rank != 2 && b->rank != a->rank) return fail(f->error, "rank", "matmul: leading axes of %s and %s differ", type_phrase(a).text, type_phrase(b).text);
+  for (int i = 0; b->rank > 2 && i < a->rank - 2; i++)
+    if (!dim_same(a->dim[i], b->dim[i], f->strict))
+      return fail(f->error, "leading", "matmul: leading axes differ, %s and %s", dim_phrase(&a->dim[i]).text, dim_phrase(&b->dim[i]).text);
+  *f->out = *a;
+  f->out->dim[a->rank - 2] = m;
+  f->out->dim[a->rank - 1] = n;
+  f->out->dtype = dtype_promote(a->dtype, b->dtype);
+  if (!dtype_is_float(f->out->dtype)) return fail(f->error, "dtype", "matmul: expected floats, found %s and %s", dtype_name(a->dtype), dtype_name(b->dtype));
+  return true;
+}
+
+static bool shape_gather(const Inference *f) {
+  const Type *table = f->in[0], *ids = f->in[1];
+  if (table->rank < 1) return fail(f->error, "rank", "gather: a scalar cannot be indexed");
+  if (dtype_is_float(ids->dtype) || ids->dtype == BOOL) return fail(f->error, "dtype", "gather: indices must be integers, they are %s", dtype_name(ids->dtype));
+  if (ids->rank + table->rank - 1 > MAX_RANK) return fail(f->error, "rank", "gather: the result has more than %d axes", MAX_RANK);
+  *f->out = *ids;
+  f->out->dtype = table->dtype;
+  for (int i = 1; i < table->rank; i++) f->out->dim[f->out->rank++] = table->dim[i];
+  return true;
+}
+
+/* ---- the table ---- */
+
+typedef bool (*ShapeRule)(const Inference *);
+static const ShapeRule rules[OP_COUNT] = {
+#define OP(op, n, kind, attributes, shape, gradient, expression) [OP_##op] = shape,
+#include "ir/ops.def"
+#undef OP
+};
+
+bool infer_type(Op op, int n, const Type *const *in, const Attrs *attrs, bool strict, Type *out, TypeError *error) {
+  static const Attrs none;
+  if (op_info[op].n_inputs >= 0 && n != op_info[op].n_inputs)
+    return fail(error, "count", "%s takes %d operands, not %d", op_info[op].name, op_info[op].n_inputs, n);
+  Inference f = {op, n, in, attrs ? attrs : &none, strict, out, error};
+  return rules[op](&f);
+}
