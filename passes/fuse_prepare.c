@@ -1,0 +1,99 @@
+/* fuse_prepare.c - give every value that must be in memory a node that can be
+ * stored.
+ *
+ * A graph output needs a slot of its own, so a leaf, a view, or a node that
+ * already answers another output gets a `copy`; the slots hold f32, so other
+ * dtypes get a `cast`.  A matmul reads whole contiguous values, so an operand
+ * that is a slice, a broadcast or a constant gets a `copy` too; a reshape of
+ * something in memory is the same bytes and stays.  The copies are ordinary
+ * MAPs: fusion puts them where the value is made.
+ */
+#include <string.h>
+
+#include "passes/fuse.h"
+
+const Node *fuse_alias_root(const Node *n) {
+  while (n->op == OP_reshape) n = n->in[0];
+  return n;
+}
+
+bool fuse_is_materialized(const Node *n) {
+  n = fuse_alias_root(n);
+  switch (op_info[n->op].kind) {
+  case LEAF: return n->op == OP_input || n->op == OP_param || n->op == OP_state || n->op == OP_result;
+  case VIEW: return false;
+  default: return true;
+  }
+}
+
+static Node *add_map(Graph *graph, Op op, Node *in, const Attrs *attrs, const char *role) {
+  Node *node = node_new(graph, op, &in, 1, attrs, arena_print(graph->program->arena, "%s.%s", in->name, role), in->span);
+  return node;
+}
+
+static Node *add_copy(Graph *graph, Node *in) { return add_map(graph, OP_copy, in, &(Attrs){0}, "copy"); }
+
+/* The slots of the outputs block are f32, those of logs and losses scalars. */
+static Node *as_slot(Graph *graph, const Output *output, Node *node) {
+  if (output->role == OUT_GRAD || output->role == OUT_STATE) return node;
+  bool scalar = output->role == OUT_LOG || output->role == OUT_LOSS;
+  if (scalar && node->type.rank > 0) node = add_map(graph, OP_reshape, node, &(Attrs){.shape = type_scalar(node->type.dtype)}, "scalar");
+  if (node->type.dtype != F32) {
+    Attrs attrs = {.shape = node->type};
+    attrs.shape.dtype = F32;
+    node = add_map(graph, OP_cast, node, &attrs, "cast");
+  }
+  return node;
+}
+
+static bool is_taken(const Graph *graph, int before, const Node *node) {
+  for (int i = 0; i < before; i++)
+    if (graph->outputs[i].node == node) return true;
+  return false;
+}
+
+static void prepare_outputs(Graph *graph) {
+  for (int i = 0; i < graph->n_outputs; i++) {
+    Output *output = &graph->outputs[i];
+    Node *node = as_slot(graph, output, output->node);
+    Kind kind = op_info[node->op].kind;
+    if (kind == LEAF || kind == VIEW) node = add_copy(graph, node);
+    while (is_taken(graph, i, node)) node = add_copy(graph, node);
+    output->node = node;
+  }
+}
+
+static void prepare_operands(Graph *graph) {
+  for (int i = 0, n = graph->n_nodes; i < n; i++) {
+    Node *node = graph->nodes[i];
+    Kind kind = op_info[node->op].kind;
+    if (kind == LEAF || kind == VIEW || kind == MAP || kind == REDUCE || kind == RANDOM || kind == GROUP) continue;
+    for (int k = 0; k < node->n_in; k++) {
+      bool whole = fuse_is_materialized(node->in[k]);
+      if (node->op == OP_gather && k == 0 && node->in[k]->op == OP_reshape) whole = false; /* groups fold views away */
+      if (!whole) node->in[k] = add_copy(graph, node->in[k]);
+    }
+  }
+}
+
+/* A reduction over no axes is the value itself. */
+static void prepare_reductions(Graph *graph) {
+  for (int i = 0, n = graph->n_nodes; i < n; i++) {
+    Node *node = graph->nodes[i];
+    if (op_info[node->op].kind != REDUCE || node->attrs.n_axes > 0) continue;
+    node->op = OP_copy;
+    node->attrs = (Attrs){0};
+  }
+}
+
+void fuse_prepare(PassContext *context, Graph *graph) {
+  (void)context;
+  prepare_reductions(graph);
+  graph_uncons(graph);
+  prepare_outputs(graph);
+  prepare_operands(graph);
+  graph_uncons(graph);
+  graph_sort(graph);
+  graph_sweep(graph);
+  graph_number(graph);
+}

@@ -1,0 +1,14 @@
+/* internal.h - the passes that pipeline.c lists, one function each. */
+#ifndef MTC_PASSES_INTERNAL_H
+#define MTC_PASSES_INTERNAL_H
+
+#include "passes/passes.h"
+
+void pass_gradient(PassContext *context); /* gradient.c: grad(y, x) and the gradients of updates, as ordinary nodes */
+void pass_simplify(PassContext *context); /* simplify.c: cheaper ways to the same values */
+void pass_split(PassContext *context);    /* split.c: large reductions in two steps */
+void pass_fuse(PassContext *context);     /* fuse.c: groups that become one kernel each */
+void pass_schedule(PassContext *context); /* schedule.c: the order of nodes */
+void pass_plan(PassContext *context);     /* plan.c: a place in memory for every stored value */
+
+#endif

@@ -1,0 +1,276 @@
+/* test_fuse.c - fusion: the values stay, the groups are as many as they should be. */
+#include <check.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tests/fuse_models.h"
+
+typedef struct Setup {
+  Arena *arena;
+  Diagnostics *d;
+  Program *program;
+  Graph *g;
+  Builder b;
+} Setup;
+
+static Setup begin(void) {
+  Setup s = {.arena = arena_new(), .d = diagnostics_new()};
+  s.program = model_new(s.arena);
+  s.g = s.program->train.graph;
+  s.b = (Builder){.graph = s.g, .prefix = "v"};
+  return s;
+}
+
+static void end(Setup *s) {
+  diagnostics_free(s->d);
+  arena_free(s->arena);
+}
+
+/* Fuse, and compare every output with what it was. */
+static void fuse_and_compare(Program *program, Diagnostics *d, int level, long bisect, const char *what) {
+  Graph *g = program->train.graph;
+  ModelValues before = model_evaluate(g, 11, 0);
+  PassContext context = model_context(program, d, level);
+  context.bisect_limit = bisect;
+  pass_fuse(&context);
+  const char *wrong = program_verify(program, program->arena);
+  ck_assert_msg(!wrong, "%s: %s", what, wrong);
+  ModelValues after = model_evaluate(g, 11, 0);
+  char room[200];
+  const char *difference = model_differs(&before, &after, room, sizeof room);
+  ck_assert_msg(!difference, "%s: %s", what, difference);
+  model_free(&before);
+  model_free(&after);
+}
+
+static void expect_groups(const Setup *s, int n, GroupPattern pattern) {
+  int of_pattern = 0;
+  for (int i = 0; i < s->g->n_nodes; i++)
+    of_pattern += s->g->nodes[i]->op == OP_group && s->g->nodes[i]->attrs.pattern == (int)pattern;
+  if (of_pattern == n) return;
+  Text text = {0};
+  program_print(&text, s->program);
+  ck_abort_msg("%d groups of pattern %d, not %d:\n%s", of_pattern, pattern, n, text.data);
+}
+
+static const int64_t rows_columns[] = {64, 100}, columns[] = {100};
+
+START_TEST(softmax_is_one_kernel) {
+  Setup s = begin();
+  Node *x = model_input(s.g, "x", F32, 2, rows_columns), *y = model_input(s.g, "y", F32, 2, rows_columns);
+  Node *p = model_softmax(&s.b, b_scalar(&s.b, OP_mul, x, 0.5));
+  graph_output(s.g, OUT_VALUE, "out", b_binary(&s.b, OP_add, b_unary(&s.b, OP_tanh, p), y));
+  fuse_and_compare(s.program, s.d, 2, LONG_MAX, "softmax");
+  ck_assert_int_eq(model_count(s.g, OP_group), 1);
+  expect_groups(&s, 1, PATTERN_ROW);
+  const Node *group = s.g->outputs[0].node->in[0];
+  ck_assert_int_eq(group->n_in, 2);
+  ck_assert_ptr_nonnull(strstr(group->reason, "reads 51 KB, writes 26 KB; saves"));
+  end(&s);
+}
+END_TEST
+
+START_TEST(layernorm_is_one_kernel) {
+  Setup s = begin();
+  Node *x = model_input(s.g, "x", F32, 2, rows_columns);
+  Node *w = model_param(s.g, "w", 1, columns), *bias = model_param(s.g, "b", 1, columns);
+  graph_output(s.g, OUT_VALUE, "out", model_layernorm(&s.b, x, w, bias));
+  fuse_and_compare(s.program, s.d, 2, LONG_MAX, "layernorm");
+  ck_assert_int_eq(model_count(s.g, OP_group), 1);
+  expect_groups(&s, 1, PATTERN_ROW);
+  ck_assert_int_eq(s.g->outputs[0].node->in[0]->n_in, 3);
+  end(&s);
+}
+END_TEST
+
+/* Forward and backward: one pass over the rows, and the mean of what it leaves. */
+START_TEST(cross_entropy_is_one_kernel_and_a_mean) {
+  Setup s = begin();
+  int last = 1, first = 0;
+  Node *z = model_input(s.g, "z", F32, 2, rows_columns), *y = model_input(s.g, "y", I32, 1, (int64_t[]){64});
+  Node *centred = b_binary(&s.b, OP_sub, z, b_reduce(&s.b, OP_max, z, 1, &last, true));
+  Node *e = b_unary(&s.b, OP_exp, centred), *sum = b_reduce(&s.b, OP_sum, e, 1, &last, true);
+  Type column = y->type;
+  column.dim[column.rank++] = dim_literal(1);
+  Node *hit = b_binary(&s.b, OP_eq, b_iota(&s.b, &z->type, 1), b_reshape(&s.b, y, &column));
+  Node *zero = b_const(&s.b, F32, 0);
+  Node *picked = b_reduce(&s.b, OP_sum, b_where(&s.b, hit, centred, zero), 1, &last, false);
+  Type flat = picked->type;
+  Node *nll = b_binary(&s.b, OP_sub, b_reshape(&s.b, b_unary(&s.b, OP_log, sum), &flat), picked);
+  graph_output(s.g, OUT_LOSS, "update0", b_scalar(&s.b, OP_div, b_reduce(&s.b, OP_sum, nll, 1, &first, false), 64));
+  Node *p = b_binary(&s.b, OP_div, e, sum);
+  Node *grad = b_scalar(&s.b, OP_div, b_binary(&s.b, OP_sub, p, b_cast(&s.b, hit, F32)), 64);
+  graph_output(s.g, OUT_VALUE, "grad", grad);
+  fuse_and_compare(s.program, s.d, 2, LONG_MAX, "cross entropy");
+  ck_assert_int_eq(model_count(s.g, OP_group), 2);
+  expect_groups(&s, 2, PATTERN_ROW);
+  ck_assert_int_eq(s.g->outputs[1].node->in[0]->n_in, 2);
+  end(&s);
+}
+END_TEST
+
+START_TEST(bias_and_relu_are_one_map_a_layer) {
+  Setup s = begin();
+  graph_output(s.g, OUT_VALUE, "out", model_mlp(s.g, 3, 8, 16));
+  fuse_and_compare(s.program, s.d, 2, LONG_MAX, "mlp");
+  ck_assert_int_eq(model_count(s.g, OP_group), 3);
+  expect_groups(&s, 3, PATTERN_MAP);
+  ck_assert_int_eq(model_count(s.g, OP_matmul), 3);
+  end(&s);
+}
+END_TEST
+
+/* Weight and bias gradients of a norm: one kernel that rebuilds the normalised
+ * rows from x and two numbers a row, and does not read them. */
+START_TEST(column_sums_share_a_kernel_and_recompute) {
+  Setup s = begin();
+  int first = 0, last = 1;
+  Node *x = model_input(s.g, "x", F32, 2, (int64_t[]){8192, 512}), *g = model_input(s.g, "g", F32, 2, (int64_t[]){8192, 512});
+  Node *mean = b_scalar(&s.b, OP_div, b_reduce(&s.b, OP_sum, x, 1, &last, true), 512);
+  Node *centred = b_binary(&s.b, OP_sub, x, mean);
+  Node *square = b_reduce(&s.b, OP_sum, b_binary(&s.b, OP_mul, centred, centred), 1, &last, true);
+  Node *n = b_binary(&s.b, OP_mul, centred, b_unary(&s.b, OP_rsqrt, b_scalar(&s.b, OP_add, b_scalar(&s.b, OP_div, square, 512), 1e-5)));
+  graph_output(s.g, OUT_VALUE, "out", b_unary(&s.b, OP_tanh, n));
+  graph_output(s.g, OUT_VALUE, "dw", b_reduce(&s.b, OP_sum, b_binary(&s.b, OP_mul, g, n), 1, &first, false));
+  graph_output(s.g, OUT_VALUE, "db", b_reduce(&s.b, OP_sum, g, 1, &first, false));
+  PassContext context = model_context(s.program, s.d, 2);
+  pass_fuse(&context);
+  ck_assert_ptr_null(program_verify(s.program, s.arena));
+  ck_assert_int_eq(model_count(s.g, OP_group), 2);
+  expect_groups(&s, 1, PATTERN_ROW);
+  expect_groups(&s, 1, PATTERN_COLUMN);
+  const Node *row = s.g->outputs[0].node->in[0], *column = s.g->outputs[1].node->in[0];
+  ck_assert_ptr_eq(column, s.g->outputs[2].node->in[0]);
+  for (int i = 0; i < row->body->n_outputs; i++) /* full: tanh; the rest per row */
+    ck_assert(type_count(&row->body->outputs[i].node->type) == (strcmp(row->body->outputs[i].name, s.g->outputs[0].node->name) ? 8192 : 8192 * 512));
+  for (int i = 0; i < column->n_in; i++)
+    ck_assert(column->in[i]->op == OP_input || type_count(&column->in[i]->type) == 8192);
+  end(&s);
+}
+END_TEST
+
+START_TEST(outputs_and_operands_are_materialized) {
+  Setup s = begin();
+  Node *x = model_input(s.g, "x", F32, 2, (int64_t[]){4, 6});
+  Type narrow = x->type;
+  narrow.dim[1] = dim_literal(3);
+  int64_t start[] = {0, 2}, step[] = {1, 1};
+  Node *slice = b_slice(&s.b, x, &narrow, start, step);
+  Node *mm = b_matmul(&s.b, slice, slice, false, true), *sum;
+  int axes[] = {0, 1};
+  sum = b_reduce(&s.b, OP_sum, mm, 2, axes, false);
+  graph_output(s.g, OUT_VALUE, "leaf", x);
+  graph_output(s.g, OUT_VALUE, "view", slice);
+  graph_output(s.g, OUT_LOG, "log", b_cast(&s.b, sum, I32));
+  graph_output(s.g, OUT_LOSS, "update0", sum);
+  graph_output(s.g, OUT_LOG, "again", sum);
+  fuse_and_compare(s.program, s.d, 2, LONG_MAX, "outputs");
+  for (int i = 0; i < s.g->n_outputs; i++) {
+    ck_assert_int_eq(s.g->outputs[i].node->op, OP_result);
+    ck_assert_int_eq(s.g->outputs[i].node->type.dtype, F32);
+    for (int e = 0; e < i; e++) ck_assert_ptr_ne(s.g->outputs[i].node, s.g->outputs[e].node);
+  }
+  end(&s);
+}
+END_TEST
+
+START_TEST(level_0_keeps_each_node_apart) {
+  Setup s = begin();
+  Node *x = model_input(s.g, "x", F32, 2, rows_columns);
+  graph_output(s.g, OUT_VALUE, "out", model_softmax(&s.b, x));
+  fuse_and_compare(s.program, s.d, 0, LONG_MAX, "softmax at -O0");
+  ck_assert_int_eq(model_count(s.g, OP_group), 5); /* max, sub, exp, sum, div */
+  end(&s);
+}
+END_TEST
+
+START_TEST(any_number_of_rewrites_is_right) {
+  int before = INT_MAX;
+  for (long limit = 0; limit < 12; limit++) {
+    Setup s = begin();
+    Node *x = model_input(s.g, "x", F32, 2, (int64_t[]){4, 5});
+    Node *w = model_param(s.g, "w", 1, (int64_t[]){5}), *bias = model_param(s.g, "b", 1, (int64_t[]){5});
+    graph_output(s.g, OUT_VALUE, "out", model_softmax(&s.b, model_layernorm(&s.b, x, w, bias)));
+    fuse_and_compare(s.program, s.d, 2, limit, "bisect");
+    int groups = model_count(s.g, OP_group);
+    ck_assert_int_le(groups, before);
+    before = groups;
+    end(&s);
+  }
+}
+END_TEST
+
+START_TEST(random_graphs_keep_their_values) {
+  for (uint64_t seed = 0; seed < 300; seed++) {
+    char what[32];
+    snprintf(what, sizeof what, "seed %d", (int)seed);
+    for (int level = 0; level <= 2; level += 2) {
+      Setup s = begin();
+      Program *program = model_random(s.arena, seed);
+      fuse_and_compare(program, s.d, level, LONG_MAX, what);
+      end(&s);
+    }
+  }
+}
+END_TEST
+
+/* The same model twice gives the same text. */
+START_TEST(fusion_is_deterministic) {
+  char *text[2];
+  for (int i = 0; i < 2; i++) {
+    Arena *arena = arena_new();
+    Diagnostics *d = diagnostics_new();
+    Program *program = model_random(arena, 41);
+    PassContext context = model_context(program, d, 2);
+    pass_fuse(&context);
+    Text out = {0};
+    program_print(&out, program);
+    text[i] = out.data;
+    diagnostics_free(d);
+    arena_free(arena);
+  }
+  ck_assert_str_eq(text[0], text[1]);
+  free(text[0]);
+  free(text[1]);
+}
+END_TEST
+
+static double fuse_seconds(int layers) {
+  Setup s = begin();
+  graph_output(s.g, OUT_VALUE, "out", model_mlp(s.g, layers, 64, 64));
+  PassContext context = model_context(s.program, s.d, 2);
+  clock_t start = clock();
+  pass_fuse(&context);
+  double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+  ck_assert_int_eq(model_count(s.g, OP_group), layers);
+  end(&s);
+  return seconds;
+}
+
+START_TEST(time_grows_with_the_nodes) {
+  fuse_seconds(100);
+  double small = fuse_seconds(500), large = fuse_seconds(4000);
+  ck_assert_msg(large < 0.02 + 24 * small, "500 layers took %.1f ms, 4000 took %.1f ms", small * 1e3, large * 1e3);
+}
+END_TEST
+
+Suite *fuse_suite(void) {
+  Suite *suite = suite_create("fuse");
+  TCase *tcase = tcase_create("fuse");
+  tcase_set_timeout(tcase, 120);
+  tcase_add_test(tcase, softmax_is_one_kernel);
+  tcase_add_test(tcase, layernorm_is_one_kernel);
+  tcase_add_test(tcase, cross_entropy_is_one_kernel_and_a_mean);
+  tcase_add_test(tcase, bias_and_relu_are_one_map_a_layer);
+  tcase_add_test(tcase, column_sums_share_a_kernel_and_recompute);
+  tcase_add_test(tcase, outputs_and_operands_are_materialized);
+  tcase_add_test(tcase, level_0_keeps_each_node_apart);
+  tcase_add_test(tcase, any_number_of_rewrites_is_right);
+  tcase_add_test(tcase, random_graphs_keep_their_values);
+  tcase_add_test(tcase, fusion_is_deterministic);
+  tcase_add_test(tcase, time_grows_with_the_nodes);
+  suite_add_tcase(suite, tcase);
+  return suite;
+}
