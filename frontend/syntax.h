@@ -26,12 +26,13 @@ typedef enum ExprKind {
   EXPR_REARRANGE,/* args[0] .[ left -> right ]; `from` NULL when only one side is written */
   EXPR_SHAPE,    /* [B, 3 * D] in a position where a shape stands (over: [n, *s]); args */
   EXPR_SPREAD,   /* *s inside a shape: name */
-  EXPR_RANGE     /* args[0] .. args[1] */
+  EXPR_RANGE,    /* args[0] .. args[1]; only as the source of a `for` */
+  EXPR_IF        /* if args[0] { args[1] } else { args[2] }: a choice made by the configuration */
 } ExprKind;
 
 /* One axis of a rearrange pattern: a name, a number, or a bracketed product. */
 typedef struct Axis {
-  const char *name;   /* or NULL */
+  const char *name;   /* or NULL; "*s" for a run of axes */
   int64_t size;       /* a number, else -1 */
   int n_factors;      /* (3 H E): > 0, name NULL */
   struct Axis *factors;
@@ -46,7 +47,8 @@ struct Expr {
   const char *name;
   double number;
   bool is_float;
-  bool bracketed;     /* written inside ( ): kept by fmt where it is needed */
+  bool bracketed;     /* written inside ( ) */
+  int depth;          /* levels of operators, calls and brackets below and including this one */
   int n_args;
   Expr **args;
   const char **keys;  /* CALL: n_args entries, [0] unused */
@@ -63,6 +65,7 @@ typedef struct TypeExpr {
   DType dtype;
   int n_dims;
   Expr **dims;
+  const char *kind; /* a kind of configuration written as a type ("dim", "module"); moved into FieldDecl.kind */
 } TypeExpr;
 
 typedef struct FieldDecl { /* x: f32[B, P] ; a module input, a data field, a config parameter */
@@ -79,10 +82,10 @@ typedef enum StmtKindSyntax {
   SYN_DATA,      /* name = value (a call) -> fields */
   SYN_MODULE,    /* name (config) (inputs) -> results  body */
   SYN_FN,        /* name (fields) = value, or body whose last statement is an EXPR */
-  SYN_LET,       /* names = value */
+  SYN_LET,       /* names = value; rebinds: written without `let`, a loop's carried or collected names */
   SYN_PARAM,     /* name : type = value */
   SYN_STATE,     /* name : type = value */
-  SYN_ASSIGN,    /* name <- value (value2: target expression when it is not a bare name) */
+  SYN_ASSIGN,    /* name <- value (target: the expression assigned to; name NULL when it is not a bare name) */
   SYN_IF,        /* value; body; otherwise (or NULL) */
   SYN_FOR,       /* names[0] in value; carry; collect; remat; body */
   SYN_RETURN,    /* value, or several in values */
@@ -106,7 +109,7 @@ struct Syntax {
   const Span *at;         /* the keyword, or the name where there is none */
   const char *name;
   const Span *name_at;
-  bool is_string, is_result_tuple, highest, remat;
+  bool is_string, is_result_tuple, highest, remat, rebinds;
   int n_names;
   const char **names;
   const Span **names_at;
@@ -131,6 +134,8 @@ struct Syntax {
   const Source *source;   /* top level: which file it came from */
 };
 
+typedef struct Token Token; /* parse.h: the words and signs themselves, for fmt */
+
 /* A comment, for fmt: its line and column, and whether code stands before it. */
 typedef struct Comment { int line, column; bool trailing; const char *text; } Comment;
 
@@ -140,6 +145,8 @@ typedef struct File {
   Syntax **statements;
   int n_comments;
   Comment *comments;
+  int n_tokens;
+  const Token *tokens; /* ends with the end-of-file token */
 } File;
 
 /* ---- parse.c, lexer.l, parser.y ---- */
