@@ -1,0 +1,181 @@
+/* verify_plan.c - are planned buffers apart while they are alive?
+ *
+ * It shares nothing with the planner and simulates no allocator: it works out
+ * anew from where to where each value lives, and then no two that live at the
+ * same time may share a byte.  A value lives from the node that writes it (a
+ * `result` is written by its group) to the last one that reads it, views that
+ * share its bytes included; what an output needs lives to the end.  One
+ * exception: an operand that dies at the node which writes a value of the
+ * same shape in its place, element by element.
+ */
+#include "ir/verify.h"
+
+#define WRONG(node, ...) return verify_wrong(v, graph, (node), __VA_ARGS__)
+
+enum { ALIGNMENT = 256, PARAM_ALIGNMENT = 64 };
+
+/* ---- the parameter block ------------------------------------------------ */
+
+static int by_offset(const void *a, const void *b) {
+  const Param *x = *(const Param *const *)a, *y = *(const Param *const *)b;
+  if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
+  return x < y ? -1 : x > y;
+}
+
+const char *verify_params(Verifier *v) {
+  const Program *p = v->program;
+  if (!p->param_elements) return NULL;
+  const Graph *graph = NULL;
+  const Param **sorted = arena_alloc(v->arena, sizeof *sorted * ((size_t)p->n_params + 1));
+  for (int i = 0; i < p->n_params; i++) sorted[i] = &p->params[i];
+  qsort(sorted, (size_t)p->n_params, sizeof *sorted, by_offset);
+  for (int i = 0; i < p->n_params; i++) {
+    const Param *q = sorted[i];
+    int64_t limit = i + 1 < p->n_params ? sorted[i + 1]->offset : p->param_elements;
+    if (q->offset < 0 || q->offset % PARAM_ALIGNMENT) WRONG(NULL, "parameter %s is not aligned in its block", q->path);
+    if (q->offset + type_count(&q->type) > limit)
+      WRONG(NULL, "parameter %s overlaps %s", q->path, i + 1 < p->n_params ? sorted[i + 1]->path : "the end of the block");
+  }
+  return NULL;
+}
+
+/* ---- homes -------------------------------------------------------------- */
+
+/* The node whose bytes a view stands for; of one that was never made, those that are read through it. */
+static const Node *root_of(const Node *node) {
+  while (op_info[node->op].kind == VIEW && (node->home == HOME_ALIAS || node->home == HOME_NONE)) node = node->in[0];
+  return node;
+}
+
+static bool is_param_offset(const Verifier *v, Map *params, const char *path, int64_t offset) {
+  int index = path ? map_get_name(params, path) : -1;
+  return index >= 0 && (params == v->params ? v->program->params[index].offset : v->program->states[index].offset) == offset;
+}
+
+/* The gradient block is laid out as the parameters: a gradient stands where its parameter does. */
+static bool is_gradient_of(const Verifier *v, const Graph *graph, const Node *node) {
+  for (int i = 0; i < graph->n_outputs; i++) {
+    const Output *o = &graph->outputs[i];
+    if (o->role == OUT_GRAD && root_of(o->node) == node && is_param_offset(v, v->params, o->name, node->offset)) return true;
+  }
+  return false;
+}
+
+static bool is_output(const Graph *graph, const Node *node) {
+  for (int i = 0; i < graph->n_outputs; i++)
+    if (root_of(graph->outputs[i].node) == node) return true;
+  return false;
+}
+
+static const char *check_home(const Verifier *v, const Graph *graph, const Node *node) {
+  switch (node->home) {
+  case HOME_NONE: break;
+  case HOME_INPUT:
+    if (node->op != OP_input) WRONG(node, "its home is the batch, but it is no input");
+    break;
+  case HOME_PARAM:
+    if (node->op != OP_param || !is_param_offset(v, v->params, node->attrs.path, node->offset))
+      WRONG(node, "its home is not that of its parameter");
+    break;
+  case HOME_STATE:
+    if (node->op != OP_state || !is_param_offset(v, v->states, node->attrs.path, node->offset))
+      WRONG(node, "its home is not that of its state");
+    break;
+  case HOME_ARENA:
+    if (node->offset < 0 || node->offset % ALIGNMENT) WRONG(node, "its offset is not aligned");
+    if (node->offset + type_bytes(&node->type) > graph->arena_bytes) WRONG(node, "it ends past the arena");
+    break;
+  case HOME_GRAD:
+    if (!is_gradient_of(v, graph, node)) WRONG(node, "its home is not that of a gradient it is");
+    break;
+  case HOME_OUTPUT:
+    if (!is_output(graph, node)) WRONG(node, "its home is an output, but it is none");
+    break;
+  case HOME_ALIAS:
+    if (op_info[node->op].kind != VIEW) WRONG(node, "it shares its operand's bytes, but is no view");
+    break;
+  }
+  return NULL;
+}
+
+/* ---- lives -------------------------------------------------------------- */
+
+typedef struct Life {
+  const Node *node;
+  const Node *writer;
+  int first, last;     /* positions: written at first, last read at last */
+  int64_t low, high;   /* bytes [low, high) of the arena */
+} Life;
+
+static int by_first(const void *a, const void *b) {
+  const Life *x = a, *y = b;
+  if (x->first != y->first) return x->first < y->first ? -1 : 1;
+  return x->low < y->low ? -1 : x->low > y->low;
+}
+
+static int *last_reads(const Verifier *v, const Graph *graph) {
+  int *last = arena_alloc(v->arena, sizeof *last * ((size_t)graph->n_nodes + 1));
+  for (int i = 0; i < graph->n_nodes; i++) {
+    last[i] = i;
+    for (int k = 0; k < graph->nodes[i]->n_in; k++) last[map_get_node(v->position, root_of(graph->nodes[i]->in[k]))] = i;
+  }
+  for (int i = 0; i < graph->n_outputs; i++) last[map_get_node(v->position, root_of(graph->outputs[i].node))] = graph->n_nodes;
+  return last;
+}
+
+static int find_lives(const Verifier *v, const Graph *graph, Life *lives) {
+  int n = 0;
+  const int *last = last_reads(v, graph);
+  for (int i = 0; i < graph->n_nodes; i++) {
+    const Node *node = graph->nodes[i];
+    if (node->home != HOME_ARENA) continue;
+    const Node *writer = node->op == OP_result ? node->in[0] : node;
+    lives[n++] = (Life){node, writer, map_get_node(v->position, writer), last[i], node->offset,
+                        node->offset + type_bytes(&node->type)};
+  }
+  qsort(lives, (size_t)n, sizeof *lives, by_first);
+  return n;
+}
+
+/* `old` is read for the last time by the node that writes `new`: may it write in its place? */
+static bool in_place(Verifier *v, const Life *old, const Life *new) {
+  if (old->low != new->low || dtype_size(old->node->type.dtype) != dtype_size(new->node->type.dtype)) return false;
+  const Node *writer = new->writer;
+  for (int k = 0; k < writer->n_in; k++) {
+    const Node *x = writer->in[k];
+    if (root_of(x) != old->node) continue;
+    if (x->home == HOME_NONE && x != old->node) return false;
+    if (!type_same_shape(&x->type, &new->node->type)) return false;
+    Kind kind = op_info[writer->op].kind;
+    if (kind != MAP && !(kind == GROUP && verify_reads_in_place(v, writer, k))) return false;
+  }
+  return true;
+}
+
+static const char *check_pair(Verifier *v, const Graph *graph, const Life *old, const Life *new) {
+  if (old->low >= new->high || new->low >= old->high) return NULL;
+  if (old->first != new->first && (old->last < new->first || (old->last == new->first && in_place(v, old, new)))) return NULL;
+  WRONG(new->node, "its bytes in the arena are those of %%%s, which is still alive", old->node->name);
+}
+
+/* ---- the whole ---------------------------------------------------------- */
+
+const char *verify_plan(Verifier *v, const Graph *graph) {
+  const char *wrong = NULL;
+  map_free(&v->position);
+  for (int i = 0; i < graph->n_nodes; i++) map_put_node(&v->position, graph->nodes[i], i);
+  for (int i = 0; i < graph->n_nodes && !wrong; i++) wrong = check_home(v, graph, graph->nodes[i]);
+  if (wrong) return wrong;
+  Life *lives = arena_alloc(v->arena, sizeof *lives * ((size_t)graph->n_nodes + 1));
+  const Life **alive = arena_alloc(v->arena, sizeof *alive * ((size_t)graph->n_nodes + 1));
+  int n = find_lives(v, graph, lives), n_alive = 0;
+  for (int i = 0; i < n && !wrong; i++) {
+    int kept = 0;
+    for (int k = 0; k < n_alive; k++)
+      if (alive[k]->last >= lives[i].first) alive[kept++] = alive[k];
+    n_alive = kept;
+    for (int k = 0; k < n_alive && !wrong; k++) wrong = check_pair(v, graph, alive[k], &lives[i]);
+    alive[n_alive++] = &lives[i];
+  }
+  return wrong;
+}
