@@ -247,7 +247,7 @@ static const char *check_data(const Verifier *v) {
       if (!strcmp(p->data[i].name, p->data[k].name)) WRONG(NULL, NULL, "data %s is declared twice", p->data[i].name);
     for (int k = 0; k < p->data[i].n_fields; k++) {
       const Type *t = &p->data[i].fields[k].type;
-      if (!t->rank || !t->dim[0].rows || t->dim[0].rows != p->data[i].rows)
+      if (p->data[i].rows && (!t->rank || t->dim[0].rows != p->data[i].rows))
         WRONG(NULL, NULL, "data %s: the first axis of %s is not the batch", p->data[i].name, p->data[i].fields[k].name);
     }
   }
