@@ -78,7 +78,7 @@ bool fuse_is_inside(const Fusion *f, const Kernel *k, int id); /* computed in k,
 int fuse_body(Fusion *f, const Kernel *k, const Ints *stores, int *order); /* ids it needs, loads included; their number */
 
 /* fuse_legal.c: may two kernels be one? */
-enum { MAX_MEMBERS = 200, MAX_OUTPUTS = 12, MAX_LOADS = 24, MAX_FULL = 8, MAX_PHASES = 6 };
+enum { MAX_MEMBERS = 200, MAX_OUTPUTS = 12, MAX_LOADS = 24, MAX_FULL = 8, MAX_PHASES = 7 };
 const char *fuse_illegal(Fusion *f, int a, int b);        /* NULL: legal; else why not; cycles apart */
 bool fuse_makes_cycle(Fusion *f, int a, int b);
 bool fuse_join_space(const Kernel *a, const Kernel *b, Kernel *joined);
@@ -95,6 +95,7 @@ double fuse_elements(const Fusion *f, const Kernel *k, int id); /* times a node 
 bool fuse_is_stored(Fusion *f, int id, int but_a, int but_b);   /* must be in memory for others than kernels a and b */
 Traffic fuse_traffic(Fusion *f, int a, int b);                  /* of a and b as one kernel; b = -1: of a */
 double fuse_time(const Kernel *k, const Traffic *t, double flops, double specials);
+double fuse_work_time(double flops, double specials);           /* of arithmetic alone */
 double fuse_gain(Fusion *f, int a, int b);                      /* seconds saved by merging */
 double fuse_cost(Fusion *f, int a);                             /* seconds */
 

@@ -16,16 +16,21 @@
 
 typedef struct Work { double flops, specials; } Work;
 
+/* In slots of the arithmetic units, of which a fused multiply-add fills two
+ * and so does any lone operation.  The precise versions of exp, erf ... are
+ * some special instruction or two and a polynomial. */
 static Work op_work(const Node *n) {
   switch (n->op) {
-  case OP_exp: case OP_expm1: case OP_log: case OP_log1p: case OP_sin: case OP_cos: case OP_sqrt: case OP_rsqrt:
-  case OP_div: return (Work){4, 1};
-  case OP_tanh: case OP_erf: case OP_sigmoid: return (Work){12, 2};
-  case OP_pow: return (Work){20, 2};
-  case OP_floordiv: case OP_mod: return (Work){8, 1};
-  case OP_random: return n->attrs.distribution ? (Work){60, 3} : (Work){40, 0};
-  case OP_gather: return (Work){4, 0};
-  default: return (Work){1, 0};
+  case OP_exp: case OP_log: case OP_sqrt: case OP_rsqrt: case OP_div: return (Work){16, 1};
+  case OP_expm1: case OP_log1p: return (Work){30, 1};
+  case OP_tanh: case OP_sigmoid: return (Work){30, 2};
+  case OP_erf: return (Work){40, 1};
+  case OP_sin: case OP_cos: return (Work){50, 1};
+  case OP_pow: return (Work){80, 2};
+  case OP_floordiv: case OP_mod: return (Work){24, 1};
+  case OP_random: return n->attrs.distribution ? (Work){140, 4} : (Work){100, 0};
+  case OP_gather: return (Work){8, 0};
+  default: return (Work){2, 0};
   }
 }
 
@@ -108,11 +113,13 @@ static double bandwidth(const Kernel *k, double *again) {
   return rows * ONE_BLOCK < BANDWIDTH ? (rows < 1 ? 1 : rows) * ONE_BLOCK : BANDWIDTH;
 }
 
+double fuse_work_time(double flops, double specials) {
+  return flops / FLOPS > specials / SPECIALS ? flops / FLOPS : specials / SPECIALS;
+}
+
 double fuse_time(const Kernel *k, const Traffic *t, double flops, double specials) {
-  double again, rate = bandwidth(k, &again), time = (t->read * again + t->written) / rate;
-  if (flops / FLOPS > time) time = flops / FLOPS;
-  if (specials / SPECIALS > time) time = specials / SPECIALS;
-  return LAUNCH + time;
+  double again, rate = bandwidth(k, &again), time = (t->read * again + t->written) / rate, work = fuse_work_time(flops, specials);
+  return LAUNCH + (work > time ? work : time);
 }
 
 double fuse_cost(Fusion *f, int a) {

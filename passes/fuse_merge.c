@@ -2,9 +2,11 @@
  *
  * First along the edges from producer to consumer, the greatest saving first:
  * that grows a softmax or a norm together before it looks at the neighbours.
- * Then kernels that read the same values side by side.  Every merge asks
- * rewrite_allowed, so --bisect-limit can stop at any of them, and what was
- * not taken is traced with its figures.
+ * (A mean's division, a norm's rsqrt save next to nothing by themselves, but
+ * until they are one with their sum they stand between it and what reads it:
+ * they go before all else.)  Then kernels that read the same values side by
+ * side.  Every merge asks rewrite_allowed, so --bisect-limit can stop at any
+ * of them, and what was not taken is traced with its figures.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +84,7 @@ static bool try_merge(Fusion *f, int a, int b, double gain, int *root) {
 
 typedef struct Candidate {
   double gain;
+  bool first;   /* per-row arithmetic on a reduction's result goes with it before all else */
   int a, b, version_a, version_b;
 } Candidate;
 
@@ -91,6 +94,7 @@ typedef struct Heap {
 } Heap;
 
 static bool is_better(const Candidate *x, const Candidate *y) {
+  if (x->first != y->first) return x->first;
   if (x->gain != y->gain) return x->gain > y->gain;
   if (x->a != y->a) return x->a < y->a;
   return x->b < y->b;
@@ -122,7 +126,8 @@ static Candidate heap_pop(Heap *heap) {
 static void push_pair(Fusion *f, Heap *heap, int a, int b) {
   if (a == b || f->kernels[a].fixed || f->kernels[b].fixed) return;
   double gain = fuse_gain(f, a, b);
-  if (gain > 0) heap_push(heap, (Candidate){gain, a, b, f->kernels[a].version, f->kernels[b].version});
+  bool first = f->kernels[a].n_axes && !f->kernels[b].n_axes && type_count(f->kernels[b].space) < type_count(f->kernels[a].space);
+  if (gain > 0) heap_push(heap, (Candidate){gain, first, a, b, f->kernels[a].version, f->kernels[b].version});
 }
 
 static void push_producers(Fusion *f, Heap *heap, int k) {

@@ -61,6 +61,11 @@ static bool remake(Fusion *f, Remake *r, const Node *x, bool top) {
   return true;
 }
 
+/* The model hides arithmetic behind memory traffic, which is right for work
+ * that must be done.  Work that could be saved is counted in full: a row
+ * kernel repeats some of it in each of its passes, and its barriers keep the
+ * two from overlapping quite. */
+
 /* Seconds kernel r->k takes more (less: negative) when it makes `value`
  * itself; the stores this adds elsewhere are counted too. */
 static bool remake_cost(Fusion *f, Remake *r, int value, double *seconds) {
@@ -80,14 +85,14 @@ static bool remake_cost(Fusion *f, Remake *r, int value, double *seconds) {
     fuse_node_work(f, r->clone[i], fuse_elements(f, k, r->clone[i]), &flops, &specials);
   if (k->members.n + k->clones.n + r->n_clones > MAX_MEMBERS || after.loads > MAX_LOADS) return false;
   if (k->n_axes && after.full_loads > before.full_loads && after.full_loads + after.full_stores > MAX_FULL) return false;
-  *seconds = fuse_time(k, &after, flops, specials) - fuse_time(k, &before, k->flops, k->specials);
+  *seconds = fuse_time(k, &after, 0, 0) - fuse_time(k, &before, 0, 0) + fuse_work_time(flops - k->flops, specials - k->specials);
   for (int i = 0; i < r->n_stores; i++) {
     int owner = fuse_owner(f, r->store[i]);
     Traffic t = fuse_traffic(f, owner, -1), more = t;
     if (t.stores + r->n_stores > MAX_OUTPUTS) return false;
     more.written += fuse_node_bytes(f, r->store[i]);
     const Kernel *o = &f->kernels[owner];
-    *seconds += fuse_time(o, &more, o->flops, o->specials) - fuse_time(o, &t, o->flops, o->specials);
+    *seconds += fuse_time(o, &more, 0, 0) - fuse_time(o, &t, 0, 0);
   }
   return true;
 }
@@ -98,7 +103,7 @@ static double store_cost(Fusion *f, int value) {
   const Kernel *k = &f->kernels[fuse_owner(f, value)];
   Traffic t = fuse_traffic(f, fuse_owner(f, value), -1), less = t;
   less.written -= fuse_node_bytes(f, value);
-  return fuse_time(k, &t, k->flops, k->specials) - fuse_time(k, &less, k->flops, k->specials);
+  return fuse_time(k, &t, 0, 0) - fuse_time(k, &less, 0, 0);
 }
 
 static void insert(Fusion *f, Ints *list, int id) {

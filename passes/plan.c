@@ -5,8 +5,8 @@
  * gradients lie the same way in a second block.  Results for the host have
  * slots in the outputs block.  Everything else shares one arena a graph: a
  * value takes the best-fitting hole when its node runs and gives it back after
- * its last reader, and an elementwise kernel writes over an operand that dies
- * there.  The arena's size is therefore known, exactly, before the program
+ * its last reader, and a kernel writes over an operand that dies there where it
+ * reads that at the same element only.  The arena's size is therefore known, exactly, before the program
  * runs.  At -O0 no bytes are shared, for finding out whether sharing is at fault.
  */
 #include <stdlib.h>
@@ -184,7 +184,9 @@ static void find_deaths(Planner *p) {
 }
 
 /* Does every use of operand `index` read it at the very element the group is
- * at?  True where all it flows into is elementwise and of the group's shape. */
+ * at?  True where all it flows into is elementwise and of the group's shape,
+ * up to reductions: their results are whole before the last pass, in which
+ * targets store what goes in place. */
 static bool is_read_in_place(const Node *group, int index, Arena *arena) {
   const Graph *body = group->body;
   bool *touched = arena_alloc(arena, (size_t)body->n_nodes + 1);
@@ -192,16 +194,17 @@ static bool is_read_in_place(const Node *group, int index, Arena *arena) {
     const Node *n = body->nodes[i];
     if (n->op == OP_input && n->attrs.index == index) touched[n->id] = true;
     for (int k = 0; k < n->n_in; k++) touched[n->id] |= touched[n->in[k]->id];
-    if (!touched[n->id]) continue;
     Kind kind = op_info[n->op].kind;
+    if (kind == REDUCE && type_same_shape(&n->in[0]->type, &group->attrs.space)) touched[n->id] = false;
+    if (!touched[n->id]) continue;
     if ((kind != MAP && n->op != OP_input) || !type_same_shape(&n->type, &group->attrs.space)) return false;
   }
   return true;
 }
 
-/* The operand whose bytes a full result of an elementwise group may take over. */
+/* The operand whose bytes a full result may take over. */
 static const Node *find_dying(Planner *p, const Node *group, const Node *result) {
-  if (group->attrs.pattern != PATTERN_MAP || !type_same_shape(&result->type, &group->attrs.space)) return NULL;
+  if (group->attrs.pattern == PATTERN_COLUMN || !type_same_shape(&result->type, &group->attrs.space)) return NULL;
   for (int k = 0; k < group->n_in; k++) {
     const Node *in = group->in[k];
     int root = p->root[in->id];

@@ -32,8 +32,26 @@ static Node *leaf(Graph *g, Op op, const char *path, Type type) {
   return node_new(g, op, NULL, 0, &(Attrs){.path = path, .shape = type}, path, NULL);
 }
 
-Node *model_input(Graph *g, const char *path, DType dtype, int rank, const int64_t *size) {
-  return leaf(g, OP_input, path, type_of(dtype, rank, size));
+/* A state: any shape will do, where a data field's first axis must be the batch. */
+Node *model_input(Graph *g, const char *name, DType dtype, int rank, const int64_t *size) {
+  Program *p = g->program;
+  State state = {.path = name, .type = type_of(dtype, rank, size)};
+  LIST_PUSH(p->arena, p->states, p->n_states, state);
+  return leaf(g, OP_state, name, state.type);
+}
+
+Node *model_batch(Graph *g, const char *name, DType dtype, int rank, const int64_t *size) {
+  Data *data = &g->program->data[0];
+  Field field = {.name = name, .type = type_of(dtype, rank, size)};
+  if (!data->rows) {
+    Symbol *rows = arena_alloc(g->program->arena, sizeof *rows);
+    *rows = (Symbol){"B", size[0], true};
+    LIST_PUSH(g->program->arena, g->program->symbols, g->program->n_symbols, rows);
+    g->rows = data->rows = rows;
+  }
+  field.type.dim[0] = dim_symbol(data->rows);
+  LIST_PUSH(g->program->arena, data->fields, data->n_fields, field);
+  return leaf(g, OP_input, arena_print(g->program->arena, "d.%s", name), field.type);
 }
 
 Node *model_param(Graph *g, const char *path, int rank, const int64_t *size) {
@@ -45,7 +63,7 @@ Node *model_param(Graph *g, const char *path, int rank, const int64_t *size) {
 
 Node *model_softmax(Builder *b, Node *x) {
   int last = x->type.rank - 1;
-  Node *e = b_unary(b, OP_exp, b_binary(b, OP_sub, x, b_reduce(b, OP_max, x, 1, &last, true)));
+  Node *e = b_unary(b, OP_exp, b_binary(b, OP_sub, x, b_unary(b, OP_stop, b_reduce(b, OP_max, x, 1, &last, true))));
   return b_binary(b, OP_div, e, b_reduce(b, OP_sum, e, 1, &last, true));
 }
 

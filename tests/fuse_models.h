@@ -7,7 +7,8 @@
 
 Program *model_new(Arena *arena);      /* an empty train graph */
 PassContext model_context(Program *program, Diagnostics *d, int level);
-Node *model_input(Graph *g, const char *path, DType dtype, int rank, const int64_t *size);
+Node *model_input(Graph *g, const char *name, DType dtype, int rank, const int64_t *size);
+Node *model_batch(Graph *g, const char *name, DType dtype, int rank, const int64_t *size); /* size[0] is the capacity */
 Node *model_param(Graph *g, const char *path, int rank, const int64_t *size);
 Node *model_softmax(Builder *b, Node *x);                      /* over the last axis */
 Node *model_layernorm(Builder *b, Node *x, Node *weight, Node *bias);

@@ -34,10 +34,10 @@ static int find_lives(const Graph *g, Life *lives) {
   return n;
 }
 
-/* b takes over a's bytes: an elementwise group's result, at the moment a dies. */
+/* b takes over a's bytes: a group's result, at the moment a dies. */
 static bool is_in_place(const Life *a, const Life *b) {
   return a->death == b->birth && a->value->offset == b->value->offset && b->value->op == OP_result &&
-         b->value->in[0]->attrs.pattern == PATTERN_MAP && type_bytes(&a->value->type) == type_bytes(&b->value->type);
+         b->value->in[0]->attrs.pattern != PATTERN_COLUMN && type_bytes(&a->value->type) == type_bytes(&b->value->type);
 }
 
 static int check_arena(const Graph *g) {
