@@ -130,21 +130,21 @@ static bool is_binary(int kind) {
 
 static bool is_comparison(int kind) { return kind >= T_EQ && kind <= T_GE; }
 
-/* "a, b or c" of what is expected, operators left out when `values` */
-static const char *one_of(const Complaint *c, bool values) {
+/* "a, b or c" of what is expected; after a value without the operators and brackets that might go on with it. */
+static const char *one_of(const Complaint *c) {
+  bool after_value = expects(c, "`.`"), newline = expects(c, "the end of the line");
   const char *names[8];
   int n = 0;
-  for (int i = 0; i < c->n && n < 8; i++) {
+  for (int i = 0; i < c->n && n < 7; i++) {
     const char *e = c->expected[i];
-    bool newline = !strcmp(e, "the end of the line");
-    if (values && (is_postfix_or_operator(e) || newline)) continue;
-    if (!strncmp(e, "`{`", 3)) e = "`{`";
+    if ((after_value && is_postfix_or_operator(e)) || !strcmp(e, "the end of the line")) continue;
+    if (!strncmp(e, "`{`", 3)) e = "`{`"; /* a block's and a list's look the same */
     if (!strncmp(e, "`}`", 3)) e = "`}`";
-    names[n++] = e;
+    if (!n || strcmp(names[n - 1], e)) names[n++] = e;
   }
+  if (newline || !n) names[n++] = newline ? "the end of the line" : "something else";
   Text text = {0};
   for (int i = 0; i < n; i++) text_add(&text, "%s%s", i == 0 ? "" : i == n - 1 ? " or " : ", ", names[i]);
-  if (!n) text_add(&text, "something else");
   return text_take(&text, c->p->arena);
 }
 
@@ -170,14 +170,14 @@ static const char *wanted(const Complaint *c, bool *says_where) {
   bool in_brackets = c->open && c->open->kind != T_LBRACE, ended = expects(c, "the end of the line");
   if (expects(c, "`let`")) return *says_where = true, "a statement";
   if (c->before && c->before->kind == T_PIPE) return "a function, a module or a label";
-  if (expects(c, "a number") && expects(c, "`not`")) return "an expression";
+  if (expects(c, "a number") && expects(c, "a text in quotes")) return "an expression";
+  if (expects(c, "a name") && expects(c, "`[`") && !expects(c, "a number")) return "a type";
   if (in_brackets && expects(c, closer(c->open->kind) ? arena_print(c->p->arena, "`%s`", closer(c->open->kind)) : "")) {
     *says_where = true;
     return expects(c, "`,`") ? arena_print(c->p->arena, "`,` or %s", to_close(c)) : to_close(c);
   }
   if (ended && expects(c, "`|>`")) return "an operator or the end of the line";
-  if (ended && c->n > 1 && c->n < 5) return arena_print(c->p->arena, "%s or the end of the line", one_of(c, true));
-  return one_of(c, expects(c, "`|>`"));
+  return one_of(c);
 }
 
 /* ---- help ---- */
@@ -199,12 +199,13 @@ static const char *help_for_words(const Complaint *c) {
   }
   for (const Token *t = c->first; t < c->found; t++)
     if (t->kind == T_FLOOR) return "`//` divides and rounds down; a comment begins with `#`";
-  if (c->before && c->before->kind == T_NUMBER && expects(c, "`+`")) return "a product is written with `*`";
-  return NULL;
+  if (!c->before || c->before->kind != T_NUMBER || !expects(c, "`+`")) return NULL;
+  return expects(c, "`,`") ? "a comma stands between two values, `*` in a product" : "a product is written with `*`";
 }
 
 static const char *help_for_module(const Complaint *c) {
-  if (expects(c, "`(`") && !expects(c, "`+`"))
+  if (expects(c, "a name") && expects(c, "`[`")) return "a shape stands here: -> [B, K]";
+  if (expects(c, "`(`"))
     return "a module has two lists, its configuration and its inputs: module NAME()(x: [B, D]) -> [B, K] { ... }";
   if (expects(c, "`->`")) return "the result's shape stands before the block: module NAME()(x: [B, D]) -> [B, K] { ... }";
   return NULL;
@@ -212,29 +213,35 @@ static const char *help_for_module(const Complaint *c) {
 
 static const char *help_for_colon(const Complaint *c) {
   if (expects(c, "`{`")) return "a block is written { ... }, without `:`";
-  if (starts_with(c, T_LET)) return "a `let` has no type of its own: it is that of its value";
   if (c->open && c->open->kind == T_LBRACKET) return "a slice is from:to, without a step";
+  if (starts_with(c, T_LET)) return "a `let` has no type of its own: it is that of its value";
   if (c->before && c->before == c->first) return "`param` and `state` declare names with a type; `let` needs none";
   return NULL;
 }
 
+static bool begins_value(int kind) {
+  return kind == T_NAME || kind == T_NUMBER || kind == T_STRING || kind == T_LPAREN || kind == T_MINUS;
+}
+
 static const char *help(const Complaint *c) {
-  const char *found = c->found->kind == T_NAME ? c->found->name : "";
   int kind = c->found->kind;
   if (kind == T_FLOOR && c->found == c->first) return "a comment begins with `#`";
-  if (kind == T_IS) return help_for_equals(c);
+  if (kind == T_IS && expects(c, "`+`")) return help_for_equals(c);
   if (kind == T_COLON) return help_for_colon(c);
   if (kind == T_ASSIGN) return starts_with(c, T_LET) ? "`let` takes `=`; `<-` assigns to a state" : "to compare with a negative number write x < -1";
   if (starts_with(c, T_MODULE) && (kind == T_TO || kind == T_LBRACE || kind == T_LFIELDS || kind == T_NEWLINE || kind == T_LBRACKET))
     return help_for_module(c);
+  if (starts_with(c, T_MODULE) && c->n == 1 && expects(c, "`:`"))
+    return arena_print(c->p->arena, "an input has a shape: %s: [B, D]", token_text(c->p, c->before));
   if (starts_with(c, T_DATA) && kind == T_LFIELDS) return "the fields stand after `->`: -> { x: f32[B, P], y: i32[B] }";
   if (starts_with(c, T_FN) && kind == T_LBRACE) return "write fn f(x) = { ... }";
-  if (starts_with(c, T_PARAM) && expects(c, "`=`") && kind == T_NEWLINE)
+  if (c->found == c->first && is_binary(kind)) return "a line goes on when the one before ends in an operator, or this one begins with `|>`";
+  if (starts_with(c, T_PARAM) && (expects(c, "`=`") || expects(c, "`:`")) && (kind == T_NEWLINE || kind == T_IS))
     return "a parameter says how it begins: param w: [O, I] = kaiming(fan: I)";
   if (starts_with(c, T_STATE) && expects(c, "`=`") && kind == T_NEWLINE) return "a state says how it begins: state mean: [F] = zeros";
-  if (kind == T_NEWLINE && c->before && c->before->kind == T_IS) return "the value begins on the line of its `=`";
-  if (kind == T_NAME && expects(c, "`+`") && !strcmp(found, "if")) return "where(c, a, b) chooses between values";
-  if (kind == T_NAME || kind == T_NUMBER || kind == T_STRING || kind == T_LPAREN) return help_for_words(c);
+  if (kind == T_NEWLINE && c->before && c->before->kind == T_IS && begins_value(c->found[1].kind)) return "the value begins on the line of its `=`";
+  if (kind == T_IF && expects(c, "`+`")) return "where(c, a, b) chooses between values";
+  if (begins_value(kind)) return help_for_words(c);
   return NULL;
 }
 
@@ -258,7 +265,7 @@ static bool special(const Complaint *c, const Span *at) {
     report_help(p->d, "put the chain in brackets: (x |> f) %s ...", text);
   } else if (kind == T_ELSE) {
     report(p->d, WRONG_SYNTAX, at, "there is no `if` that this `else` belongs to");
-  } else if (is_closer(kind) && !c->open) {
+  } else if (is_closer(kind) && !c->open && !(c->before && expects(c, "a number"))) {
     report(p->d, WRONG_BRACKET, at, "nothing is open that this `%s` could close", text);
   } else if (kind == T_ASSIGN && expects(c, "`+`")) {
     report(p->d, WRONG_ARROW, at, "`<-` assigns to a state: only a name that begins the statement can stand before it");

@@ -123,17 +123,18 @@ static const Token *last(const Layout *l) {
 }
 
 /* Words of one statement: keywords at its own level, where they can be meant. */
-static int clause_kind(const Layout *l, const Token *t, const Token *next) {
+static int clause_kind(const Layout *l, const Token *t) {
   int position = l->out->n - l->head_at, before = last(l)->kind;
   const char *w = t->name;
   if (l->n_open != l->statement_open) return 0;
+  if (before == T_IN || before == T_FOR || before == T_MINIMIZE || before == T_USING) return 0; /* a value begins here */
 #define IS(text) !strcmp(w, text)
   switch (l->head) {
   case T_TRAIN:
     if (position == 2 && IS("in")) return T_IN;
     if (position > 3 && IS("for")) return T_FOR;
-    if (position > 5 && before != T_FOR && IS("steps")) return T_STEPS;
-    if (position > 5 && before != T_FOR && IS("epochs")) return T_EPOCHS;
+    if (position > 5 && IS("steps")) return T_STEPS;
+    if (position > 5 && IS("epochs")) return T_EPOCHS;
     if ((before == T_STEPS || before == T_EPOCHS) && IS("with")) return T_WITH;
     return 0;
   case T_EVERY:
@@ -148,12 +149,11 @@ static int clause_kind(const Layout *l, const Token *t, const Token *next) {
     return IS("carry") ? T_CARRY : IS("collect") ? T_COLLECT : IS("remat") ? T_REMAT : 0;
   case T_UPDATE:
     if (position > 1 && IS("minimize")) return T_MINIMIZE;
-    return position > 1 && before != T_COMMA && before != T_MINIMIZE && IS("using") ? T_USING : 0;
+    return position > 1 && before != T_COMMA && IS("using") ? T_USING : 0;
   case T_WEIGHTS:
     return position == 2 && IS("from") ? T_FROM : 0;
   case T_SAVE:
-    if (position == 1 && next->kind == T_NAME) return IS("highest") ? T_HIGHEST : IS("lowest") ? T_LOWEST : 0;
-    return 0;
+    return position != 1 ? 0 : IS("highest") ? T_HIGHEST : IS("lowest") ? T_LOWEST : 0;
   default:
     return 0;
   }
@@ -165,7 +165,7 @@ static int word_kind(const Layout *l, int i) {
   if (last(l)->kind == T_DOT || next->kind == T_COLON) return T_NAME;
   int kind = l->at_head ? head_kind(l, i) : 0;
   if (!kind) kind = reserved_kind(t);
-  if (!kind) kind = clause_kind(l, t, next);
+  if (!kind) kind = clause_kind(l, t);
   return kind ? kind : T_NAME;
 }
 

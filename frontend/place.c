@@ -71,7 +71,7 @@ static void wrong_place(Parser *p, const Syntax *s) {
     report(p->d, WRONG_PLACE, s->at, "this value is computed and goes nowhere");
     report_help(p->d, "let x = ... names it, return gives it back, log prints it");
   } else {
-    report(p->d, WRONG_PLACE, s->at, "`%s` stands %s", rules[s->kind].word, rules[s->kind].belongs);
+    report(p->d, WRONG_PLACE, s->at, "`%s` belongs %s", rules[s->kind].word, rules[s->kind].belongs);
   }
 }
 

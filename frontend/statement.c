@@ -262,7 +262,7 @@ Syntax *statement_assign(Parser *p, Range at, Expr *target, Expr *value) {
   s->target = target;
   s->value = value;
   if (target->kind == EXPR_NAME) s->name = target->name, s->name_at = target->at;
-  else if (target->kind != EXPR_FIELD && target->kind != EXPR_INDEX)
-    report(p->d, WRONG_SYNTAX, target->first, "`<-` assigns to a state, and this is not a name");
-  return s;
+  if (target->kind == EXPR_NAME || target->kind == EXPR_FIELD || target->kind == EXPR_INDEX) return s;
+  report(p->d, WRONG_SYNTAX, target->first, "`<-` assigns to a state, and this is not a name");
+  return statement_error(p, at);
 }

@@ -2,7 +2,7 @@
  *
  * Each makes one node from its parts.  A few check what the grammar leaves
  * open because a rule for it would give a worse message: what can be called,
- * what can be assigned to, the order of arguments, the names of types.
+ * what a label names, the names of types.
  */
 #include "frontend/parse.h"
 
@@ -195,13 +195,7 @@ Expr *expr_call(Parser *p, Range at, Expr *callee, Exprs *args) {
   int n = args ? args->n : 0;
   Exprs all = {0};
   push(p, &all, callee, NULL, NULL);
-  bool named = false;
-  for (int i = 0; i < n; i++) {
-    push(p, &all, args->items[i], args->keys[i], args->key_at[i]);
-    if (named && !args->keys[i])
-      report(p->d, WRONG_SYNTAX, args->items[i]->at, "an argument without a name stands after named ones");
-    named |= args->keys[i] != NULL;
-  }
+  for (int i = 0; i < n; i++) push(p, &all, args->items[i], args->keys[i], args->key_at[i]);
   if (!can_be_called(callee)) {
     report(p->d, WRONG_SYNTAX, callee->first, "this cannot be called: it is not a function or module");
     if (callee->kind == EXPR_NUMBER || callee->bracketed) report_help(p->d, "a product is written with `*`");
