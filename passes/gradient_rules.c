@@ -1,0 +1,219 @@
+/* gradient_rules.c - the derivative of each op, as ordinary nodes.
+ *
+ * Column `gradient` of ops.def.  The values at edges are PyTorch's: abs has
+ * slope 0 at 0, relu too, clamp passes at its bounds, maximum shares ties
+ * evenly, x^0 is flat and the slope of sqrt at 0 is infinite.  Where a
+ * derivative can be said in terms of the result it is, so that the operand
+ * need not be kept.
+ */
+#include "passes/gradient.h"
+
+/* ---- short words for the rules ------------------------------------------ */
+
+static Node *add(const Step *s, Node *a, Node *b) { return b_binary(s->b, OP_add, a, b); }
+static Node *sub(const Step *s, Node *a, Node *b) { return b_binary(s->b, OP_sub, a, b); }
+static Node *mul(const Step *s, Node *a, Node *b) { return b_binary(s->b, OP_mul, a, b); }
+static Node *quotient(const Step *s, Node *a, Node *b) { return b_binary(s->b, OP_div, a, b); }
+static Node *neg(const Step *s, Node *a) { return b_unary(s->b, OP_neg, a); }
+
+/* A number of like's dtype.  All numbers of a graph share one name, since all
+ * equal ones are one node. */
+static Node *number(const Step *s, const Node *like, double value) {
+  Builder b = {s->b->graph, s->b->span, "grad"};
+  return b_const(&b, like->type.dtype, value);
+}
+static Node *compare(const Step *s, Op op, Node *a, double value) { return b_binary(s->b, op, a, number(s, a, value)); }
+
+/* g where the condition holds, 0 elsewhere; and the other way round. */
+static Node *pass_where(const Step *s, Node *condition, Node *g) { return b_where(s->b, condition, g, number(s, g, 0)); }
+static Node *zero_where(const Step *s, Node *condition, Node *g) { return b_where(s->b, condition, number(s, g, 0), g); }
+
+/* ---- maps of one operand ------------------------------------------------- */
+
+static Node *grad_copy(const Step *s) { return s->g; }
+static Node *grad_cast(const Step *s) { return s->g; } /* the sweep casts it back */
+static Node *grad_neg(const Step *s) { return neg(s, s->g); }
+static Node *grad_abs(const Step *s) { return mul(s, s->g, b_unary(s->b, OP_sign, s->x)); }
+static Node *grad_exp(const Step *s) { return mul(s, s->g, s->node); }
+static Node *grad_expm1(const Step *s) { return mul(s, s->g, add(s, s->node, number(s, s->node, 1))); }
+static Node *grad_log(const Step *s) { return quotient(s, s->g, s->x); }
+static Node *grad_log1p(const Step *s) { return quotient(s, s->g, add(s, s->x, number(s, s->x, 1))); }
+static Node *grad_sqrt(const Step *s) { return quotient(s, s->g, mul(s, s->node, number(s, s->node, 2))); }
+static Node *grad_sin(const Step *s) { return mul(s, s->g, b_unary(s->b, OP_cos, s->x)); }
+static Node *grad_cos(const Step *s) { return neg(s, mul(s, s->g, b_unary(s->b, OP_sin, s->x))); }
+
+static Node *grad_rsqrt(const Step *s) { /* -1/2 x^(-3/2) */
+  Node *cube = mul(s, mul(s, s->node, s->node), s->node);
+  return mul(s, mul(s, s->g, number(s, s->g, -0.5)), cube);
+}
+
+static Node *grad_tanh(const Step *s) {
+  return mul(s, s->g, sub(s, number(s, s->node, 1), mul(s, s->node, s->node)));
+}
+
+static Node *grad_sigmoid(const Step *s) {
+  return mul(s, mul(s, s->g, sub(s, number(s, s->node, 1), s->node)), s->node);
+}
+
+static Node *grad_erf(const Step *s) { /* 2 / sqrt(pi) exp(-x^2) */
+  Node *bell = b_unary(s->b, OP_exp, neg(s, mul(s, s->x, s->x)));
+  return mul(s, mul(s, s->g, number(s, s->g, 1.1283791670955126)), bell);
+}
+
+/* The result is 0 or less exactly where the operand is; NaN is neither and passes. */
+static Node *grad_relu(const Step *s) { return zero_where(s, compare(s, OP_le, s->node, 0), s->g); }
+
+static Node *grad_clamp(const Step *s) {
+  Node *above = compare(s, OP_ge, s->x, s->node->attrs.value), *below = compare(s, OP_le, s->x, s->node->attrs.high);
+  return pass_where(s, b_binary(s->b, OP_and, above, below), s->g);
+}
+
+/* ---- maps of two --------------------------------------------------------- */
+
+static Node *grad_add(const Step *s) { return s->g; }
+static Node *grad_sub(const Step *s) { return s->k ? neg(s, s->g) : s->g; }
+static Node *grad_mul(const Step *s) { return mul(s, s->g, s->k ? s->x : s->y); }
+
+static Node *grad_div(const Step *s) {
+  if (s->k == 0) return quotient(s, s->g, s->y);
+  return neg(s, mul(s, s->g, quotient(s, s->node, s->y)));
+}
+
+static Node *grad_mod(const Step *s) {
+  if (s->k == 0) return s->g;
+  return neg(s, mul(s, s->g, b_binary(s->b, OP_floordiv, s->x, s->y)));
+}
+
+static Node *grad_pow(const Step *s) {
+  if (s->k == 0) { /* y x^(y-1), but flat for y = 0 even at x = 0 */
+    Node *less = sub(s, s->y, number(s, s->y, 1));
+    Node *slope = mul(s, s->g, mul(s, s->y, b_binary(s->b, OP_pow, s->x, less)));
+    return zero_where(s, compare(s, OP_eq, s->y, 0), slope);
+  }
+  Node *flat = b_binary(s->b, OP_and, compare(s, OP_eq, s->x, 0), compare(s, OP_ge, s->y, 0));
+  return mul(s, s->g, zero_where(s, flat, mul(s, s->node, b_unary(s->b, OP_log, s->x))));
+}
+
+/* All to the one chosen, half each on a tie; NaN on either side compares false and passes to both. */
+static Node *share(const Step *s, Op loses) {
+  Node *self = s->k ? s->y : s->x, *other = s->k ? s->x : s->y;
+  Node *half = mul(s, s->g, number(s, s->g, 0.5));
+  Node *tied = b_where(s->b, b_binary(s->b, OP_eq, s->x, s->y), half, s->g);
+  return zero_where(s, b_binary(s->b, loses, self, other), tied);
+}
+static Node *grad_maximum(const Step *s) { return share(s, OP_lt); }
+static Node *grad_minimum(const Step *s) { return share(s, OP_gt); }
+
+static Node *grad_where(const Step *s) { return s->k == 1 ? pass_where(s, s->x, s->g) : zero_where(s, s->x, s->g); }
+
+/* ---- views and reductions ------------------------------------------------ */
+
+static Node *grad_reshape(const Step *s) { return b_reshape(s->b, s->g, &s->x->type); }
+static Node *grad_broadcast(const Step *s) { return s->g; }
+
+static Node *grad_transpose(const Step *s) {
+  int back[MAX_RANK];
+  for (int i = 0; i < s->node->attrs.n_axes; i++) back[s->node->attrs.axes[i]] = i;
+  return b_transpose(s->b, s->g, back);
+}
+
+static Node *grad_slice(const Step *s) {
+  return b_pad(s->b, s->g, &s->x->type, s->node->attrs.start, s->node->attrs.step);
+}
+static Node *grad_pad(const Step *s) {
+  return b_slice(s->b, s->g, &s->x->type, s->node->attrs.start, s->node->attrs.step);
+}
+
+/* A reduced value with 1 where an axis was, so that it broadcasts to the operand. */
+static Node *kept(const Step *s, Node *reduced) {
+  Type shape = s->x->type;
+  for (int i = 0; i < s->node->attrs.n_axes; i++) shape.dim[s->node->attrs.axes[i]] = dim_literal(1);
+  return b_reshape(s->b, reduced, &shape);
+}
+
+static Node *grad_sum(const Step *s) { return b_broadcast(s->b, kept(s, s->g), &s->x->type); }
+
+/* Shared evenly among the equals of the result; a NaN result is equal to every NaN. */
+static Node *grad_max(const Step *s) {
+  const Attrs *a = &s->node->attrs;
+  Node *is_nan = b_binary(s->b, OP_ne, s->x, s->x);
+  Node *chosen = b_binary(s->b, OP_or, b_binary(s->b, OP_eq, s->x, kept(s, s->node)), is_nan);
+  Node *count = b_reduce(s->b, OP_sum, b_cast(s->b, chosen, s->g->type.dtype), a->n_axes, a->axes, true);
+  return pass_where(s, chosen, quotient(s, kept(s, s->g), count));
+}
+
+/* ---- contractions and memory by index ------------------------------------ */
+
+/* The leading axes before the last `tail` as one: false when the batch is not the outermost of them. */
+static bool merge_leading(const Step *s, const Type *t, int tail, Type *out) {
+  Dim all = t->dim[0];
+  const char *text = all.symbol ? all.symbol->name : all.text;
+  for (int i = 1; i < t->rank - tail; i++) {
+    const Dim *d = &t->dim[i];
+    if (d->rows) return false;
+    const char *name = d->symbol ? d->symbol->name : d->text;
+    Arena *arena = s->b->graph->program->arena;
+    all = (Dim){.size = all.size * d->size, .rows = all.rows};
+    if (text) text = name ? arena_print(arena, "%s * %s", text, name) : arena_print(arena, "%s * %lld", text, (long long)d->size);
+    all.text = text;
+  }
+  *out = (Type){.dtype = t->dtype, .rank = 1 + tail, .dim = {all}};
+  for (int i = 0; i < tail; i++) out->dim[1 + i] = t->dim[t->rank - tail + i];
+  return true;
+}
+
+static Node *swap_last(const Step *s, Node *x) {
+  int axes[MAX_RANK], rank = x->type.rank;
+  for (int i = 0; i < rank; i++) axes[i] = i;
+  axes[rank - 1] = rank - 2;
+  axes[rank - 2] = rank - 1;
+  return b_transpose(s->b, x, axes);
+}
+
+/* With A and B the operands as multiplied: dA = g B', dB = A' g. */
+static Node *grad_left(const Step *s, bool ta, bool tb) {
+  if (!ta) return b_matmul(s->b, s->g, s->y, false, !tb);
+  if (s->y->type.rank == s->g->type.rank) return b_matmul(s->b, s->y, s->g, tb, true);
+  return swap_last(s, b_matmul(s->b, s->g, s->y, false, !tb));
+}
+
+static Node *grad_right(const Step *s, bool ta, bool tb) {
+  Node *x = s->x, *g = s->g;
+  Type rows, columns;
+  if (s->y->type.rank == 2 && x->type.rank > 2) { /* one matrix for the whole batch: contract the batch too */
+    if (ta) x = swap_last(s, x);
+    ta = false;
+    if (merge_leading(s, &x->type, 1, &rows) && merge_leading(s, &g->type, 1, &columns)) {
+      x = b_reshape(s->b, x, &rows);
+      g = b_reshape(s->b, g, &columns);
+    }
+  }
+  return tb ? b_matmul(s->b, g, x, true, ta) : b_matmul(s->b, x, g, !ta, false);
+}
+
+static Node *grad_matmul(const Step *s) {
+  bool ta = s->node->attrs.ta, tb = s->node->attrs.tb;
+  return s->k ? grad_right(s, ta, tb) : grad_left(s, ta, tb);
+}
+
+static Node *grad_gather(const Step *s) {
+  Attrs attrs = {.shape = s->x->type};
+  const char *name = arena_print(s->b->graph->program->arena, "%s.scatter_add", s->b->prefix);
+  return node_new(s->b->graph, OP_scatter_add, (Node *[]){s->g, s->y}, 2, &attrs, name, s->b->span);
+}
+static Node *grad_scatter_add(const Step *s) { return b_binary(s->b, OP_gather, s->g, s->y); }
+
+/* ---- the table ------------------------------------------------------------ */
+
+#define none 0
+const GradientRule gradient_rules[OP_COUNT] = {
+#define OP(op, n, kind, attributes, shape, gradient, expression) [OP_##op] = gradient,
+#include "ir/ops.def"
+#undef OP
+};
+#undef none
+
+bool gradient_flows(const Node *node, int k) {
+  if (!gradient_rules[node->op] || !dtype_is_float(node->type.dtype)) return false;
+  return dtype_is_float(node->in[k]->type.dtype); /* indices and conditions are integers and bools */
+}
