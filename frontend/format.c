@@ -123,10 +123,12 @@ static int line_end(const Printer *p, int from) {
   return i;
 }
 
-static int line_width(const Printer *p, int from, int to) {
+static int width_of(const Printer *p, int from, int i) { return p->pieces[i].width + (i > from && p->pieces[i].space); }
+
+static bool fits(const Printer *p, int from, int to) {
   int width = indent_of(p, from);
-  for (int i = from; i < to; i++) width += p->pieces[i].width + (i > from && p->pieces[i].space);
-  return width;
+  for (int i = from; i < to && width <= WIDTH; i++) width += width_of(p, from, i);
+  return width <= WIDTH;
 }
 
 /* Break an overlong line before all of its outermost soft pipes; false when it has none. */
@@ -139,22 +141,27 @@ static bool break_at_pipes(Printer *p, int from, int to) {
   return depth >= 0;
 }
 
-/* Break an overlong line after the last outermost comma before which it fits. */
-static void break_at_comma(Printer *p, int from, int to) {
-  int best = -1, width = indent_of(p, from);
-  for (int i = from; i < to; i++) {
+/* Where an overlong line breaks: after the last outermost comma before which
+ * it fits, else after its first comma, else nowhere (`to`). */
+static int comma_break(const Printer *p, int from, int to) {
+  int best = to, width = indent_of(p, from);
+  for (int i = from; i < to && (width < WIDTH || best == to); i++) {
     bool can = i > from && p->pieces[i].after_comma;
-    if (can && width < WIDTH && (best < 0 || p->pieces[i].depth <= p->pieces[best].depth)) best = i;
-    width += p->pieces[i].width + (i > from && p->pieces[i].space);
+    if (can && (best == to || p->pieces[i].depth <= p->pieces[best].depth)) best = i;
+    width += width_of(p, from, i);
   }
-  if (best > 0) p->pieces[best].breaks = true;
+  return best;
 }
 
 static void break_lines(Printer *p) {
   for (int from = 0; from < p->n;) {
     int to = line_end(p, from);
-    if (line_width(p, from, to) <= WIDTH) from = to;
-    else if (!break_at_pipes(p, from, to)) break_at_comma(p, from, to), from = line_end(p, from);
+    if (!fits(p, from, to) && break_at_pipes(p, from, to)) continue;
+    while (from < to && !fits(p, from, to)) {
+      from = comma_break(p, from, to);
+      if (from < to) p->pieces[from].breaks = true;
+    }
+    from = to;
   }
 }
 
@@ -209,7 +216,8 @@ static void end_line(Printer *p, int line) {
  * statement and fits; else NULL. */
 static const Token *one_line_block(const Printer *p, const Token *brace) {
   const Token *t = brace + 1;
-  int width = line_width(p, 0, p->n);
+  int width = indent_of(p, 0);
+  for (int i = 0; i < p->n; i++) width += width_of(p, 0, i);
   for (; t->kind != T_RBRACE; t++) {
     if (t->kind == T_END || t->kind == T_LBRACE || t->at.line != brace->at.line) return NULL;
     if (t->kind == T_NEWLINE && t[1].kind != T_RBRACE) return NULL;

@@ -299,13 +299,8 @@ static void close_bracket(Layout *l, const Token *t) {
 
 /* ---- line ends ---- */
 
-static int next_word(const Layout *l, int i) {
-  while (l->raw->items[i].kind == T_NEWLINE) i++;
-  return i;
-}
-
 static void end_of_line(Layout *l, int i) {
-  int j = next_word(l, i);
+  int j = i + 1; /* the lexer gives one token for line ends in a row */
   const Token *next = &l->raw->items[j];
   if (!in_block(l)) {
     if (top(l)->kind == T_REARRANGE || !begins_statement(l, j)) return;

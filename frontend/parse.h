@@ -18,7 +18,7 @@ enum {
   MAX_DEPTH = 4096,        /* levels of one expression, |> chains included */
   MAX_NAME = 255,          /* bytes of a name */
   MAX_STRING = 65536,      /* bytes of a text in quotes */
-  MAX_FILE = 16 * 1024 * 1024
+  MAX_FILE = 1024 * 1024   /* bytes of a file */
 };
 
 /* From (line, column) up to, not including, (end_line, end_column); columns count bytes from 1. */

@@ -354,6 +354,9 @@ static const struct { const char *text, *formatted; } layouts[] = {
     {"let a = if c{\n1}else{\n2}", "let a = if c { 1 } else { 2 }\n"},
     {"let a = a_rather_long_name_for_a_value |> a_function_with_a_name(1) |> another_function_with_a_name |> b",
      "let a = a_rather_long_name_for_a_value\n  |> a_function_with_a_name(1)\n  |> another_function_with_a_name\n  |> b\n"},
+    {"let a = f(\"a text of more than a hundred columns, which no line can hold, stays on a line of its own all the same\", b)",
+     "let a = f(\"a text of more than a hundred columns, which no line can hold, stays on a line of its own all the same\",\n"
+     "    b)\n"},
     {"let a = a_function_with_a_name(a_rather_long_name_for_a_value, an_option: 3, another(option, of: two), and: more)",
      "let a = a_function_with_a_name(a_rather_long_name_for_a_value, an_option: 3,\n"
      "    another(option, of: two), and: more)\n"},

@@ -533,7 +533,9 @@ START_TEST(has_limits) {
                    "1:9: error[E0006]: this name has 256 letters; at most 255 are allowed\n");
   ck_assert_str_eq(repeated("let a = \"", "x", 70000, "\"", arena),
                    "1:9: error[E0006]: this text has 70002 bytes; at most 65536 are allowed\n");
-  ck_assert_str_eq(repeated("let a = x", " ^ x", 3, "", arena), "");
+  ck_assert_str_eq(repeated("", "let a = 1\n", 110000, "", arena),
+                   "1:1: error[E0006]: this file has 1100000 bytes; at most 1048576 are read\n");
+  ck_assert_str_eq(repeated("let a = x", " ^ x", 3000, "", arena), "");
   arena_free(arena);
 }
 END_TEST
