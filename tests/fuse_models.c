@@ -316,3 +316,24 @@ Program *model_random(Arena *arena, uint64_t seed) {
   }
   return program;
 }
+
+static bool reaches(const Node *y, const Node *x) {
+  bool found = y == x;
+  for (int i = 0; i < y->n_in && !found; i++) found = reaches(y->in[i], x);
+  return found;
+}
+
+/* Gradients of the sum of the first output, as far as it depends on anything. */
+void model_add_gradients(Program *program) {
+  static const char *const leaves[] = {"x", "y", "w", "s"};
+  Graph *g = program->train.graph;
+  Builder b = {.graph = g, .prefix = "total"};
+  int axes[MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
+  Node *y = b_unary(&b, OP_tanh, g->outputs[0].node);
+  if (y->type.rank) y = b_reduce(&b, OP_sum, y, y->type.rank, axes, false);
+  for (int i = 0; i < 4; i++) {
+    Node *in[] = {y, graph_find(g, leaves[i])};
+    if (reaches(y, in[1]))
+      graph_output(g, OUT_VALUE, leaves[i], node_new(g, OP_grad, in, 2, &(Attrs){0}, arena_print(program->arena, "d%s", leaves[i]), NULL));
+  }
+}

@@ -24,5 +24,6 @@ const char *model_differs(const ModelValues *a, const ModelValues *b, char *room
 
 /* A random graph of maps, views, broadcasts, reductions, matmuls, gathers and draws. */
 Program *model_random(Arena *arena, uint64_t seed);
+void model_add_gradients(Program *program); /* as `grad` nodes; pass_gradient makes them ordinary ones */
 
 #endif

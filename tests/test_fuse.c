@@ -217,6 +217,24 @@ START_TEST(random_graphs_keep_their_values) {
 }
 END_TEST
 
+/* Backward graphs read values from far away and sum over what was broadcast. */
+START_TEST(random_gradients_keep_their_values) {
+  for (uint64_t seed = 3000; seed < 3200; seed++) {
+    char what[32];
+    snprintf(what, sizeof what, "gradients of seed %d", (int)seed);
+    Setup s = begin();
+    Program *program = model_random(s.arena, seed);
+    model_add_gradients(program);
+    PassContext context = model_context(program, s.d, 2);
+    pass_gradient(&context);
+    ck_assert(!context.failed);
+    if (seed % 2) pass_simplify(&context), pass_split(&context);
+    fuse_and_compare(program, s.d, 2, LONG_MAX, what);
+    end(&s);
+  }
+}
+END_TEST
+
 /* The same model twice gives the same text. */
 START_TEST(fusion_is_deterministic) {
   char *text[2];
@@ -270,6 +288,7 @@ Suite *fuse_suite(void) {
   tcase_add_test(tcase, level_0_keeps_each_node_apart);
   tcase_add_test(tcase, any_number_of_rewrites_is_right);
   tcase_add_test(tcase, random_graphs_keep_their_values);
+  tcase_add_test(tcase, random_gradients_keep_their_values);
   tcase_add_test(tcase, fusion_is_deterministic);
   tcase_add_test(tcase, time_grows_with_the_nodes);
   suite_add_tcase(suite, tcase);
