@@ -61,8 +61,10 @@ static const Slip characters[] = {
     {"\xC3\x97", "write `*`"},         {"\xC2\xB7", "write `*`"},       {"\xC3\xB7", "write `/`"},
     {"\xE2\x88\x92", "write `-`"},     {"\xE2\x80\x93", "write `-`"},   {"\xE2\x80\x94", "write `-`"},
     {"\xE2\x89\xA4", "write `<=`"},    {"\xE2\x89\xA5", "write `>=`"},  {"\xE2\x89\xA0", "write `!=`"},
-    {"\xE2\x86\x92", "write `->`"},    {"\xE2\x86\x90", "write `<-`"},  {"\xE2\x80\x9C", "texts stand in plain quotes: \""},
-    {"\xE2\x80\x9D", "texts stand in plain quotes: \""},                {"\xE2\x80\x98", "texts stand in plain quotes: \""},
+    {"\xE2\x86\x92", "write `->`"},    {"\xE2\x86\x90", "write `<-`"},
+    {"\xE2\x80\x9C", "texts stand in plain quotes: \""},
+    {"\xE2\x80\x9D", "texts stand in plain quotes: \""},
+    {"\xE2\x80\x98", "texts stand in plain quotes: \""},
     {"\xE2\x80\x99", "texts stand in plain quotes: \""},                {"'", "texts stand in double quotes: \"...\""},
     {"`", "texts stand in double quotes: \"...\""},
     {"\\", "a line goes on after an operator, a comma or an open bracket, without `\\`"},
@@ -111,8 +113,9 @@ static bool expects(const Complaint *c, const char *what) {
 }
 
 static bool is_postfix_or_operator(const char *name) {
-  static const char *const all[] = {"`and`", "`or`", "`|>`", "`.[`", "`.`", "`..`", "`==`", "`!=`", "`<`", "`<=`", "`>`", "`>=`",
-                                    "`+`", "`-`", "`*`", "`/`", "`//`", "`%`", "`^`", "`@`", "`(`", "`[`"};
+  static const char *const all[] = {"`and`", "`or`", "`|>`", "`.[`", "`.`",  "`..`", "`==`", "`!=`",
+                                    "`<`",   "`<=`", "`>`",  "`>=`", "`+`", "`-`", "`*`", "`/`",
+                                    "`//`",  "`%`",  "`^`",  "`@`",  "`(`",  "`[`"};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++)
     if (!strcmp(all[i], name)) return true;
   return false;
@@ -159,7 +162,9 @@ static const char *opener(int kind) {
   }
 }
 
-static const char *closer(int kind) { return kind == T_LPAREN ? ")" : kind == T_LFIELDS || kind == T_LBRACE ? "}" : "]"; }
+static const char *closer(int kind) {
+  return kind == T_LPAREN ? ")" : kind == T_LFIELDS || kind == T_LBRACE ? "}" : "]";
+}
 
 static const char *to_close(const Complaint *c) {
   return arena_print(c->p->arena, "`%s` to close the `%s` at %d:%d", closer(c->open->kind), opener(c->open->kind),
@@ -172,7 +177,7 @@ static const char *wanted(const Complaint *c, bool *says_where) {
   if (c->before && c->before->kind == T_PIPE) return "a function, a module or a label";
   if (expects(c, "a number") && expects(c, "a text in quotes")) return "an expression";
   if (expects(c, "a name") && expects(c, "`[`") && !expects(c, "a number")) return "a type";
-  if (in_brackets && expects(c, closer(c->open->kind) ? arena_print(c->p->arena, "`%s`", closer(c->open->kind)) : "")) {
+  if (in_brackets && expects(c, arena_print(c->p->arena, "`%s`", closer(c->open->kind)))) {
     *says_where = true;
     return expects(c, "`,`") ? arena_print(c->p->arena, "`,` or %s", to_close(c)) : to_close(c);
   }
@@ -207,7 +212,8 @@ static const char *help_for_module(const Complaint *c) {
   if (expects(c, "a name") && expects(c, "`[`")) return "a shape stands here: -> [B, K]";
   if (expects(c, "`(`"))
     return "a module has two lists, its configuration and its inputs: module NAME()(x: [B, D]) -> [B, K] { ... }";
-  if (expects(c, "`->`")) return "the result's shape stands before the block: module NAME()(x: [B, D]) -> [B, K] { ... }";
+  if (expects(c, "`->`"))
+    return "the result's shape stands before the block: module NAME()(x: [B, D]) -> [B, K] { ... }";
   return NULL;
 }
 
@@ -228,18 +234,23 @@ static const char *help(const Complaint *c) {
   if (kind == T_FLOOR && c->found == c->first) return "a comment begins with `#`";
   if (kind == T_IS && expects(c, "`+`")) return help_for_equals(c);
   if (kind == T_COLON) return help_for_colon(c);
-  if (kind == T_ASSIGN) return starts_with(c, T_LET) ? "`let` takes `=`; `<-` assigns to a state" : "to compare with a negative number write x < -1";
-  if (starts_with(c, T_MODULE) && (kind == T_TO || kind == T_LBRACE || kind == T_LFIELDS || kind == T_NEWLINE || kind == T_LBRACKET))
+  if (kind == T_ASSIGN && starts_with(c, T_LET)) return "`let` takes `=`; `<-` assigns to a state";
+  if (kind == T_ASSIGN) return "to compare with a negative number write x < -1";
+  if (starts_with(c, T_MODULE) &&
+      (kind == T_TO || kind == T_LBRACE || kind == T_LFIELDS || kind == T_NEWLINE || kind == T_LBRACKET))
     return help_for_module(c);
   if (starts_with(c, T_MODULE) && c->n == 1 && expects(c, "`:`"))
     return arena_print(c->p->arena, "an input has a shape: %s: [B, D]", token_text(c->p, c->before));
   if (starts_with(c, T_DATA) && kind == T_LFIELDS) return "the fields stand after `->`: -> { x: f32[B, P], y: i32[B] }";
   if (starts_with(c, T_FN) && kind == T_LBRACE) return "write fn f(x) = { ... }";
-  if (c->found == c->first && is_binary(kind)) return "a line goes on when the one before ends in an operator, or this one begins with `|>`";
+  if (c->found == c->first && is_binary(kind))
+    return "a line goes on when the one before ends in an operator, or this one begins with `|>`";
   if (starts_with(c, T_PARAM) && (expects(c, "`=`") || expects(c, "`:`")) && (kind == T_NEWLINE || kind == T_IS))
     return "a parameter says how it begins: param w: [O, I] = kaiming(fan: I)";
-  if (starts_with(c, T_STATE) && expects(c, "`=`") && kind == T_NEWLINE) return "a state says how it begins: state mean: [F] = zeros";
-  if (kind == T_NEWLINE && c->before && c->before->kind == T_IS && begins_value(c->found[1].kind)) return "the value begins on the line of its `=`";
+  if (starts_with(c, T_STATE) && expects(c, "`=`") && kind == T_NEWLINE)
+    return "a state says how it begins: state mean: [F] = zeros";
+  if (kind == T_NEWLINE && c->before && c->before->kind == T_IS && begins_value(c->found[1].kind))
+    return "the value begins on the line of its `=`";
   if (kind == T_IF && expects(c, "`+`")) return "where(c, a, b) chooses between values";
   if (begins_value(kind)) return help_for_words(c);
   return NULL;
@@ -254,9 +265,9 @@ static bool special(const Complaint *c, const Span *at) {
   if (kind == T_SLIP) {
     report(p->d, WRONG_CHARACTER, at, "there is no `%s` in this language", text);
     report_help(p->d, "%s", SLIP(slips, text));
-  } else if (c->before && c->before == c->first && c->before->kind == T_NAME && SLIP(foreign, c->before->name)) {
-    report(p->d, WRONG_WORD, span_of(p, c->before->at), "there is no `%s` in this language", c->before->name);
-    report_help(p->d, "%s", SLIP(foreign, c->before->name));
+  } else if (c->before == c->first && c->first->kind == T_NAME && SLIP(foreign, c->first->name)) {
+    report(p->d, WRONG_WORD, span_of(p, c->first->at), "there is no `%s` in this language", c->first->name);
+    report_help(p->d, "%s", SLIP(foreign, c->first->name));
   } else if (is_comparison(kind) && expects(c, "`+`") && expects(c, "`and`")) {
     report(p->d, WRONG_SYNTAX, at, "comparisons do not chain");
     report_help(p->d, "write a < b and b < c");
@@ -329,7 +340,7 @@ void complain_arrow(Parser *p, const Token *left, const Token *arrow, const Toke
   const char *x = left->kind == T_NAME || left->kind == T_NUMBER ? token_text(p, left) : "x";
   const char *y = right->kind == T_NAME || right->kind == T_NUMBER ? token_text(p, right) : "...";
   bool begins = left == &p->tokens.items[left->first] && left->kind == T_NAME;
-  report(p->d, WRONG_ARROW, span_of(p, arrow->at), "`<-` right before %s could compare or assign", arena_print(p->arena, "`%s`", y));
+  report(p->d, WRONG_ARROW, span_of(p, arrow->at), "`<-` right before `%s` could compare or assign", y);
   if (begins) report_help(p->d, "write %s < -%s to compare, %s <- %s to assign to a state", x, y, x, y);
   else report_help(p->d, "write %s < -%s", x, y);
 }

@@ -62,7 +62,8 @@ static bool is_prefix(const Token *all, const Token *t) {
 static bool in_pattern(const Token *all, const Token *t) {
   if (t->open < 0) return false;
   const Token *open = &all[t->open];
-  return open->kind == T_REARRANGE || (open->kind == T_LPAREN && open->open >= 0 && all[open->open].kind == T_REARRANGE);
+  if (open->kind == T_LPAREN && open->open >= 0) open = &all[open->open];
+  return open->kind == T_REARRANGE;
 }
 
 static bool space_between(const Token *all, const Token *a, const Token *b) {
@@ -70,7 +71,8 @@ static bool space_between(const Token *all, const Token *a, const Token *b) {
   if (left == T_LBRACE || right == T_RBRACE) return true;
   if (left == T_LFIELDS || right == T_RFIELDS) return left != T_LFIELDS || right != T_RFIELDS;
   if (left == T_LPAREN || left == T_LBRACKET || left == T_REARRANGE || left == T_DOT) return false;
-  if (right == T_RPAREN || right == T_RBRACKET || right == T_COMMA || right == T_DOT || right == T_REARRANGE) return false;
+  if (right == T_RPAREN || right == T_RBRACKET || right == T_COMMA) return false;
+  if (right == T_DOT || right == T_REARRANGE) return false;
   if (left == T_RANGE || right == T_RANGE) return false;
   if (right == T_COLON) return slice_colon(all, b) && left == T_COMMA;
   if (left == T_COLON) return !slice_colon(all, a);

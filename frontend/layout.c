@@ -127,7 +127,8 @@ static int clause_kind(const Layout *l, const Token *t) {
   int position = l->out->n - l->head_at, before = last(l)->kind;
   const char *w = t->name;
   if (l->n_open != l->statement_open) return 0;
-  if (before == T_IN || before == T_FOR || before == T_MINIMIZE || before == T_USING) return 0; /* a value begins here */
+  bool value_begins = before == T_IN || before == T_FOR || before == T_MINIMIZE || before == T_USING;
+  if (value_begins) return 0;
 #define IS(text) !strcmp(w, text)
   switch (l->head) {
   case T_TRAIN:
@@ -261,7 +262,8 @@ static int brace_kind(Layout *l) {
 
 static bool open_bracket(Layout *l, int kind, const Token *t) {
   if (l->n_open == MAX_NESTING) {
-    report(l->p->d, WRONG_SIZE, span_of(l->p, t->at), "brackets and blocks are nested more than %d deep here", MAX_NESTING);
+    report(l->p->d, WRONG_SIZE, span_of(l->p, t->at), "brackets and blocks are nested more than %d deep here",
+           MAX_NESTING);
     return false;
   }
   if (kind == T_LBRACE && t->kind == T_LBRACE) kind = brace_kind(l);

@@ -467,7 +467,8 @@ factor
 /* After an error, on to the end of the statement it happened in, blocks and all. */
 static void skip_statement(Parser *p) {
   const Token *t = &p->tokens.items[p->next];
-  while (t->kind != T_END && t->block >= p->recover_block && !(t->kind == T_NEWLINE && t->block == p->recover_block)) t++;
+  int block = p->recover_block;
+  while (t->kind != T_END && t->block >= block && (t->kind != T_NEWLINE || t->block > block)) t++;
   p->next = (int)(t - p->tokens.items);
   p->recover_block = -1;
 }

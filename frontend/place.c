@@ -60,9 +60,14 @@ static bool carried_by(const char *name, const Loop *loop) {
 static void check_rebind(Parser *p, const Syntax *s, const Loop *loop) {
   for (int i = 0; i < s->n_names; i++) {
     if (carried_by(s->names[i], loop)) continue;
-    report(p->d, WRONG_SYNTAX, s->names_at[i], loop ? "no loop here carries or collects `%s`" : "`%s` is set without `let`", s->names[i]);
-    if (loop) report_help(p->d, "write let %s = ... for a new name, or `carry %s` at the loop", s->names[i], s->names[i]);
-    else report_help(p->d, "write let %s = ...", s->names[i]);
+    const char *name = s->names[i];
+    if (!loop) {
+      report(p->d, WRONG_SYNTAX, s->names_at[i], "`%s` is set without `let`", name);
+      report_help(p->d, "write let %s = ...", name);
+    } else {
+      report(p->d, WRONG_SYNTAX, s->names_at[i], "no loop here carries or collects `%s`", name);
+      report_help(p->d, "write let %s = ... for a new name, or `carry %s` at the loop", name, name);
+    }
   }
 }
 

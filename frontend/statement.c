@@ -75,11 +75,12 @@ Syntax *statement_data(Parser *p, Range at, Word name, Expr *value, Fields *fiel
 }
 
 static void need_value_type(Parser *p, const TypeExpr *type) {
-  if (type->kind && strcmp(type->kind, "bool"))
+  if (type->kind && strcmp(type->kind, "bool")) {
     report(p->d, WRONG_SYNTAX, type->at, "`%s` is not a type of values", type->kind);
-  else if (!type->has_shape)
-    report(p->d, WRONG_SYNTAX, type->at, "this type has no shape"),
-        report_help(p->d, "write %s[] for a single number", type->has_dtype ? dtype_name(type->dtype) : type->kind ? "bool" : "f32");
+  } else if ((type->has_dtype || type->kind) && !type->has_shape) {
+    report(p->d, WRONG_SYNTAX, type->at, "this type has no shape");
+    report_help(p->d, "write %s[] for a single number", type->kind ? type->kind : dtype_name(type->dtype));
+  }
 }
 
 Syntax *statement_module(Parser *p, Range at, Word name, Fields *config, Fields *inputs, Types *results, Block *body) {

@@ -278,7 +278,8 @@ Axis *axis_product(Parser *p, Range at, Axes *factors) {
 /* ---- types and fields ---- */
 
 static const char *const kinds[] = {"dim", "int", "float", "bool", "module", "fn"};
-static const char *const type_names[] = {"f32", "f64", "bf16", "i32", "u8", "bool", "dim", "int", "float", "module", "fn"};
+static const char *const type_names[] = {"f32", "f64", "bf16",  "i32",    "u8", "bool",
+                                         "dim", "int", "float", "module", "fn"};
 
 /* What other languages call the types. */
 static const struct { const char *other, *ours; } translations[] = {
@@ -291,7 +292,8 @@ static void unknown_type(Parser *p, const Word *word, bool has_shape) {
   const char *ours = NULL;
   for (size_t i = 0; i < sizeof translations / sizeof *translations; i++)
     if (!strcmp(translations[i].other, word->name)) ours = translations[i].ours;
-  report(p->d, ours ? WRONG_WORD : WRONG_TYPE, span_of(p, word->at), has_shape ? "there are no arrays of `%s`" : "there is no type `%s`", word->name);
+  const char *format = has_shape ? "there are no arrays of `%s`" : "there is no type `%s`";
+  report(p->d, ours ? WRONG_WORD : WRONG_TYPE, span_of(p, word->at), format, word->name);
   if (!ours) ours = nearest(word->name, type_names, (int)(sizeof type_names / sizeof *type_names));
   if (ours) report_help(p->d, "did you mean %s?", ours);
   else report_help(p->d, "the types are f32, f64, bf16, i32, u8 and bool");

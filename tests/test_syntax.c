@@ -290,7 +290,8 @@ START_TEST(line_ends_and_marks_change_nothing) {
       "\tlet a = 1 # one\n\n\n\tlet b = f(a, # two\n2) # three",
   };
   ck_assert_str_eq(tree_of(plain, strlen(plain)), tree);
-  for (size_t i = 0; i < sizeof others / sizeof *others; i++) ck_assert_str_eq(tree_of(others[i], strlen(others[i])), tree);
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    ck_assert_str_eq(tree_of(others[i], strlen(others[i])), tree);
   ck_assert_int_eq(diagnostics_errors(diagnostics), 0);
 }
 END_TEST
@@ -342,7 +343,8 @@ static const struct { const char *text, *formatted; } layouts[] = {
     {"let a=x\n|>f(1)|>g:G()\n  |> h", "let a = x\n  |> f(1) |> g: G()\n  |> h\n"},
     {"data d=csv(\"a\")->{x:f32[B,P],}", "data d = csv(\"a\") -> { x: f32[B, P] }\n"},
     {"module M()()->[B]{\n\nif c{\n\nlet a=1\n\n}else if d {let b=2} else{\nlet e=3;let f=4}\n\n\n}",
-     "module M()() -> [B] {\n  if c {\n    let a = 1\n  } else if d { let b = 2 } else {\n    let e = 3\n    let f = 4\n  }\n}\n"},
+     "module M()() -> [B] {\n  if c {\n    let a = 1\n  } else if d { let b = 2 } else {\n"
+     "    let e = 3\n    let f = 4\n  }\n}\n"},
     {"module M()()->[B]{for b in stack(Block(),L) carry x remat{x=b(x)}}",
      "module M()() -> [B] {\n  for b in stack(Block(), L) carry x remat { x = b(x) }\n}\n"},
     {"fn f()={\nfor i in 0 .. T-1 collect y{ # turns\n# body\ny=i\n# end\n} # done\n}",
@@ -353,11 +355,13 @@ static const struct { const char *text, *formatted; } layouts[] = {
     {"let a = ((b))+(c)", "let a = ((b)) + (c)\n"},
     {"let a = if c{\n1}else{\n2}", "let a = if c { 1 } else { 2 }\n"},
     {"let a = a_rather_long_name_for_a_value |> a_function_with_a_name(1) |> another_function_with_a_name |> b",
-     "let a = a_rather_long_name_for_a_value\n  |> a_function_with_a_name(1)\n  |> another_function_with_a_name\n  |> b\n"},
-    {"let a = f(\"a text of more than a hundred columns, which no line can hold, stays on a line of its own all the same\", b)",
-     "let a = f(\"a text of more than a hundred columns, which no line can hold, stays on a line of its own all the same\",\n"
+     "let a = a_rather_long_name_for_a_value\n  |> a_function_with_a_name(1)\n"
+     "  |> another_function_with_a_name\n  |> b\n"},
+    {"let a = f(\"a text of about a hundred columns, more than a line can hold, has a line of its own all the same\", b)",
+     "let a = f(\"a text of about a hundred columns, more than a line can hold, has a line of its own all the same\",\n"
      "    b)\n"},
-    {"let a = a_function_with_a_name(a_rather_long_name_for_a_value, an_option: 3, another(option, of: two), and: more)",
+    {"let a = a_function_with_a_name(a_rather_long_name_for_a_value, an_option: 3, "
+     "another(option, of: two), and: more)",
      "let a = a_function_with_a_name(a_rather_long_name_for_a_value, an_option: 3,\n"
      "    another(option, of: two), and: more)\n"},
 };

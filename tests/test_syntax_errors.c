@@ -523,12 +523,14 @@ static char *repeated(const char *text, const char *middle, int times, const cha
 
 START_TEST(has_limits) {
   Arena *arena = arena_new();
-  ck_assert_str_eq(repeated("let a = ", "(", 256, "x", arena), "1:266: error[E0008]: expected `)` to close the `(` at 1:264\n");
+  ck_assert_str_eq(repeated("let a = ", "(", 256, "x", arena),
+                   "1:266: error[E0008]: expected `)` to close the `(` at 1:264\n");
   ck_assert_str_eq(repeated("let a = ", "(", 257, "x", arena),
                    "1:265: error[E0006]: brackets and blocks are nested more than 256 deep here\n");
   ck_assert_str_eq(repeated("let a = x", " + x", 5000, "", arena),
                    "1:16391: error[E0006]: this expression is more than 4096 levels deep\n");
-  ck_assert_ptr_nonnull(strstr(repeated("let a = ", "- ", 20000, "x", arena), "error[E0006]: this is nested too deeply to be read\n"));
+  ck_assert_ptr_nonnull(strstr(repeated("let a = ", "- ", 20000, "x", arena),
+                               "error[E0006]: this is nested too deeply to be read\n"));
   ck_assert_str_eq(repeated("let a = ", "x", 256, "", arena),
                    "1:9: error[E0006]: this name has 256 letters; at most 255 are allowed\n");
   ck_assert_str_eq(repeated("let a = \"", "x", 70000, "\"", arena),
@@ -542,7 +544,8 @@ END_TEST
 
 START_TEST(refuses_what_is_not_text) {
   Arena *arena = arena_new();
-  ck_assert_str_eq(messages_of("let a = 1\nlet\0b", 15, arena), "2:4: error[E0002]: a NUL byte: this is not a text file\n");
+  ck_assert_str_eq(messages_of("let a = 1\nlet\0b", 15, arena),
+                   "2:4: error[E0002]: a NUL byte: this is not a text file\n");
   ck_assert_str_eq(messages_of("let a = \xFF", 9, arena), "1:9: error[E0002]: the byte 0xFF is not UTF-8\n");
   ck_assert_str_eq(messages_of("let a = 1\rlet", 13, arena),
                    "1:10: error[E0002]: a control character (0x0D) cannot stand here\n");
