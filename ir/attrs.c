@@ -121,7 +121,7 @@ void attrs_write(Writer *w, const Node *node) {
     write_value(w, a, node);
     between = " ";
   }
-  if (between[1]) text_add(w->out, "}");
+  if (!between[1]) text_add(w->out, "}"); /* something was printed */
 }
 
 /* ---- reading ------------------------------------------------------------ */

@@ -50,7 +50,7 @@ static char peek(Reader *r) { return r->at < r->end ? *r->at : '\0'; }
 bool read_accept(Reader *r, const char *word) {
   size_t length = strlen(word);
   if ((size_t)(r->end - r->at) < length || memcmp(r->at, word, length)) return false;
-  if (is_word(word[length - 1]) && r->at + length < r->end && is_word(r->at[length])) return false;
+  if (isalpha((unsigned char)*word) && r->at + length < r->end && is_word(r->at[length])) return false;
   r->at += length;
   skip_spaces(r);
   return true;

@@ -318,6 +318,7 @@ static void write_stored(Writer *w, const char *keyword, const char *path, const
 
 static void write_params(Writer *w) {
   const Program *p = w->program;
+  if (p->n_data && p->n_params + p->n_states) text_add(w->out, "\n");
   if (p->param_elements) text_add(w->out, "block %lld\n", (long long)p->param_elements);
   for (int i = 0; i < p->n_params; i++) {
     const Param *q = &p->params[i];
