@@ -128,6 +128,7 @@ char *text_take(Text *text, Arena *arena) {
   return copy;
 }
 
+/* The shortest digits that read back; 20 and 300, which %g writes 2e+01 and 3e+02, stay as people write them. */
 void text_number(Text *text, double value) {
   char digits[40];
   snprintf(digits, sizeof digits, "%s", isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
@@ -135,5 +136,6 @@ void text_number(Text *text, double value) {
     snprintf(digits, sizeof digits, "%.*g", precision, value);
     if (strtod(digits, NULL) == value) break;
   }
+  if (value == rint(value) && fabs(value) < 1000) snprintf(digits, sizeof digits, "%.0f", value);
   text_add(text, "%s", digits);
 }

@@ -1,6 +1,9 @@
-/* build.c - short constructors for gradient rules and rewrites. */
-#include <string.h>
-
+/* build.c - short constructors for gradient rules and rewrites.
+ *
+ * They fold nothing: an operation that would change nothing (a cast to the
+ * same dtype, a reshape to the same shape) gives its operand back, the rest
+ * is for simplify to find.
+ */
 #include "ir/ir.h"
 
 static Node *make(Builder *b, Op op, const char *role, int n, Node *const *in, const Attrs *attrs) {
@@ -35,7 +38,7 @@ Node *b_reduce(Builder *b, Op op, Node *x, int n_axes, const int *axes, bool kee
   return make(b, op, NULL, 1, &x, &attrs);
 }
 
-/* Sum over the axes that broadcasting added or stretched. */
+/* Sum over the axes that broadcasting added or stretched; the reshape puts stretched ones back as 1. */
 Node *b_sum_to(Builder *b, Node *x, const Type *shape) {
   int axes[MAX_RANK], n = 0, extra = x->type.rank - shape->rank;
   for (int i = 0; i < x->type.rank; i++)
@@ -84,16 +87,17 @@ Node *b_rows(Builder *b, const Symbol *symbol) {
   return make(b, OP_rows, NULL, 0, NULL, &attrs);
 }
 
-/* Elements over the axes: a constant, times the rows there are when one of them is a batch. */
+/* Elements over the axes: a constant, times the rows there are for each that is a batch. */
 Node *b_count(Builder *b, const Type *t, int n_axes, const int *axes, DType dtype) {
   double fixed = 1;
-  const Symbol *rows = NULL;
+  Node *count = NULL;
   for (int i = 0; i < n_axes; i++) {
     const Dim *d = &t->dim[axes[i]];
-    if (d->rows) rows = d->rows;
-    fixed *= (double)(d->rows ? d->size / d->rows->size : d->size);
+    fixed *= (double)(d->rows && d->rows->size ? d->size / d->rows->size : d->size);
+    if (!d->rows) continue;
+    Node *rows = b_cast(b, b_rows(b, d->rows), dtype);
+    count = count ? b_binary(b, OP_mul, count, rows) : rows;
   }
-  if (!rows) return b_const(b, dtype, fixed);
-  Node *count = b_cast(b, b_rows(b, rows), dtype);
+  if (!count) return b_const(b, dtype, fixed);
   return fixed == 1 ? count : b_scalar(b, OP_mul, count, fixed);
 }

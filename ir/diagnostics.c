@@ -4,6 +4,7 @@
  * notes with lines of their own, and one help.  Reports are kept until they
  * are printed, so that they can be sorted and said once.
  */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,7 +78,7 @@ static bool said_before(const Diagnostics *d, ErrorCode code, const Span *at, co
 
 void report(Diagnostics *d, ErrorCode code, const Span *at, const char *format, ...) {
   static const Source nowhere = {"mtc", NULL, 0};
-  Span place = at ? *at : (Span){.source = &nowhere, .line = 1, .column = 1, .length = 1};
+  Span place = at && at->source ? *at : (Span){.source = &nowhere, .line = 1, .column = 1, .length = 1};
   va_list args;
   va_start(args, format);
   char *message = format_text(d->arena, format, args);
@@ -100,7 +101,7 @@ void report(Diagnostics *d, ErrorCode code, const Span *at, const char *format, 
 }
 
 void report_note(Diagnostics *d, const Span *at, const char *format, ...) {
-  if (!d->latest || !at) return;
+  if (!d->latest || !at || !at->source) return;
   va_list args;
   va_start(args, format);
   Note note = {*at, format_text(d->arena, format, args)};
@@ -147,28 +148,40 @@ static bool line_of(const Span *at, const char **begin, int *length) {
 }
 
 static bool continues(char c) { return ((unsigned char)c & 0xc0) == 0x80; } /* a later byte of a UTF-8 character */
+static bool is_control(char c) { return (unsigned char)c < 32 || c == 127; }   /* tabs too: one column each */
 
-/* Columns count bytes from 1; what is printed under them counts characters. */
+static void print_many(FILE *out, char c, int n) {
+  while (n-- > 0) fputc(c, out);
+}
+
+static int characters(const char *text, int n) {
+  int count = 0;
+  for (int i = 0; i < n; i++) count += !continues(text[i]);
+  return count;
+}
+
+/* Columns count bytes from 1; what is printed under them counts characters.  Of a long line
+ * the part around the column is shown, whole characters of it. */
 static void print_line(FILE *out, const Span *at, const char *caret, const Colors *c) {
   const char *line;
-  int length, column = at->column > 0 ? at->column - 1 : 0, from = 0;
+  int length, from = 0;
   if (!line_of(at, &line, &length)) {
     if (caret && *caret) fprintf(out, "      %s\n", caret);
     return;
   }
-  if (column > length) column = length;
+  int column = at->column < 1 ? 0 : at->column > length ? length : at->column - 1;
   if (length > MAX_WIDTH && column > MAX_WIDTH / 2) from = column - MAX_WIDTH / 2;
-  while (from < column && continues(line[from])) from++;
+  while (from > 0 && from < column && continues(line[from])) from++;
   int to = length - from > MAX_WIDTH ? from + MAX_WIDTH : length;
-  fprintf(out, "%3d |   %s", at->line, from ? "..." : "");
-  for (int i = from; i < to; i++) fputc(line[i] == '\t' || (unsigned char)line[i] < 32 ? ' ' : line[i], out);
-  fprintf(out, "%s\n    |   %s", to < length ? "..." : "", from ? "   " : "");
-  for (int i = from; i < column; i++)
-    if (!continues(line[i])) fputc(' ', out);
-  int marks = 0;
-  for (int i = column; i < to && i < column + at->length; i++) marks += !continues(line[i]);
+  while (to < length && to > column && continues(line[to])) to--;
+  int end = at->length > to - column ? to : at->length < 1 ? column : column + at->length;
+  fprintf(out, "%3d | %s", at->line, from ? "..." : "");
+  for (int i = from; i < to; i++) fputc(is_control(line[i]) ? ' ' : line[i], out);
+  fprintf(out, "%s\n%*s | %s", to < length ? "..." : "", snprintf(NULL, 0, "%3d", at->line), "", from ? "   " : "");
+  print_many(out, ' ', characters(line + from, column - from));
+  int marks = characters(line + column, end - column);
   fputs(c->caret, out);
-  for (int i = 0; i < (marks ? marks : 1); i++) fputc('^', out);
+  print_many(out, '^', marks ? marks : 1);
   fprintf(out, "%s%s%s\n", c->off, caret && *caret ? " " : "", caret ? caret : "");
 }
 
@@ -199,7 +212,7 @@ void diagnostics_print(const Diagnostics *d, FILE *out, bool color) {
   const Colors *c = color ? &with_color : &without_color;
   if (d->n_reports) qsort(d->reports, (size_t)d->n_reports, sizeof *d->reports, by_place);
   for (int i = 0; i < d->n_reports; i++) print_report(d->reports[i], out, c);
-  if (d->n_dropped) fprintf(out, "mtc: %d more errors are not shown\n", d->n_dropped);
+  if (d->n_dropped) fprintf(out, "mtc: %d more error%s not shown\n", d->n_dropped, d->n_dropped == 1 ? " is" : "s are");
 }
 
 bool explain(const char *code, FILE *out) {
@@ -213,7 +226,9 @@ bool explain(const char *code, FILE *out) {
 
 /* ---- suggestions ---- */
 
-/* Edit distance with exchanged neighbours, at most `most`. */
+static bool same_letter(char a, char b) { return tolower((unsigned char)a) == tolower((unsigned char)b); }
+
+/* Edit distance where exchanged neighbours count once; more than `most` when the lengths alone say so. */
 static int distance(const char *a, const char *b, int most) {
   enum { LONGEST = 64 };
   int rows[3][LONGEST + 1], n = (int)strlen(a), m = (int)strlen(b);
@@ -223,22 +238,24 @@ static int distance(const char *a, const char *b, int most) {
     int *now = rows[i % 3], *above = rows[(i + 2) % 3], *two = rows[(i + 1) % 3];
     now[0] = i;
     for (int j = 1; j <= m; j++) {
-      int best = above[j - 1] + (a[i - 1] != b[j - 1]);
+      int best = above[j - 1] + !same_letter(a[i - 1], b[j - 1]);
       if (above[j] + 1 < best) best = above[j] + 1;
       if (now[j - 1] + 1 < best) best = now[j - 1] + 1;
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && two[j - 2] + 1 < best) best = two[j - 2] + 1;
+      if (i > 1 && j > 1 && same_letter(a[i - 1], b[j - 2]) && same_letter(a[i - 2], b[j - 1]) && two[j - 2] + 1 < best) best = two[j - 2] + 1;
       now[j] = best;
     }
   }
   return rows[n % 3][m];
 }
 
+/* Case aside: `relu` is meant by `ReLU`, `B` by `b`.  A third of a two-letter word is one letter. */
 const char *nearest(const char *word, const char *const *candidates, int count) {
-  int most = (int)(strlen(word) + 2) / 3, best = most + 1;
+  int length = (int)strlen(word), most = length == 2 ? 1 : length / 3, best = most + 1;
   const char *found = NULL;
   for (int i = 0; i < count; i++) {
-    int d = candidates[i] ? distance(word, candidates[i], most) : best;
-    if (d < best && d > 0) best = d, found = candidates[i];
+    if (!candidates[i] || !strcmp(word, candidates[i])) continue;
+    int d = distance(word, candidates[i], most);
+    if (d < best) best = d, found = candidates[i];
   }
   return found;
 }

@@ -3,7 +3,8 @@
  * A graph is a list of nodes, operands before uses.  Two tables hang off it
  * while it is built: one finds an equal pure node (hash-consing), one keeps
  * names unique.  Edits that go behind their back call graph_uncons; the
- * tables are made again when the next node is asked for.
+ * tables are filled again when the next node is asked for.  Whole-graph edits
+ * take time in proportion to the graph and never recurse.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,7 @@ typedef struct NameEntry {
 } NameEntry;
 
 typedef struct Cons {
+  bool stale;        /* to be filled again, in the room it has */
   int n_nodes, node_room;
   Node **nodes;      /* open addressing, a power of two */
   uint64_t *hashes;
@@ -158,14 +160,23 @@ static const char *unique_name(Arena *arena, Cons *cons, const char *name) {
   return wanted;
 }
 
+static void clear(Cons *cons) {
+  cons->stale = false;
+  cons->n_nodes = cons->n_names = 0;
+  if (cons->node_room) memset(cons->nodes, 0, sizeof *cons->nodes * (size_t)cons->node_room);
+  if (cons->name_room) memset(cons->names, 0, sizeof *cons->names * (size_t)cons->name_room);
+}
+
 static Cons *cons_of(Graph *graph) {
-  if (graph->cons) return graph->cons;
   Arena *arena = graph->program->arena;
-  Cons *cons = arena_alloc(arena, sizeof *cons);
+  Cons *cons = graph->cons ? graph->cons : arena_alloc(arena, sizeof *cons);
+  if (graph->cons && !cons->stale) return cons;
+  clear(cons);
   grow_nodes(arena, cons);
   for (int i = 0; i < graph->n_nodes; i++) {
     Node *node = graph->nodes[i];
     put_name(arena, cons, node->name);
+    for (int k = 0; k < node->n_aliases; k++) put_name(arena, cons, node->aliases[k]);
     if (!op_pure(node->op)) continue;
     grow_nodes(arena, cons);
     put_node(cons, node, hash_node(node->op, node->in, node->n_in, &node->attrs));
@@ -173,7 +184,10 @@ static Cons *cons_of(Graph *graph) {
   return graph->cons = cons;
 }
 
-void graph_uncons(Graph *graph) { graph->cons = NULL; }
+void graph_uncons(Graph *graph) {
+  Cons *cons = graph->cons;
+  if (cons) cons->stale = true;
+}
 
 static Node *find_equal(Cons *cons, uint64_t hash, Op op, Node *const *in, int n_in, const Attrs *attrs) {
   int mask = cons->node_room - 1;
@@ -187,10 +201,10 @@ static Node *find_equal(Cons *cons, uint64_t hash, Op op, Node *const *in, int n
   return NULL;
 }
 
-static void add_alias(Arena *arena, Node *node, const char *name) {
-  if (!strcmp(node->name, name)) return;
-  for (int i = 0; i < node->n_aliases; i++)
-    if (!strcmp(node->aliases[i], name)) return;
+/* A name stands for one node, as name or alias.  A constant is its value: it needs no other names. */
+static void add_alias(Arena *arena, Cons *cons, Node *node, const char *name) {
+  if (node->op == OP_const || find_name(cons, name)->name) return;
+  put_name(arena, cons, name);
   LIST_PUSH(arena, node->aliases, node->n_aliases, name);
 }
 
@@ -203,9 +217,9 @@ Node *node_new(Graph *graph, Op op, Node *const *in, int n_in, const Attrs *attr
   attrs = attrs ? attrs : &none;
   uint64_t hash = hash_node(op, in, n_in, attrs);
   Node *equal = op_pure(op) ? find_equal(cons, hash, op, in, n_in, attrs) : NULL;
-  if (equal) return add_alias(arena, equal, name), equal;
+  if (equal) return add_alias(arena, cons, equal, name), equal;
   Node *node = arena_alloc(arena, sizeof *node);
-  const Type **types = arena_alloc(arena, sizeof *types * ((size_t)n_in + 1));
+  const Type *few[4], **types = n_in <= 4 ? few : arena_alloc(arena, sizeof *types * (size_t)n_in);
   node->op = op;
   node->n_in = n_in;
   node->in = arena_alloc(arena, sizeof *node->in * ((size_t)n_in + 1));
@@ -244,23 +258,36 @@ void graph_number(Graph *graph) {
 
 /* ---- whole-graph edits ---- */
 
+/* `to` itself may be made of `from`: that use stays. */
 void graph_replace(Graph *graph, Node *from, Node *to) {
   for (int i = 0; i < graph->n_nodes; i++)
     for (int k = 0; k < graph->nodes[i]->n_in; k++)
-      if (graph->nodes[i]->in[k] == from) graph->nodes[i]->in[k] = to;
+      if (graph->nodes[i]->in[k] == from && graph->nodes[i] != to) graph->nodes[i]->in[k] = to;
   for (int i = 0; i < graph->n_outputs; i++)
     if (graph->outputs[i].node == from) graph->outputs[i].node = to;
   graph_uncons(graph);
 }
 
+/* The end of a chain; the chain is shortened to it. */
 static Node *final(Node *node, Node **to) {
-  while (to[node->id]) node = to[node->id];
-  return node;
+  Node *end = node;
+  while (to[end->id]) end = to[end->id];
+  while (node != end) {
+    Node *next = to[node->id];
+    to[node->id] = end;
+    node = next;
+  }
+  return end;
 }
 
 void graph_replace_all(Graph *graph, Node **to) {
-  for (int i = 0; i < graph->n_nodes; i++)
-    for (int k = 0; k < graph->nodes[i]->n_in; k++) graph->nodes[i]->in[k] = final(graph->nodes[i]->in[k], to);
+  for (int i = 0; i < graph->n_nodes; i++) {
+    Node *node = graph->nodes[i];
+    for (int k = 0; k < node->n_in; k++) {
+      Node *end = final(node->in[k], to);
+      if (end != node) node->in[k] = end;
+    }
+  }
   for (int i = 0; i < graph->n_outputs; i++) graph->outputs[i].node = final(graph->outputs[i].node, to);
   graph_uncons(graph);
 }
@@ -301,7 +328,7 @@ void graph_sort(Graph *graph) {
   graph_number(graph);
   char *state = arena_alloc(scratch, (size_t)n + 1);
   int *stack = arena_alloc(scratch, sizeof *stack * ((size_t)n + 1)), *next = arena_alloc(scratch, sizeof *next * ((size_t)n + 1));
-  Node **order = arena_alloc(graph->program->arena, sizeof *order * ((size_t)n + 1)), **nodes = graph->nodes;
+  Node **order = arena_alloc(scratch, sizeof *order * ((size_t)n + 1)), **nodes = graph->nodes;
   for (int i = 0; i < n; i++) {
     if (state[i]) continue;
     stack[0] = i;
@@ -322,7 +349,7 @@ void graph_sort(Graph *graph) {
     }
   }
   /* the list grows by powers of two: keep its room */
-  memcpy(graph->nodes, order, sizeof *order * (size_t)n);
+  if (n) memcpy(graph->nodes, order, sizeof *order * (size_t)n);
   graph_number(graph);
   arena_free(scratch);
 }

@@ -1,11 +1,19 @@
 /* index.c - index expressions: from an element of a result to elements of operands.
  *
- * Expressions are sums of axes times factors, with floor divisions and
- * remainders where a reshape does not follow the axes.  They are simplified as
- * they are built, by the ranges of their parts: splitting an axis and merging
- * it again gives back the plain axis.
+ * An expression is a sum of factors times atoms; an atom is an axis, or a
+ * floor division or remainder that a reshape left over.  Sums are kept in one
+ * order (largest factor first, as row-major offsets read), so that equal
+ * expressions look equal.  Everything is simplified as it is built, by the
+ * ranges of the parts.  The four identities that matter, for 0 <= r < g:
+ *
+ *   (d*y + x) / d        = y + x / d            (d*y + x) % d = x % d
+ *   (g*y + r) / (g*k)    = y / k                (g*y + r) % (g*k) = g*(y % k) + r
+ *   (x % (d*k)) / d      = x / d % k            x / d / k     = x / (d*k)
+ *   d*(x / d) + x % d    = x                    d*(x / d % k) + x % d = x % (d*k)
+ *
+ * so splitting an axis and merging it again gives back the plain axis.
  */
-#include <string.h>
+#include <stdlib.h>
 
 #include "ir/ir.h"
 
@@ -15,7 +23,9 @@ static const Index *make(Arena *arena, Index value) {
   return index;
 }
 
-const Index *index_const(Arena *arena, int64_t value) { return make(arena, (Index){.kind = INDEX_CONST, .value = value, .low = value, .extent = 1}); }
+const Index *index_const(Arena *arena, int64_t value) {
+  return make(arena, (Index){.kind = INDEX_CONST, .value = value, .low = value, .extent = 1});
+}
 
 const Index *index_axis(Arena *arena, int axis, int64_t extent) {
   if (extent == 1) return index_const(arena, 0);
@@ -24,89 +34,205 @@ const Index *index_axis(Arena *arena, int axis, int64_t extent) {
 
 static int64_t high(const Index *x) { return x->low + x->extent - 1; }
 
-bool index_equal(const Index *a, const Index *b) {
-  if (a == b) return true;
-  if (a->kind != b->kind || a->value != b->value || a->axis != b->axis) return false;
-  return (!a->a || index_equal(a->a, b->a)) && (!a->b || index_equal(a->b, b->b));
-}
+static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); } /* b > 0 */
 
-/* Is (q of x, factor*q) the pair x / factor, x % factor of one expression? */
-static const Index *rejoin(const Index *a, const Index *b) {
-  const Index *product = a->kind == INDEX_MUL ? a : b, *rest = a->kind == INDEX_MUL ? b : a;
-  if (product->kind != INDEX_MUL || rest->kind != INDEX_MOD || product->a->kind != INDEX_DIV) return NULL;
-  bool fits = product->value == rest->value && product->a->value == rest->value && index_equal(product->a->a, rest->a);
-  return fits ? rest->a : NULL;
-}
-
-const Index *index_add(Arena *arena, const Index *a, const Index *b) {
-  if (a->kind == INDEX_CONST && a->value == 0) return b;
-  if (b->kind == INDEX_CONST && b->value == 0) return a;
-  if (a->kind == INDEX_CONST && b->kind == INDEX_CONST) return index_const(arena, a->value + b->value);
-  if (a->kind == INDEX_CONST) return index_add(arena, b, a);
-  if (a->kind == INDEX_ADD && a->b->kind == INDEX_CONST) {
-    if (b->kind == INDEX_CONST) return index_add(arena, a->a, index_const(arena, a->b->value + b->value));
-    return index_add(arena, index_add(arena, a->a, b), a->b);
+static int64_t gcd(int64_t a, int64_t b) {
+  a = a < 0 ? -a : a;
+  while (b) {
+    int64_t rest = a % b;
+    a = b;
+    b = rest;
   }
-  if (b->kind == INDEX_ADD) return index_add(arena, index_add(arena, a, b->a), b->b);
-  const Index *whole = rejoin(a, b);
-  if (whole) return whole;
-  if (a->kind == INDEX_ADD && (whole = rejoin(a->b, b))) return index_add(arena, a->a, whole);
+  return a;
+}
+
+static int by_size(int64_t a, int64_t b) { return (a > b) - (a < b); }
+
+static int compare(const Index *a, const Index *b) {
+  int c;
+  if (a == b) return 0;
+  if ((c = by_size(a->kind, b->kind)) || (c = by_size(a->axis, b->axis)) || (c = by_size(a->value, b->value))) return c;
+  if (a->a && (c = compare(a->a, b->a))) return c;
+  return a->b ? compare(a->b, b->b) : 0;
+}
+
+bool index_equal(const Index *a, const Index *b) { return compare(a, b) == 0; }
+
+/* ---- sums of terms ---- */
+
+typedef struct Term {
+  const Index *atom;
+  int64_t factor;
+} Term;
+
+typedef struct Sum {
+  Arena *arena;
+  int n;
+  Term *terms;
+  int64_t constant;
+} Sum;
+
+static void add_term(Sum *s, const Index *atom, int64_t factor) {
+  Term term = {atom, factor};
+  for (int i = 0; i < s->n; i++) {
+    if (!index_equal(s->terms[i].atom, atom)) continue;
+    s->terms[i].factor += factor;
+    if (s->terms[i].factor == 0) s->terms[i] = s->terms[--s->n];
+    return;
+  }
+  LIST_PUSH(s->arena, s->terms, s->n, term);
+}
+
+static void add_index(Sum *s, const Index *x, int64_t factor) {
+  if (x->kind == INDEX_CONST) {
+    s->constant += x->value * factor;
+  } else if (x->kind == INDEX_MUL) {
+    add_index(s, x->a, x->value * factor);
+  } else if (x->kind == INDEX_ADD) {
+    add_index(s, x->a, factor);
+    add_index(s, x->b, factor);
+  } else {
+    add_term(s, x, factor);
+  }
+}
+
+static Sum sum_of(Arena *arena, const Index *x) {
+  Sum s = {.arena = arena};
+  add_index(&s, x, 1);
+  return s;
+}
+
+/* Terms i and k together, when i is c * (x % d) and k is c*d * (x / d) or c*d * (x / d % m). */
+static const Index *rejoin(Arena *arena, const Term *rest, const Term *part) {
+  if (rest->atom->kind != INDEX_MOD || part->factor != rest->factor * rest->atom->value) return NULL;
+  const Index *x = rest->atom->a, *quotient = index_div(arena, x, rest->atom->value);
+  if (index_equal(part->atom, quotient)) return x;
+  if (part->atom->kind == INDEX_MOD && index_equal(part->atom->a, quotient)) return index_mod(arena, x, rest->atom->value * part->atom->value);
+  return NULL;
+}
+
+static bool rejoin_any(Sum *s) {
+  for (int i = 0; i < s->n; i++)
+    for (int k = 0; k < s->n; k++) {
+      const Index *whole = i == k ? NULL : rejoin(s->arena, &s->terms[i], &s->terms[k]);
+      if (!whole) continue;
+      int64_t factor = s->terms[i].factor;
+      int first = i < k ? i : k, second = i < k ? k : i;
+      s->terms[second] = s->terms[--s->n];
+      s->terms[first] = s->terms[--s->n];
+      add_index(s, whole, factor);
+      return true;
+    }
+  return false;
+}
+
+static int by_factor(const void *a, const void *b) {
+  const Term *x = a, *y = b;
+  int c = by_size(llabs(y->factor), llabs(x->factor));
+  return c ? c : compare(x->atom, y->atom);
+}
+
+static const Index *term_index(Arena *arena, const Term *t) {
+  if (t->factor == 1) return t->atom;
+  int64_t ends[2] = {t->atom->low * t->factor, high(t->atom) * t->factor}, low = ends[t->factor < 0];
+  return make(arena, (Index){.kind = INDEX_MUL, .a = t->atom, .value = t->factor, .low = low, .extent = ends[t->factor > 0] - low + 1});
+}
+
+static const Index *plus(Arena *arena, const Index *a, const Index *b) {
   return make(arena, (Index){.kind = INDEX_ADD, .a = a, .b = b, .low = a->low + b->low, .extent = a->extent + b->extent - 1});
 }
 
+static const Index *sum_index(Sum *s) {
+  while (rejoin_any(s)) continue;
+  if (s->n == 0) return index_const(s->arena, s->constant);
+  qsort(s->terms, (size_t)s->n, sizeof *s->terms, by_factor);
+  const Index *x = term_index(s->arena, &s->terms[0]);
+  for (int i = 1; i < s->n; i++) x = plus(s->arena, x, term_index(s->arena, &s->terms[i]));
+  return s->constant ? plus(s->arena, x, index_const(s->arena, s->constant)) : x;
+}
+
+const Index *index_add(Arena *arena, const Index *a, const Index *b) {
+  Sum s = sum_of(arena, a);
+  add_index(&s, b, 1);
+  return sum_index(&s);
+}
+
 const Index *index_mul(Arena *arena, const Index *a, int64_t factor) {
-  if (factor == 1) return a;
-  if (factor == 0) return index_const(arena, 0);
-  if (a->kind == INDEX_CONST) return index_const(arena, a->value * factor);
-  if (a->kind == INDEX_MUL) return index_mul(arena, a->a, a->value * factor);
-  if (a->kind == INDEX_ADD) return index_add(arena, index_mul(arena, a->a, factor), index_mul(arena, a->b, factor));
-  int64_t low = factor > 0 ? a->low * factor : high(a) * factor, span = (a->extent - 1) * (factor > 0 ? factor : -factor) + 1;
-  return make(arena, (Index){.kind = INDEX_MUL, .a = a, .value = factor, .low = low, .extent = span});
+  Sum s = {.arena = arena};
+  if (factor != 0) add_index(&s, a, factor);
+  return sum_index(&s);
 }
 
-/* Split a sum into multiples of `divisor` and the rest: x = whole * divisor + rest. */
-static void split(Arena *arena, const Index *x, int64_t divisor, const Index **whole, const Index **rest) {
-  const Index *w1, *r1, *w2, *r2;
-  *whole = index_const(arena, 0);
-  *rest = x;
-  if (x->kind == INDEX_ADD) {
-    split(arena, x->a, divisor, &w1, &r1);
-    split(arena, x->b, divisor, &w2, &r2);
-    *whole = index_add(arena, w1, w2);
-    *rest = index_add(arena, r1, r2);
-  } else if (x->kind == INDEX_MUL && x->value % divisor == 0) {
-    *whole = index_mul(arena, x->a, x->value / divisor);
-    *rest = index_const(arena, 0);
-  } else if (x->kind == INDEX_CONST) {
-    int64_t q = x->value / divisor;
-    if (x->value % divisor < 0) q--;
-    *whole = index_const(arena, q);
-    *rest = index_const(arena, x->value - q * divisor);
+/* ---- division and remainder ---- */
+
+/* x = whole * by + rest, every factor of whole * by being a multiple of `by`. */
+static void split(Arena *arena, const Index *x, int64_t by, const Index **whole, const Index **rest) {
+  Sum s = sum_of(arena, x), w = {.arena = arena}, r = {.arena = arena};
+  w.constant = floor_div(s.constant, by);
+  r.constant = s.constant - w.constant * by;
+  for (int i = 0; i < s.n; i++) {
+    bool multiple = s.terms[i].factor % by == 0;
+    add_term(multiple ? &w : &r, s.terms[i].atom, multiple ? s.terms[i].factor / by : s.terms[i].factor);
   }
+  *whole = sum_index(&w);
+  *rest = sum_index(&r);
 }
 
-static bool is_zero(const Index *x) { return x->kind == INDEX_CONST && x->value == 0; }
 static bool inside(const Index *x, int64_t divisor) { return x->low >= 0 && high(x) < divisor; }
+
+/* The largest g > 1 that divides the divisor, with x = g * y + r and 0 <= r < g. */
+static int64_t split_common(Arena *arena, const Index *x, int64_t divisor, const Index **y, const Index **r) {
+  Sum s = sum_of(arena, x);
+  int64_t best = 1;
+  for (int i = 0; i < s.n; i++) {
+    int64_t g = gcd(s.terms[i].factor, divisor);
+    const Index *whole, *rest;
+    if (g <= best) continue;
+    split(arena, x, g, &whole, &rest);
+    if (!inside(rest, g)) continue;
+    best = g;
+    *y = whole;
+    *r = rest;
+  }
+  return best;
+}
+
+/* Of 0 <= x without multiples of the divisor. */
+static const Index *div_rest(Arena *arena, const Index *x, int64_t divisor) {
+  if (inside(x, divisor)) return index_const(arena, 0);
+  const Index *y, *r;
+  int64_t g = split_common(arena, x, divisor, &y, &r);
+  if (g > 1) return index_div(arena, y, divisor / g);
+  if (x->kind == INDEX_DIV) return index_div(arena, x->a, x->value * divisor);
+  if (x->kind == INDEX_MOD && x->value % divisor == 0) return index_mod(arena, index_div(arena, x->a, divisor), x->value / divisor);
+  int64_t low = x->low / divisor;
+  return make(arena, (Index){.kind = INDEX_DIV, .a = x, .value = divisor, .low = low, .extent = high(x) / divisor - low + 1});
+}
+
+static const Index *mod_rest(Arena *arena, const Index *x, int64_t divisor) {
+  if (inside(x, divisor)) return x;
+  const Index *y, *r;
+  int64_t g = split_common(arena, x, divisor, &y, &r);
+  if (g > 1) return index_add(arena, index_mul(arena, index_mod(arena, y, divisor / g), g), r);
+  if (x->kind == INDEX_MOD && x->value % divisor == 0) return index_mod(arena, x->a, divisor);
+  return make(arena, (Index){.kind = INDEX_MOD, .a = x, .value = divisor, .extent = divisor});
+}
 
 const Index *index_div(Arena *arena, const Index *a, int64_t divisor) {
   if (divisor == 1) return a;
-  if (inside(a, divisor)) return index_const(arena, 0);
-  if (a->kind == INDEX_DIV && a->low >= 0) return index_div(arena, a->a, a->value * divisor);
-  if (a->kind == INDEX_MUL && a->value > 0 && divisor % a->value == 0) return index_div(arena, a->a, divisor / a->value);
   const Index *whole, *rest;
   split(arena, a, divisor, &whole, &rest);
-  if (!is_zero(whole) && rest->low >= 0) return index_add(arena, whole, index_div(arena, rest, divisor));
-  return make(arena, (Index){.kind = INDEX_DIV, .a = a, .value = divisor, .low = a->low / divisor, .extent = high(a) / divisor - a->low / divisor + 1});
+  if (rest->low >= 0) return index_add(arena, whole, div_rest(arena, rest, divisor));
+  int64_t low = floor_div(a->low, divisor);
+  return make(arena, (Index){.kind = INDEX_DIV, .a = a, .value = divisor, .low = low, .extent = floor_div(high(a), divisor) - low + 1});
 }
 
 const Index *index_mod(Arena *arena, const Index *a, int64_t divisor) {
   if (divisor == 1) return index_const(arena, 0);
-  if (inside(a, divisor)) return a;
   const Index *whole, *rest;
   split(arena, a, divisor, &whole, &rest);
-  if (!is_zero(whole) && rest->low >= 0) return index_mod(arena, rest, divisor);
-  if (a->kind == INDEX_MOD && a->value % divisor == 0) return index_mod(arena, a->a, divisor);
-  return make(arena, (Index){.kind = INDEX_MOD, .a = a, .value = divisor, .low = 0, .extent = divisor});
+  if (rest->low >= 0) return mod_rest(arena, rest, divisor);
+  return make(arena, (Index){.kind = INDEX_MOD, .a = a, .value = divisor, .extent = divisor});
 }
 
 /* ---- through ops ---- */

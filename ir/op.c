@@ -1,4 +1,11 @@
-/* op.c - the op table and shape inference: one short function a shape rule. */
+/* op.c - the op table and shape inference: one short function a shape rule.
+ *
+ * A rule takes the operands' types and gives the result's, or a message with
+ * both operands in it, by name and size.  The frontend asks strictly: two bare
+ * names match only when they are one symbol.  Passes and the reader ask by
+ * size, since what they join has been checked; a capacity never matches
+ * anything but itself, whoever asks.
+ */
 #include <string.h>
 
 #include "ir/ir.h"
@@ -38,11 +45,12 @@ static bool fail(TypeError *error, const char *kind, const char *format, ...) {
   return false;
 }
 
-/* "H (256)", "784": a dim as messages name it. */
+/* "H (256)", "B (<=64)", "784": a dim as messages name it. */
 typedef struct Phrase { char text[96]; } Phrase;
 static Phrase dim_phrase(const Dim *d) {
   Phrase p;
-  if (d->symbol || d->text) snprintf(p.text, sizeof p.text, "%.60s (%lld)", d->symbol ? d->symbol->name : d->text, (long long)d->size);
+  const char *name = d->symbol ? d->symbol->name : d->text;
+  if (name) snprintf(p.text, sizeof p.text, "%.60s (%s%lld)", name, d->rows ? "<=" : "", (long long)d->size);
   else snprintf(p.text, sizeof p.text, "%lld", (long long)d->size);
   return p;
 }
@@ -105,8 +113,34 @@ bool infer_broadcast(const Type *a, const Type *b, bool strict, Type *out, TypeE
 
 /* ---- leaves and structure ---- */
 
-static bool shape_asked(const Inference *f) { return *f->out = f->attrs->shape, true; }
-static bool shape_rows(const Inference *f) { return *f->out = type_scalar(I32), true; }
+/* What is added up by index: rows[ids..., ...] into shape[V, ...]. */
+static bool check_scatter(const Inference *f) {
+  const Type *rows = f->in[0], *ids = f->in[1], *to = &f->attrs->shape;
+  bool fits = to->rank >= 1 && rows->rank == ids->rank + to->rank - 1;
+  for (int i = 0; fits && i < rows->rank; i++)
+    fits = dim_same(rows->dim[i], i < ids->rank ? ids->dim[i] : to->dim[i - ids->rank + 1], false);
+  if (!fits)
+    return fail(f->error, "index", "scatter_add: rows %s at indices %s do not fit into %s", type_phrase(rows).text, type_phrase(ids).text, type_phrase(to).text);
+  if (dtype_is_float(ids->dtype) || ids->dtype == BOOL)
+    return fail(f->error, "dtype", "scatter_add: indices must be integers, they are %s", dtype_name(ids->dtype));
+  return true;
+}
+
+static bool shape_asked(const Inference *f) {
+  const Type *asked = &f->attrs->shape;
+  if (f->op == OP_scatter_add && !check_scatter(f)) return false;
+  if ((f->op == OP_const || f->op == OP_counter) && asked->rank != 0)
+    return fail(f->error, "rank", "%s: a scalar, not %s", op_info[f->op].name, type_phrase(asked).text);
+  if (f->op == OP_iota && (f->attrs->axis < 0 || f->attrs->axis >= asked->rank))
+    return fail(f->error, "axis", "iota: axis %d is not one of %s", f->attrs->axis, type_phrase(asked).text);
+  return *f->out = *asked, true;
+}
+
+static bool shape_rows(const Inference *f) {
+  if (!f->attrs->symbol || !f->attrs->symbol->rows) return fail(f->error, "axis", "rows: only of a batch dim there are fewer or more");
+  return *f->out = type_scalar(I32), true;
+}
+
 static bool shape_none(const Inference *f) { return *f->out = type_scalar(F32), true; }
 static bool shape_result(const Inference *f) { return *f->out = f->attrs->shape, true; }
 
@@ -117,7 +151,18 @@ static bool shape_grad(const Inference *f) {
 
 /* ---- maps ---- */
 
-static bool shape_same(const Inference *f) { return *f->out = *f->in[0], true; }
+/* PyTorch's refusals: true + true is true, but true - true is an error. */
+static bool check_number(const Inference *f) {
+  bool refuses = f->op == OP_sub || f->op == OP_neg || f->op == OP_floordiv || f->op == OP_mod || f->op == OP_pow;
+  for (int i = 0; i < f->n; i++) refuses &= f->in[i]->dtype == BOOL;
+  if (refuses) return fail(f->error, "dtype", "%s: expected numbers, found bool", op_info[f->op].name);
+  return true;
+}
+
+static bool shape_same(const Inference *f) {
+  if (!check_number(f)) return false;
+  return *f->out = *f->in[0], true;
+}
 
 static bool shape_float(const Inference *f) {
   *f->out = *f->in[0];
@@ -136,7 +181,9 @@ static bool broadcast_as(const Inference *f, DType dtype) {
   return f->out->dtype = dtype, true;
 }
 
-static bool shape_bcast(const Inference *f) { return broadcast_as(f, dtype_promote(f->in[0]->dtype, f->in[1]->dtype)); }
+static bool shape_bcast(const Inference *f) {
+  return check_number(f) && broadcast_as(f, dtype_promote(f->in[0]->dtype, f->in[1]->dtype));
+}
 
 static bool shape_divide(const Inference *f) {
   DType dtype = dtype_promote(f->in[0]->dtype, f->in[1]->dtype);
@@ -169,14 +216,36 @@ static bool with_dtype(const Inference *f, const Type *shape) {
   return true;
 }
 
-/* What a row of the capacity holds: sizes without the rows factor. */
-static int64_t row_elements(const Type *t, const Symbol *rows) { return rows && rows->size ? type_count(t) / rows->size : type_count(t); }
+/* The next axis from *at on that scales with a batch; *outer: elements of the axes before it. */
+static const Dim *next_rows(const Type *t, int *at, int64_t *outer) {
+  while (*at < t->rank) {
+    const Dim *d = &t->dim[(*at)++];
+    if (d->rows) return d;
+    *outer *= d->size;
+  }
+  return NULL;
+}
+
+/* Strides go by capacity, so a batch stays where it is: the same elements outside it, and it
+ * outermost in its axis: [H, B, T] may become [H, B*T], never [H*B, T]. */
+static bool keeps_rows(const Type *from, const Type *to) {
+  int i = 0, k = 0;
+  int64_t outer_from = 1, outer_to = 1;
+  for (;;) {
+    const Dim *a = next_rows(from, &i, &outer_from), *b = next_rows(to, &k, &outer_to);
+    if (!a || !b) return !a && !b;
+    if (a->rows != b->rows || outer_from != outer_to) return false;
+    outer_from *= a->size / (a->rows->size ? a->rows->size : 1);
+    outer_to *= b->size / (b->rows->size ? b->rows->size : 1);
+  }
+}
 
 static bool shape_reshape(const Inference *f) {
   const Type *from = f->in[0], *to = &f->attrs->shape;
-  const Symbol *a = type_rows(from), *b = type_rows(to);
-  if (type_count(from) != type_count(to) || a != b || row_elements(from, a) != row_elements(to, b))
+  if (type_count(from) != type_count(to))
     return fail(f->error, "reshape", "reshape: %s has %lld elements, %s has %lld", type_phrase(from).text, (long long)type_count(from), type_phrase(to).text, (long long)type_count(to));
+  if (!keeps_rows(from, to))
+    return fail(f->error, "rows", "reshape: from %s to %s the batch axis does not stay outermost", type_phrase(from).text, type_phrase(to).text);
   return with_dtype(f, to);
 }
 
@@ -209,7 +278,8 @@ static bool check_window(const Inference *f, const Type *small, const Type *larg
     int64_t start = f->attrs->start[i], step = f->attrs->step[i], n = small->dim[i].size;
     bool whole = dim_same(small->dim[i], large->dim[i], false) && start == 0 && step == 1;
     if (whole) continue;
-    if (small->dim[i].rows || large->dim[i].rows) return fail(f->error, "axis", "%s: the batch axis cannot be cut", what);
+    if (small->dim[i].rows || large->dim[i].rows)
+      return fail(f->error, "rows", "%s: %s is the batch axis, which cannot be cut", what, dim_phrase(small->dim[i].rows ? &small->dim[i] : &large->dim[i]).text);
     int64_t size = large->dim[i].size;
     bool fits = step >= 1 && start >= 0 && (n == 0 ? start <= size : start < size && (n - 1) <= (size - 1 - start) / step);
     if (!fits) return fail(f->error, "index", "%s: axis %d: %lld elements from %lld in steps of %lld do not fit into %lld", what, i, (long long)n, (long long)start, (long long)step, (long long)size);
@@ -233,6 +303,8 @@ static bool reduce_axes(const Inference *f) {
   }
   Type out = {.dtype = x->dtype};
   for (int i = 0; i < x->rank; i++) {
+    if (reduced >> i & 1 && x->dim[i].size == 0 && f->op != OP_sum)
+      return fail(f->error, "axis", "%s: %s has no element along axis %d", op_info[f->op].name, type_phrase(x).text, i);
     if (!(reduced >> i & 1)) out.dim[out.rank++] = x->dim[i];
     else if (f->attrs->keep) out.dim[out.rank++] = dim_literal(1);
   }
@@ -268,14 +340,15 @@ static bool shape_matmul(const Inference *f) {
   *f->out = *a;
   f->out->dim[a->rank - 2] = m;
   f->out->dim[a->rank - 1] = n;
-  f->out->dtype = dtype_promote(a->dtype, b->dtype);
-  if (!dtype_is_float(f->out->dtype)) return fail(f->error, "dtype", "matmul: expected floats, found %s and %s", dtype_name(a->dtype), dtype_name(b->dtype));
+  if (!dtype_is_float(a->dtype) || a->dtype != b->dtype)
+    return fail(f->error, "dtype", "matmul: expected floats of one type, found %s and %s", dtype_name(a->dtype), dtype_name(b->dtype));
   return true;
 }
 
 static bool shape_gather(const Inference *f) {
   const Type *table = f->in[0], *ids = f->in[1];
   if (table->rank < 1) return fail(f->error, "rank", "gather: a scalar cannot be indexed");
+  if (table->dim[0].rows) return fail(f->error, "rows", "gather: %s is the batch axis, which cannot be indexed", dim_phrase(&table->dim[0]).text);
   if (dtype_is_float(ids->dtype) || ids->dtype == BOOL) return fail(f->error, "dtype", "gather: indices must be integers, they are %s", dtype_name(ids->dtype));
   if (ids->rank + table->rank - 1 > MAX_RANK) return fail(f->error, "rank", "gather: the result has more than %d axes", MAX_RANK);
   *f->out = *ids;

@@ -1,4 +1,11 @@
-/* type.c - dtypes, dims and shapes. */
+/* type.c - dtypes, dims and shapes.
+ *
+ * A dim knows its size and, where the model names it, its symbol.  Two dims
+ * with one name are the same by the symbol's address, so that two modules'
+ * `i` stay apart.  A dim that scales with the batch also knows the capacity:
+ * it only ever equals a dim of the same capacity, since at run time there may
+ * be fewer rows.
+ */
 #include <string.h>
 
 #include "ir/ir.h"
@@ -18,7 +25,7 @@ bool dtype_find(const char *name, DType *out) {
   return false;
 }
 
-/* Bool below integers below floats; within a class the wider one. */
+/* PyTorch's table for these six: bool below integers below floats; within a class the wider one. */
 DType dtype_promote(DType a, DType b) {
   static const int rank[DTYPE_COUNT] = {[BOOL] = 0, [U8] = 1, [I32] = 2, [BF16] = 3, [F32] = 4, [F64] = 5};
   return rank[a] >= rank[b] ? a : b;
@@ -50,13 +57,21 @@ bool type_same_shape(const Type *a, const Type *b) {
   return true;
 }
 
+/* A product too large for 64 bits stays at the largest number, so that a comparison with any limit finds it. */
+static int64_t times(int64_t a, int64_t b) {
+  int64_t product;
+  return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
+}
+
 int64_t type_count(const Type *t) {
   int64_t count = 1;
-  for (int i = 0; i < t->rank; i++) count *= t->dim[i].size;
+  for (int i = 0; i < t->rank; i++)
+    if (t->dim[i].size == 0) return 0;
+  for (int i = 0; i < t->rank; i++) count = times(count, t->dim[i].size);
   return count;
 }
 
-int64_t type_bytes(const Type *t) { return type_count(t) * (int64_t)dtype_size(t->dtype); }
+int64_t type_bytes(const Type *t) { return times(type_count(t), (int64_t)dtype_size(t->dtype)); }
 
 const Symbol *type_rows(const Type *t) {
   for (int i = 0; i < t->rank; i++)
