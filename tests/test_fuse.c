@@ -28,6 +28,15 @@ static void end(Setup *s) {
   arena_free(s->arena);
 }
 
+/* Nothing is stored that nobody reads. */
+static void expect_no_waste(const Graph *g, const char *what) {
+  Arena *arena = arena_new();
+  int *uses = graph_uses(g, arena);
+  for (int i = 0; i < g->n_nodes; i++)
+    ck_assert_msg(g->nodes[i]->op != OP_result || uses[i], "%s: %s is stored for nobody", what, g->nodes[i]->name);
+  arena_free(arena);
+}
+
 /* Fuse, and compare every output with what it was. */
 static void fuse_and_compare(Program *program, Diagnostics *d, int level, long bisect, const char *what) {
   Graph *g = program->train.graph;
@@ -42,6 +51,7 @@ static void fuse_and_compare(Program *program, Diagnostics *d, int level, long b
   char room[200];
   const char *difference = model_differs(&before, &after, room, sizeof room);
   ck_assert_msg(!difference, "%s: %s", what, difference);
+  expect_no_waste(g, what);
   model_free(&before);
   model_free(&after);
 }
@@ -148,6 +158,23 @@ START_TEST(column_sums_share_a_kernel_and_recompute) {
     ck_assert(type_count(&row->body->outputs[i].node->type) == (strcmp(row->body->outputs[i].name, s.g->outputs[0].node->name) ? 8192 : 8192 * 512));
   for (int i = 0; i < column->n_in; i++)
     ck_assert(column->in[i]->op == OP_state || type_count(&column->in[i]->type) == 8192);
+  end(&s);
+}
+END_TEST
+
+/* A variance over the batch needs the finished mean: two column kernels, then a map. */
+START_TEST(column_kernels_do_not_read_their_own_sums) {
+  Setup s = begin();
+  int first = 0;
+  Node *x = model_input(s.g, "x", F32, 2, rows_columns);
+  Node *centred = b_binary(&s.b, OP_sub, x, b_scalar(&s.b, OP_div, b_reduce(&s.b, OP_sum, x, 1, &first, true), 64));
+  Node *variance = b_scalar(&s.b, OP_div, b_reduce(&s.b, OP_sum, b_binary(&s.b, OP_mul, centred, centred), 1, &first, true), 64);
+  Node *scale = b_unary(&s.b, OP_rsqrt, b_scalar(&s.b, OP_add, variance, 1e-5));
+  graph_output(s.g, OUT_VALUE, "out", b_binary(&s.b, OP_mul, centred, scale));
+  fuse_and_compare(s.program, s.d, 2, LONG_MAX, "batch norm");
+  expect_groups(&s, 2, PATTERN_COLUMN);
+  expect_groups(&s, 1, PATTERN_MAP);
+  ck_assert_int_eq(model_count(s.g, OP_group), 3);
   end(&s);
 }
 END_TEST
@@ -284,6 +311,7 @@ Suite *fuse_suite(void) {
   tcase_add_test(tcase, cross_entropy_is_one_kernel_and_a_mean);
   tcase_add_test(tcase, bias_and_relu_are_one_map_a_layer);
   tcase_add_test(tcase, column_sums_share_a_kernel_and_recompute);
+  tcase_add_test(tcase, column_kernels_do_not_read_their_own_sums);
   tcase_add_test(tcase, outputs_and_operands_are_materialized);
   tcase_add_test(tcase, level_0_keeps_each_node_apart);
   tcase_add_test(tcase, any_number_of_rewrites_is_right);
