@@ -25,8 +25,9 @@ void write_dims(Writer *w, const Type *type);     /* [B, 3*D=384] */
 extern const char *const init_words[], *const data_words[], *const role_words[], *const combine_words[],
     *const unit_words[], *const precision_words[], *const home_words[];
 
-/* ---- read.c ------------------------------------------------------------- */
+/* ---- read.c, read_words.c, read_graph.c --------------------------------- */
 
+static const int64_t MAX_ELEMENTS = (int64_t)1 << 48; /* of a shape, of a block */
 enum { MAX_READ_DEPTH = 32 }; /* of graphs in graphs, statements in statements */
 
 typedef struct Reader {
@@ -50,14 +51,23 @@ typedef struct Reader {
 } Reader;
 
 void read_fail(Reader *r, ErrorCode code, const char *at, const char *format, ...) NORETURN PRINTF_LIKE(4, 5);
+void read_spaces(Reader *r);
+char read_peek(Reader *r); /* the next character, NUL at the end */
+void read_line_end(Reader *r); /* and the blank lines behind */
 bool read_accept(Reader *r, const char *word); /* a punctuation mark or a whole word */
 void read_expect(Reader *r, const char *word);
 const char *read_name(Reader *r, const char *what);
+const char *read_quoted(Reader *r);
 int64_t read_integer(Reader *r, int64_t low, int64_t high);
 double read_number(Reader *r);
 int read_word(Reader *r, const char *const *words, int count, const char *what);
 const Symbol *read_symbol(Reader *r);
+const char *read_symbol_name(Reader *r);
 void read_dims(Reader *r, Type *type);
+Type read_type(Reader *r);
+const Span *read_span(Reader *r); /* NULL when there is none */
+Node *read_reference(Reader *r, const Graph *graph, Map *names);
+Graph *read_graph(Reader *r, Graph *parent); /* from its name to its closing brace */
 
 /* ---- attrs.c ------------------------------------------------------------ */
 
