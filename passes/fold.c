@@ -14,7 +14,9 @@
 
 static double evaluate_map(const Node *n) { return evaluate_scalar(n, 0, 0, 0); }
 
-static double rounded(DType dtype, double value) { return dtype == F32 || dtype == BF16 ? (double)(float)value : value; }
+static double rounded(DType dtype, double value) {
+  return dtype == F32 || dtype == BF16 ? (double)(float)value : value;
+}
 
 static double evaluate_rounded(const Node *n) {
   Node operands[3], *in[3], again = *n;
@@ -28,15 +30,16 @@ static double evaluate_rounded(const Node *n) {
 }
 
 static bool jumps(const Node *n) {
-  return !dtype_is_float(n->type.dtype) || n->op == OP_floor || n->op == OP_ceil || n->op == OP_round || n->op == OP_sign ||
-         n->op == OP_floordiv || n->op == OP_mod;
+  return !dtype_is_float(n->type.dtype) || n->op == OP_floor || n->op == OP_ceil || n->op == OP_round ||
+         n->op == OP_sign || n->op == OP_floordiv || n->op == OP_mod;
 }
 
 static bool same(double a, double b) { return a == b || (isnan(a) && isnan(b)); }
 
 static bool in_range(DType dtype, double value) {
   if (dtype == F64) return true;
-  if (dtype_is_float(dtype)) return value == 0 || !isfinite(value) || (fabs(value) <= FLT_MAX && fabs(value) >= FLT_MIN);
+  if (dtype_is_float(dtype))
+    return value == 0 || !isfinite(value) || (fabs(value) <= FLT_MAX && fabs(value) >= FLT_MIN);
   double low = dtype == I32 ? -2147483648.0 : 0, high = dtype == I32 ? 2147483647.0 : dtype == U8 ? 255 : 1;
   return value == trunc(value) && value >= low && value <= high;
 }
@@ -46,7 +49,8 @@ Node *fold_constants(Rewriter *r, const Node *n) {
     if (n->in[k]->op != OP_const) return NULL;
   if (n->type.rank > 0) return NULL;
   double value = evaluate_map(n), again = evaluate_rounded(n);
-  if (!in_range(n->type.dtype, value) || isfinite(value) != isfinite(again) || (value == 0) != (again == 0)) return NULL;
+  if (!in_range(n->type.dtype, value) || isfinite(value) != isfinite(again) || (value == 0) != (again == 0))
+    return NULL;
   if ((jumps(n) || !isfinite(value)) && !same(value, again)) return NULL;
   return rewrite_ask(r, n) ? rewrite_const(r, n, n->type.dtype, value) : NULL;
 }

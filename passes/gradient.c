@@ -20,12 +20,12 @@
 
 typedef struct Sweep {
   Graph *graph;
-  const char *label;  /* "grad.update0" */
-  int n;              /* nodes before the sweep; those it makes come after */
+  const char *label; /* "grad.update0" */
+  int n;             /* nodes before the sweep; those it makes come after */
   Arena *scratch;
-  bool *wanted;       /* all by id, which is the position in the list */
-  bool *reached;      /* a gradient can flow from here to a wanted node */
-  bool *used;         /* y depends on it, perhaps only through the steps of a derivative, where the slope is 0 */
+  bool *wanted;  /* all by id, which is the position in the list */
+  bool *reached; /* a gradient can flow from here to a wanted node */
+  bool *used;    /* y depends on it, perhaps only through the steps of a derivative, where the slope is 0 */
   Node **adjoint;
 } Sweep;
 
@@ -39,7 +39,8 @@ static void find_reached(Sweep *s) {
   for (int i = 0; i < s->n; i++) {
     const Node *node = s->graph->nodes[i];
     s->reached[i] = s->wanted[i];
-    for (int k = 0; k < node->n_in && !s->reached[i]; k++) s->reached[i] = gradient_flows(node, k) && s->reached[node->in[k]->id];
+    for (int k = 0; k < node->n_in && !s->reached[i]; k++)
+      s->reached[i] = gradient_flows(node, k) && s->reached[node->in[k]->id];
   }
 }
 
@@ -120,7 +121,8 @@ static Node *first_grad(const Graph *graph) {
 
 static Node *not_reached(PassContext *context, Graph *graph, const Node *grad) {
   Builder b = {graph, grad->span, grad->name};
-  report(context->diagnostics, E0601, grad->span, "grad: %s does not depend on %s", grad->in[0]->name, grad->in[1]->name);
+  report(context->diagnostics, E0601, grad->span, "grad: %s does not depend on %s", grad->in[0]->name,
+         grad->in[1]->name);
   report_note(context->diagnostics, grad->in[1]->span, "%s is made here", grad->in[1]->name);
   return b_broadcast(&b, b_const(&b, grad->type.dtype, 0), &grad->type); /* so that the rest is still checked */
 }
@@ -130,7 +132,8 @@ static void expand(PassContext *context, Graph *graph, Node *first) {
   Arena *scratch = arena_new();
   int n = 0, n_before = graph->n_nodes;
   size_t room = (size_t)n_before + 1;
-  Node *y = first->in[0], **grad = arena_alloc(scratch, room * sizeof *grad), **x = arena_alloc(scratch, room * sizeof *x);
+  Node *y = first->in[0], **grad = arena_alloc(scratch, room * sizeof *grad),
+       **x = arena_alloc(scratch, room * sizeof *x);
   for (int i = 0; i < n_before; i++) {
     Node *node = graph->nodes[i];
     if (node->op != OP_grad || node->in[0] != y) continue;
@@ -165,7 +168,9 @@ typedef struct ParamNode {
   Node *node;
 } ParamNode;
 
-static int by_path(const void *a, const void *b) { return strcmp(((const ParamNode *)a)->path, ((const ParamNode *)b)->path); }
+static int by_path(const void *a, const void *b) {
+  return strcmp(((const ParamNode *)a)->path, ((const ParamNode *)b)->path);
+}
 
 typedef struct ParamNodes {
   int n;
@@ -175,7 +180,8 @@ typedef struct ParamNodes {
 static ParamNodes find_params(const Graph *graph, Arena *scratch) {
   ParamNodes found = {0, arena_alloc(scratch, sizeof *found.at * ((size_t)graph->n_nodes + 1))};
   for (int i = 0; i < graph->n_nodes; i++)
-    if (graph->nodes[i]->op == OP_param) found.at[found.n++] = (ParamNode){graph->nodes[i]->attrs.path, graph->nodes[i]};
+    if (graph->nodes[i]->op == OP_param)
+      found.at[found.n++] = (ParamNode){graph->nodes[i]->attrs.path, graph->nodes[i]};
   qsort(found.at, (size_t)found.n, sizeof *found.at, by_path);
   return found;
 }
@@ -211,10 +217,13 @@ static void add_gradients(PassContext *context, int index) {
     for (int i = 0; i < update->groups[g].n_params; i++) {
       param[n] = &program->params[update->groups[g].params[i]];
       x[n] = param_node(&nodes, param[n]->path);
-      if (x[n]) n++;
-      else no_gradient(context, update, param[n]);
+      if (x[n])
+        n++;
+      else
+        no_gradient(context, update, param[n]);
     }
-  differentiate(graph, arena_print(program->arena, "grad.%s", update->name), find_loss(graph, update->name), n, x, result);
+  differentiate(graph, arena_print(program->arena, "grad.%s", update->name), find_loss(graph, update->name), n, x,
+                result);
   for (int i = 0; i < n; i++) {
     if (!result[i]) {
       no_gradient(context, update, param[i]);

@@ -10,7 +10,7 @@
 typedef struct Step {
   Builder *b;
   Node *node, *g;
-  Node *x, *y;  /* its first two operands */
+  Node *x, *y; /* its first two operands */
   int k;
 } Step;
 typedef Node *(*GradientRule)(const Step *);

@@ -25,8 +25,12 @@ static Node *number(const Step *s, const Node *like, double value) {
 static Node *compare(const Step *s, Op op, Node *a, double value) { return b_binary(s->b, op, a, number(s, a, value)); }
 
 /* g where the condition holds, 0 elsewhere; and the other way round. */
-static Node *pass_where(const Step *s, Node *condition, Node *g) { return b_where(s->b, condition, g, number(s, g, 0)); }
-static Node *zero_where(const Step *s, Node *condition, Node *g) { return b_where(s->b, condition, number(s, g, 0), g); }
+static Node *pass_where(const Step *s, Node *condition, Node *g) {
+  return b_where(s->b, condition, g, number(s, g, 0));
+}
+static Node *zero_where(const Step *s, Node *condition, Node *g) {
+  return b_where(s->b, condition, number(s, g, 0), g);
+}
 
 /* ---- maps of one operand ------------------------------------------------- */
 
@@ -47,9 +51,7 @@ static Node *grad_rsqrt(const Step *s) { /* -1/2 x^(-3/2) */
   return mul(s, mul(s, s->g, number(s, s->g, -0.5)), cube);
 }
 
-static Node *grad_tanh(const Step *s) {
-  return mul(s, s->g, sub(s, number(s, s->node, 1), mul(s, s->node, s->node)));
-}
+static Node *grad_tanh(const Step *s) { return mul(s, s->g, sub(s, number(s, s->node, 1), mul(s, s->node, s->node))); }
 
 static Node *grad_sigmoid(const Step *s) {
   return mul(s, mul(s, s->g, sub(s, number(s, s->node, 1), s->node)), s->node);
@@ -154,7 +156,9 @@ static bool merge_leading(const Step *s, const Type *t, int tail, Type *out) {
     const char *name = d->symbol ? d->symbol->name : d->text;
     Arena *arena = s->b->graph->program->arena;
     all = (Dim){.size = all.size * d->size, .rows = all.rows};
-    if (text) text = name ? arena_print(arena, "%s * %s", text, name) : arena_print(arena, "%s * %lld", text, (long long)d->size);
+    if (text)
+      text =
+          name ? arena_print(arena, "%s * %s", text, name) : arena_print(arena, "%s * %lld", text, (long long)d->size);
     all.text = text;
   }
   *out = (Type){.dtype = t->dtype, .rank = 1 + tail, .dim = {all}};

@@ -10,6 +10,7 @@
 
 #include "passes/internal.h"
 
+/* clang-format off */
 const Pass pipeline[] = {
     /* name       function       -O  needs       breaks */
     {"gradient",  pass_gradient, 0,  "",         ""},
@@ -19,6 +20,7 @@ const Pass pipeline[] = {
     {"schedule",  pass_schedule, 0,  "fuse",     "plan"},
     {"plan",      pass_plan,     0,  "schedule", ""},
 };
+/* clang-format on */
 const int n_passes = sizeof pipeline / sizeof pipeline[0];
 
 bool rewrite_allowed(PassContext *context, const char *rewrite, const Node *at) {
@@ -77,8 +79,8 @@ static bool needs_are_met(const PassContext *context, const Pass *pass) {
   size_t length;
   const char *missing = find_word(context->program, pass->needs, false, &length);
   if (!missing) return true;
-  report(context->diagnostics, E0704, NULL, "%s: the pass %s needs %.*s, which has not run", context->program->name, pass->name,
-         (int)length, missing);
+  report(context->diagnostics, E0704, NULL, "%s: the pass %s needs %.*s, which has not run", context->program->name,
+         pass->name, (int)length, missing);
   return false;
 }
 

@@ -27,7 +27,9 @@ bool rewrite_ask(Rewriter *r, const Node *n) {
   return true;
 }
 
-bool rewrite_fits(const Node *n, const Node *x) { return n->type.dtype == x->type.dtype && type_same_shape(&n->type, &x->type); }
+bool rewrite_fits(const Node *n, const Node *x) {
+  return n->type.dtype == x->type.dtype && type_same_shape(&n->type, &x->type);
+}
 
 /* While a graph is rebuilt, mark holds how often a node was read before; 0: it is new. */
 bool rewrite_single_use(const Node *x) { return x->mark <= 1; }
@@ -62,12 +64,14 @@ static Node *make(Rewriter *r, const Node *n) {
   return better ? better : node_new(r->graph, n->op, n->in, n->n_in, &n->attrs, n->name, n->span);
 }
 
-static Node *make_candidate(Rewriter *r, const char *name, const Span *span, Op op, Node *const *in, int n_in, const Attrs *attrs) {
+static Node *make_candidate(Rewriter *r, const char *name, const Span *span, Op op, Node *const *in, int n_in,
+                            const Attrs *attrs) {
   static const Attrs none;
   Node *operands[3];
   for (int k = 0; k < n_in; k++) operands[k] = in[k];
   Node candidate = {.op = op, .name = name, .span = span, .n_in = n_in, .in = operands, .attrs = attrs ? *attrs : none};
-  if (!infer_candidate(&candidate, in, &candidate.type)) fault("%s makes a %s that cannot be", r->rewrite, op_info[op].name);
+  if (!infer_candidate(&candidate, in, &candidate.type))
+    fault("%s makes a %s that cannot be", r->rewrite, op_info[op].name);
   return make(r, &candidate);
 }
 
@@ -119,7 +123,8 @@ static long rebuild(PassContext *context, Graph *graph) {
     Node candidate = *graph->nodes[i];
     candidate.in = arena_alloc(scratch, sizeof *candidate.in * ((size_t)candidate.n_in + 1));
     for (int k = 0; k < candidate.n_in; k++) candidate.in[k] = to[graph->nodes[i]->in[k]->id];
-    if (!infer_candidate(&candidate, candidate.in, &candidate.type)) fault("simplify: %s cannot be rebuilt", candidate.name);
+    if (!infer_candidate(&candidate, candidate.in, &candidate.type))
+      fault("simplify: %s cannot be rebuilt", candidate.name);
     to[i] = make(&r, &candidate);
     to[i]->mark += uses[i];
     keep_names(graph->program->arena, to[i], graph->nodes[i]);

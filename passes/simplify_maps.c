@@ -12,10 +12,14 @@ static bool is_number(const Node *x, double value) {
 static bool is_float(const Node *n) { return dtype_is_float(n->type.dtype); }
 
 /* x in n's place, if it can stand there. */
-static Node *replace_by(Rewriter *r, const Node *n, Node *x) { return rewrite_fits(n, x) && rewrite_ask(r, n) ? x : NULL; }
+static Node *replace_by(Rewriter *r, const Node *n, Node *x) {
+  return rewrite_fits(n, x) && rewrite_ask(r, n) ? x : NULL;
+}
 
 static Node *unary(Rewriter *r, const Node *n, Op op, Node *x) { return rewrite_to(r, n, op, &x, 1, NULL); }
-static Node *binary(Rewriter *r, const Node *n, Op op, Node *x, Node *y) { return rewrite_to(r, n, op, (Node *[]){x, y}, 2, NULL); }
+static Node *binary(Rewriter *r, const Node *n, Op op, Node *x, Node *y) {
+  return rewrite_to(r, n, op, (Node *[]){x, y}, 2, NULL);
+}
 
 /* ---- broadcasting is implied ------------------------------------------------ */
 
@@ -64,13 +68,16 @@ static Node *sub_zero(Rewriter *r, const Node *n) { return is_number(n->in[1], 0
 
 static Node *add_minus_zero(Rewriter *r, const Node *n) {
   for (int k = 0; k < 2; k++)
-    if (is_float(n) && is_number(n->in[k], -0.0) && rewrite_fits(n, n->in[1 - k])) return replace_by(r, n, n->in[1 - k]);
+    if (is_float(n) && is_number(n->in[k], -0.0) && rewrite_fits(n, n->in[1 - k]))
+      return replace_by(r, n, n->in[1 - k]);
   return NULL;
 }
 
 /* ---- signs ---------------------------------------------------------------------- */
 
-static Node *neg_neg(Rewriter *r, const Node *n) { return n->in[0]->op == OP_neg ? replace_by(r, n, n->in[0]->in[0]) : NULL; }
+static Node *neg_neg(Rewriter *r, const Node *n) {
+  return n->in[0]->op == OP_neg ? replace_by(r, n, n->in[0]->in[0]) : NULL;
+}
 
 /* -(x * c) = x * -c, and so for division. */
 static Node *neg_scaled(Rewriter *r, const Node *n) {
@@ -163,9 +170,13 @@ static Node *where_not(Rewriter *r, const Node *n) {
   return rewrite_to(r, n, OP_where, (Node *[]){n->in[0]->in[0], n->in[2], n->in[1]}, 3, NULL);
 }
 
-static Node *not_not(Rewriter *r, const Node *n) { return n->in[0]->op == OP_not ? replace_by(r, n, n->in[0]->in[0]) : NULL; }
+static Node *not_not(Rewriter *r, const Node *n) {
+  return n->in[0]->op == OP_not ? replace_by(r, n, n->in[0]->in[0]) : NULL;
+}
 static Node *same_twice(Rewriter *r, const Node *n) { return n->in[0] == n->in[1] ? replace_by(r, n, n->in[0]) : NULL; }
-static Node *relu_relu(Rewriter *r, const Node *n) { return n->in[0]->op == OP_relu ? replace_by(r, n, n->in[0]) : NULL; }
+static Node *relu_relu(Rewriter *r, const Node *n) {
+  return n->in[0]->op == OP_relu ? replace_by(r, n, n->in[0]) : NULL;
+}
 
 /* ---- casts ---------------------------------------------------------------------------- */
 
@@ -183,7 +194,8 @@ static bool is_exact(DType from, DType to) {
 
 static Node *cast_cast(Rewriter *r, const Node *n) {
   Node *middle = n->in[0];
-  if (middle->op != OP_cast || !is_exact(middle->in[0]->type.dtype, middle->type.dtype) || !rewrite_ask(r, n)) return NULL;
+  if (middle->op != OP_cast || !is_exact(middle->in[0]->type.dtype, middle->type.dtype) || !rewrite_ask(r, n))
+    return NULL;
   return rewrite_to(r, n, OP_cast, middle->in, 1, &n->attrs);
 }
 

@@ -41,7 +41,8 @@ static Node *reshape_reduce(Rewriter *r, const Node *n) {
   Attrs attrs = x->attrs;
   attrs.keep = !attrs.keep;
   Node other = {.op = x->op, .n_in = 1, .in = x->in, .attrs = attrs};
-  if (!infer_candidate(&other, x->in, &other.type) || !type_same_shape(&other.type, &n->type) || !rewrite_ask(r, n)) return NULL;
+  if (!infer_candidate(&other, x->in, &other.type) || !type_same_shape(&other.type, &n->type) || !rewrite_ask(r, n))
+    return NULL;
   return rewrite_to(r, n, x->op, x->in, 1, &attrs);
 }
 
@@ -96,8 +97,10 @@ static Node *matmul_transpose(Rewriter *r, const Node *n) {
   for (int k = 0; k < 2; k++)
     if (in[k]->op == OP_transpose && swaps_last(in[k]) && rewrite_ask(r, n)) {
       in[k] = in[k]->in[0];
-      if (k == 0) attrs.ta = !attrs.ta;
-      else attrs.tb = !attrs.tb;
+      if (k == 0)
+        attrs.ta = !attrs.ta;
+      else
+        attrs.tb = !attrs.tb;
       return rewrite_to(r, n, OP_matmul, in, 2, &attrs);
     }
   return NULL;
@@ -117,7 +120,8 @@ static Node *broadcast_reshape(Rewriter *r, const Node *n) {
   const Type *from = &x->in[0]->type, *to = &x->type;
   int extra = to->rank - from->rank;
   for (int i = 0; i < to->rank; i++)
-    if (i < extra ? !is_one(&to->dim[i]) : extra <= 0 || !dim_same(to->dim[i], from->dim[i - extra], false)) return NULL;
+    if (i < extra ? !is_one(&to->dim[i]) : extra <= 0 || !dim_same(to->dim[i], from->dim[i - extra], false))
+      return NULL;
   return extra > 0 && rewrite_ask(r, n) ? rewrite_to(r, n, OP_broadcast, x->in, 1, &n->attrs) : NULL;
 }
 

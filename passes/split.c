@@ -34,11 +34,14 @@ static Node *reduce_first(Graph *graph, Node *n, unsigned first, const char *rol
   memset(rest.axes, 0, sizeof rest.axes);
   for (int axis = 0, left = 0; axis < x->rank; axis++) {
     bool now = first >> axis & 1;
-    if (now) partial.axes[partial.n_axes++] = axis;
-    else if (is_reduced(n, axis)) rest.axes[rest.n_axes++] = n->attrs.keep ? axis : left;
+    if (now)
+      partial.axes[partial.n_axes++] = axis;
+    else if (is_reduced(n, axis))
+      rest.axes[rest.n_axes++] = n->attrs.keep ? axis : left;
     left += !now;
   }
-  Node *step = node_new(graph, n->op, n->in, 1, &partial, arena_print(graph->program->arena, "%s.%s", n->name, role), n->span);
+  Node *step =
+      node_new(graph, n->op, n->in, 1, &partial, arena_print(graph->program->arena, "%s.%s", n->name, role), n->span);
   n->in[0] = step;
   n->attrs = rest;
   return step;
@@ -83,7 +86,8 @@ static bool cut_vector(PassContext *context, Graph *graph, Node *n) {
   }
   Attrs attrs = {.shape = {.dtype = n->in[0]->type.dtype, .rank = 2, .dim = {outer, dim_literal(length)}}};
   bool keep = n->attrs.keep;
-  Node *rows = node_new(graph, OP_reshape, n->in, 1, &attrs, arena_print(graph->program->arena, "%s.cut", n->name), n->span);
+  Node *rows =
+      node_new(graph, OP_reshape, n->in, 1, &attrs, arena_print(graph->program->arena, "%s.cut", n->name), n->span);
   n->in[0] = rows;
   n->attrs.n_axes = 2;
   n->attrs.axes[0] = 0;
@@ -101,7 +105,8 @@ static bool split_once(PassContext *context, Graph *graph, Node *n) {
   if (all && x->rank == 1) return cut_vector(context, graph, n);
   unsigned first = all ? row_axes(x) : trailing_axes(n);
   if (!first || (all && type_count(x) <= SMALL)) return false;
-  if (__builtin_popcount(first) == n->attrs.n_axes || !rewrite_allowed(context, all ? "split.all" : "split.mixed", n)) return false;
+  if (__builtin_popcount(first) == n->attrs.n_axes || !rewrite_allowed(context, all ? "split.all" : "split.mixed", n))
+    return false;
   reduce_first(graph, n, first, "rows");
   return true;
 }

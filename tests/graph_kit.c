@@ -48,7 +48,7 @@ Type kit_type(DType dtype, int rank, const int64_t *size) {
 static Node *add_leaf(Kit *kit, Op op, const char *path, Type type, int64_t count) {
   Node *node = node_new(kit->graph, op, NULL, 0, &(Attrs){.path = path, .shape = type}, path, NULL);
   double *data = calloc((size_t)count + 1, sizeof *data);
-  kit->leaves[kit->n_leaves++] = (Leaf){path, node, count, data};
+  LIST_PUSH(kit->arena, kit->leaves, kit->n_leaves, ((Leaf){path, node, count, data}));
   return node;
 }
 
@@ -64,7 +64,8 @@ Node *kit_state(Kit *kit, const char *path, Type type) {
   return add_leaf(kit, OP_state, path, type, type_count(&type));
 }
 
-Node *kit_batch(Kit *kit, const char *field, DType dtype, int64_t capacity, int64_t rows, int rank, const int64_t *size) {
+Node *kit_batch(Kit *kit, const char *field, DType dtype, int64_t capacity, int64_t rows, int rank,
+                const int64_t *size) {
   Data *data = &kit->program->data[0];
   if (!kit->rows) {
     kit->rows = arena_alloc(kit->arena, sizeof *kit->rows);
@@ -103,6 +104,44 @@ Node *kit_sum(Kit *kit, Node *x) {
   return b_reduce(&kit->b, OP_sum, x, x->type.rank, axes, false);
 }
 
+Node *kit_op(Kit *kit, Op op, int n, Node *const *in, Attrs attrs) {
+  return node_new(kit->graph, op, in, n, &attrs, op_info[op].name, NULL);
+}
+
+static Node *linear(Kit *kit, Node *x, const char *name, int64_t out) {
+  Builder *b = &kit->b;
+  int64_t in = x->type.dim[x->type.rank - 1].size;
+  b->prefix = name;
+  Node *w = kit_param(kit, arena_print(kit->arena, "%s.weight", name), kit_type(F32, 2, (int64_t[]){out, in}));
+  Node *bias = kit_param(kit, arena_print(kit->arena, "%s.bias", name), kit_type(F32, 1, (int64_t[]){out}));
+  for (int64_t i = 0; i < out * in; i++) kit_data(kit, w)[i] = (double)kit_random(kit, 200) / 100 - 1;
+  return b_binary(b, OP_add, b_matmul(b, x, b_transpose(b, w, (int[]){1, 0}), false, false), bias);
+}
+
+/* mean over the rows there are of -log softmax(x)[y] */
+static Node *cross_entropy(Kit *kit, Node *x, Node *y) {
+  Builder *b = &kit->b;
+  Type column = y->type;
+  column.dim[column.rank++] = dim_literal(1);
+  b->prefix = "loss";
+  Node *shifted = b_binary(b, OP_sub, x, b_unary(b, OP_stop, b_reduce(b, OP_max, x, 1, (int[]){1}, true)));
+  Node *sum = b_reduce(b, OP_sum, b_unary(b, OP_exp, shifted), 1, (int[]){1}, true);
+  Node *p = b_binary(b, OP_sub, shifted, b_unary(b, OP_log, sum));
+  Node *hit = b_binary(b, OP_eq, b_iota(b, &p->type, 1), b_reshape(b, y, &column));
+  Node *picked = b_reduce(b, OP_sum, b_where(b, hit, p, b_const(b, F32, 0)), 1, (int[]){1}, false);
+  return b_unary(b, OP_neg, b_binary(b, OP_div, kit_sum(kit, picked), b_count(b, &y->type, 1, (int[]){0}, F32)));
+}
+
+void kit_mlp(Kit *kit, int layers, int64_t rows) {
+  enum { WIDTH = 4, CLASSES = 3 };
+  Node *x = kit_batch(kit, "x", F32, 5, rows, 1, (int64_t[]){WIDTH}), *y = kit_batch(kit, "y", I32, 5, rows, 0, NULL);
+  for (int64_t i = 0; i < rows * WIDTH; i++) kit_data(kit, x)[i] = (double)kit_random(kit, 400) / 100 - 2;
+  for (int64_t i = 0; i < rows; i++) kit_data(kit, y)[i] = (double)kit_random(kit, CLASSES);
+  for (int i = 0; i < layers; i++)
+    x = b_unary(&kit->b, OP_tanh, linear(kit, x, arena_print(kit->arena, "net.fc%d", i), WIDTH));
+  kit_minimize(kit, cross_entropy(kit, linear(kit, x, "net.out", CLASSES), y));
+}
+
 void kit_minimize(Kit *kit, Node *loss) {
   Program *p = kit->program;
   Train *train = &p->train;
@@ -120,26 +159,45 @@ void kit_minimize(Kit *kit, Node *loss) {
 }
 
 bool kit_run(Kit *kit, int level, const char *stop, long bisect_limit, FILE *trace) {
-  PassContext context = {.program = kit->program, .arena = kit->arena, .diagnostics = kit->diagnostics, .level = level,
-                         .bisect_limit = bisect_limit, .verify_each = true, .stop_after = stop, .trace = trace};
+  PassContext context = {.program = kit->program,
+                         .arena = kit->arena,
+                         .diagnostics = kit->diagnostics,
+                         .level = level,
+                         .bisect_limit = bisect_limit,
+                         .verify_each = true,
+                         .stop_after = stop,
+                         .trace = trace};
   return run_pipeline(&context, NULL, NULL);
 }
 
 /* ---- values ----------------------------------------------------------------- */
 
 Values kit_evaluate(Kit *kit) {
-  Binding bindings[MAX_LEAVES];
+  Binding *bindings = calloc((size_t)kit->n_leaves + 1, sizeof *bindings);
   for (int i = 0; i < kit->n_leaves; i++) bindings[i] = (Binding){kit->leaves[i].path, kit->leaves[i].data};
   Values values = {kit->graph->n_outputs, calloc((size_t)kit->graph->n_outputs + 1, sizeof *values.at)};
   const char *missing = NULL;
   EvaluateOptions options = {.rows = kit->n_rows, .seed = 7};
   if (!evaluate(kit->graph, bindings, kit->n_leaves, &options, values.at, &missing)) fault("%s has no value", missing);
+  free(bindings);
   return values;
 }
 
 void values_free(Values *values) {
   for (int i = 0; i < values->n; i++) tensor_free(&values->at[i]);
   free(values->at);
+}
+
+bool values_equal(const Values *a, const Values *b) {
+  if (a->n != b->n) return false;
+  for (int i = 0; i < a->n; i++) {
+    if (a->at[i].count != b->at[i].count) return false;
+    for (int64_t k = 0; k < a->at[i].count; k++) {
+      double x = a->at[i].data[k], y = b->at[i].data[k];
+      if (!(isnan(x) && isnan(y)) && memcmp(&x, &y, sizeof x)) return false;
+    }
+  }
+  return true;
 }
 
 int kit_output(const Kit *kit, OutputRole role, const char *name) {
@@ -172,11 +230,14 @@ const char *kit_check_derivative(Kit *kit, int scalar, int gradient, const char 
   Values values = kit_evaluate(kit);
   const Tensor *g = &values.at[gradient];
   const char *wrong = NULL;
-  if (g->count != leaf->count) wrong = arena_print(kit->arena, "%s: %lld elements, its gradient has %lld", path, (long long)leaf->count, (long long)g->count);
+  if (g->count != leaf->count)
+    wrong = arena_print(kit->arena, "%s: %lld elements, its gradient has %lld", path, (long long)leaf->count,
+                        (long long)g->count);
   for (int64_t i = 0; i < leaf->count && !wrong; i++) {
     double expected = slope(kit, scalar, &leaf->data[i]);
     if (!(fabs(g->data[i] - expected) <= 1e-6 * fmax(1, fabs(expected))))
-      wrong = arena_print(kit->arena, "d/d %s[%lld] is %.12g, differences say %.12g", path, (long long)i, g->data[i], expected);
+      wrong = arena_print(kit->arena, "d/d %s[%lld] is %.12g, differences say %.12g", path, (long long)i, g->data[i],
+                          expected);
   }
   values_free(&values);
   return wrong;
@@ -186,6 +247,7 @@ const char *kit_check_update(Kit *kit) {
   const char *wrong = NULL;
   int loss = kit_output(kit, OUT_LOSS, "update0");
   for (int i = 0; i < kit->graph->n_outputs && !wrong; i++)
-    if (kit->graph->outputs[i].role == OUT_GRAD) wrong = kit_check_derivative(kit, loss, i, kit->graph->outputs[i].name);
+    if (kit->graph->outputs[i].role == OUT_GRAD)
+      wrong = kit_check_derivative(kit, loss, i, kit->graph->outputs[i].name);
   return wrong;
 }

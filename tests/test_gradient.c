@@ -15,7 +15,12 @@
 
 #include "tests/graph_kit.h"
 
-static const struct { Op op; int n; Kind kind; const char *rule; } table[] = {
+static const struct {
+  Op op;
+  int n;
+  Kind kind;
+  const char *rule;
+} table[] = {
 #define OP(op, n, kind, attributes, shape, gradient, expression) {OP_##op, n, kind, #gradient},
 #include "ir/ops.def"
 #undef OP
@@ -27,10 +32,12 @@ static bool has_rule(int op) { return strcmp(table[op].rule, "none") != 0; }
 /* ---- random operands --------------------------------------------------------- */
 
 /* Where an op is smooth: operands are drawn from here. */
-static const struct Domain { Op op; double low[2], high[2]; } domains[] = {
-    {OP_log, {0.2}, {3}},           {OP_log1p, {-0.7}, {3}},         {OP_sqrt, {0.2}, {3}},
-    {OP_rsqrt, {0.2}, {3}},         {OP_div, {-2, 0.4}, {2, 2}},     {OP_pow, {0.3, -2}, {2, 2}},
-    {OP_mod, {0.1, 2.1}, {2, 4}},
+static const struct Domain {
+  Op op;
+  double low[2], high[2];
+} domains[] = {
+    {OP_log, {0.2}, {3}},        {OP_log1p, {-0.7}, {3}},     {OP_sqrt, {0.2}, {3}},        {OP_rsqrt, {0.2}, {3}},
+    {OP_div, {-2, 0.4}, {2, 2}}, {OP_pow, {0.3, -2}, {2, 2}}, {OP_mod, {0.1, 2.1}, {2, 4}},
 };
 
 static void domain_of(Op op, int k, double *low, double *high) {
@@ -97,7 +104,8 @@ static Node *map_case(Kit *kit, Op op, int n) {
     Node *choice = kit_state(kit, "choice", narrower(kit, type));
     fill(kit, choice, -1, 1, 0);
     Node *condition = b_scalar(&kit->b, OP_gt, choice, 0);
-    return b_where(&kit->b, condition, operand(kit, op, 0, narrower(kit, type)), operand(kit, op, 1, narrower(kit, type)));
+    return b_where(&kit->b, condition, operand(kit, op, 0, narrower(kit, type)),
+                   operand(kit, op, 1, narrower(kit, type)));
   }
   for (int k = 0; k < n; k++) in[k] = operand(kit, op, k, n > 1 ? narrower(kit, type) : type);
   Attrs attrs = {0};
@@ -150,7 +158,8 @@ static Node *reduce_case(Kit *kit, Op op) {
   Node *x = operand(kit, op, 0, random_type(kit, 0, 4));
   Attrs attrs = {.keep = kit_random(kit, 2)};
   for (int i = 0; i < x->type.rank; i++)
-    if (kit_random(kit, 2) && (op == OP_sum || x->type.dim[i].size > 0)) attrs.axes[attrs.n_axes++] = i; /* nothing has no maximum */
+    if (kit_random(kit, 2) && (op == OP_sum || x->type.dim[i].size > 0))
+      attrs.axes[attrs.n_axes++] = i; /* nothing has no maximum */
   return make(kit, op, 1, &x, &attrs);
 }
 
@@ -257,23 +266,32 @@ END_TEST
 /* ---- the values at edges ---------------------------------------------------------------- */
 
 #define INF INFINITY
-static const struct Edge { Op op; double x, y, g, dx, dy, low, high; } edges[] = {
-    {OP_relu, 0, 0, 3, 0, 0, 0, 0},         {OP_relu, -0.0, 0, 3, 0, 0, 0, 0},      {OP_relu, NAN, 0, 3, 3, 0, 0, 0},
-    {OP_relu, -1, 0, INF, 0, 0, 0, 0},      {OP_relu, INF, 0, 3, 3, 0, 0, 0},
-    {OP_abs, 0, 0, 3, 0, 0, 0, 0},          {OP_abs, -2, 0, 3, -3, 0, 0, 0},        {OP_abs, NAN, 0, 3, 0, 0, 0, 0},
-    {OP_clamp, -1, 0, 3, 3, 0, -1, 1},      {OP_clamp, 1, 0, 3, 3, 0, -1, 1},       {OP_clamp, 1.5, 0, 3, 0, 0, -1, 1},
-    {OP_clamp, NAN, 0, 3, 0, 0, -1, 1},     {OP_clamp, 0, 0, 3, 3, 0, 0, INF},      {OP_clamp, -1, 0, 3, 0, 0, 0, INF},
-    {OP_sqrt, 0, 0, 1, INF, 0, 0, 0},       {OP_sqrt, -1, 0, 1, NAN, 0, 0, 0},      {OP_rsqrt, 4, 0, 1, -0.0625, 0, 0, 0},
-    {OP_log, 0, 0, 1, INF, 0, 0, 0},        {OP_log, -2, 0, 1, -0.5, 0, 0, 0},      {OP_log1p, -1, 0, 1, INF, 0, 0, 0},
-    {OP_exp, -INF, 0, 1, 0, 0, 0, 0},       {OP_tanh, 40, 0, 1, 0, 0, 0, 0},        {OP_sigmoid, 0, 0, 1, 0.25, 0, 0, 0},
-    {OP_maximum, 2, 2, 3, 1.5, 1.5, 0, 0},  {OP_maximum, 1, 2, 3, 0, 3, 0, 0},      {OP_maximum, NAN, 2, 3, 3, 3, 0, 0},
-    {OP_maximum, 2, NAN, 3, 3, 3, 0, 0},    {OP_minimum, 2, 2, 3, 1.5, 1.5, 0, 0},  {OP_minimum, 1, 2, 3, 3, 0, 0, 0},
-    {OP_pow, 0, 0, 1, 0, 0, 0, 0},          {OP_pow, 0, 1, 1, 1, 0, 0, 0},          {OP_pow, 0, 0.5, 1, INF, 0, 0, 0},
-    {OP_pow, 0, -1, 1, -INF, -INF, 0, 0},   {OP_pow, 5, 0, 1, 0, 1.6094379124341003, 0, 0},
-    {OP_pow, NAN, 0, 1, 0, NAN, 0, 0},      {OP_pow, -2, 3, 1, 12, NAN, 0, 0},      {OP_pow, 0, 2, 1, 0, 0, 0, 0},
-    {OP_div, 1, 0, 1, INF, -INF, 0, 0},     {OP_div, 0, 0, 1, INF, NAN, 0, 0},      {OP_div, 3, 2, 1, 0.5, -0.75, 0, 0},
-    {OP_mod, 7, 3, 1, 1, -2, 0, 0},         {OP_mod, -7, 3, 1, 1, 3, 0, 0},         {OP_mul, 0, INF, 1, INF, 0, 0, 0},
-    {OP_erf, 0, 0, 1, 1.1283791670955126, 0, 0, 0},
+static const struct Edge {
+  Op op;
+  double x, y, g, dx, dy, low, high;
+} edges[] = {
+    {OP_relu, 0, 0, 3, 0, 0, 0, 0},        {OP_relu, -0.0, 0, 3, 0, 0, 0, 0},
+    {OP_relu, NAN, 0, 3, 3, 0, 0, 0},      {OP_relu, -1, 0, INF, 0, 0, 0, 0},
+    {OP_relu, INF, 0, 3, 3, 0, 0, 0},      {OP_abs, 0, 0, 3, 0, 0, 0, 0},
+    {OP_abs, -2, 0, 3, -3, 0, 0, 0},       {OP_abs, NAN, 0, 3, 0, 0, 0, 0},
+    {OP_clamp, -1, 0, 3, 3, 0, -1, 1},     {OP_clamp, 1, 0, 3, 3, 0, -1, 1},
+    {OP_clamp, 1.5, 0, 3, 0, 0, -1, 1},    {OP_clamp, NAN, 0, 3, 0, 0, -1, 1},
+    {OP_clamp, 0, 0, 3, 3, 0, 0, INF},     {OP_clamp, -1, 0, 3, 0, 0, 0, INF},
+    {OP_sqrt, 0, 0, 1, INF, 0, 0, 0},      {OP_sqrt, -1, 0, 1, NAN, 0, 0, 0},
+    {OP_rsqrt, 4, 0, 1, -0.0625, 0, 0, 0}, {OP_log, 0, 0, 1, INF, 0, 0, 0},
+    {OP_log, -2, 0, 1, -0.5, 0, 0, 0},     {OP_log1p, -1, 0, 1, INF, 0, 0, 0},
+    {OP_exp, -INF, 0, 1, 0, 0, 0, 0},      {OP_tanh, 40, 0, 1, 0, 0, 0, 0},
+    {OP_sigmoid, 0, 0, 1, 0.25, 0, 0, 0},  {OP_maximum, 2, 2, 3, 1.5, 1.5, 0, 0},
+    {OP_maximum, 1, 2, 3, 0, 3, 0, 0},     {OP_maximum, NAN, 2, 3, 3, 3, 0, 0},
+    {OP_maximum, 2, NAN, 3, 3, 3, 0, 0},   {OP_minimum, 2, 2, 3, 1.5, 1.5, 0, 0},
+    {OP_minimum, 1, 2, 3, 3, 0, 0, 0},     {OP_pow, 0, 0, 1, 0, 0, 0, 0},
+    {OP_pow, 0, 1, 1, 1, 0, 0, 0},         {OP_pow, 0, 0.5, 1, INF, 0, 0, 0},
+    {OP_pow, 0, -1, 1, -INF, -INF, 0, 0},  {OP_pow, 5, 0, 1, 0, 1.6094379124341003, 0, 0},
+    {OP_pow, NAN, 0, 1, 0, NAN, 0, 0},     {OP_pow, -2, 3, 1, 12, NAN, 0, 0},
+    {OP_pow, 0, 2, 1, 0, 0, 0, 0},         {OP_div, 1, 0, 1, INF, -INF, 0, 0},
+    {OP_div, 0, 0, 1, INF, NAN, 0, 0},     {OP_div, 3, 2, 1, 0.5, -0.75, 0, 0},
+    {OP_mod, 7, 3, 1, 1, -2, 0, 0},        {OP_mod, -7, 3, 1, 1, 3, 0, 0},
+    {OP_mul, 0, INF, 1, INF, 0, 0, 0},     {OP_erf, 0, 0, 1, 1.1283791670955126, 0, 0, 0},
 };
 
 static bool is_close(double a, double b) {
@@ -305,19 +323,25 @@ START_TEST(edge_values) {
     kit_minimize(kit, b_binary(&kit->b, OP_mul, y, g));
     ck_assert(kit_run(kit, 2, until[level], LONG_MAX, NULL));
     double dx = gradient_of(kit, "x", 0), dy = n > 1 ? gradient_of(kit, "y", 0) : 0;
-    ck_assert_msg(is_close(dx, e->dx), "%s(%g, %g): d/dx is %.17g, not %.17g", op_info[e->op].name, e->x, e->y, dx, e->dx);
-    ck_assert_msg(n < 2 || is_close(dy, e->dy), "%s(%g, %g): d/dy is %.17g, not %.17g", op_info[e->op].name, e->x, e->y, dy, e->dy);
+    ck_assert_msg(is_close(dx, e->dx), "%s(%g, %g): d/dx is %.17g, not %.17g", op_info[e->op].name, e->x, e->y, dx,
+                  e->dx);
+    ck_assert_msg(n < 2 || is_close(dy, e->dy), "%s(%g, %g): d/dy is %.17g, not %.17g", op_info[e->op].name, e->x, e->y,
+                  dy, e->dy);
     kit_free(kit);
   }
 }
 END_TEST
 
 /* Reductions: ties share evenly; every NaN of a NaN result shares. */
-static const struct Extreme { Op op; double x[3], dx[3]; } extremes[] = {
-    {OP_max, {2, 1, 2}, {1.5, 0, 1.5}},   {OP_max, {1, 1, 1}, {1, 1, 1}},     {OP_max, {1, 5, 2}, {0, 3, 0}},
-    {OP_max, {NAN, 1, 2}, {3, 0, 0}},     {OP_max, {NAN, 1, NAN}, {1.5, 0, 1.5}}, {OP_max, {-INF, -INF, -INF}, {1, 1, 1}},
-    {OP_max, {INF, 1, INF}, {1.5, 0, 1.5}}, {OP_min, {2, 1, 1}, {0, 1.5, 1.5}}, {OP_min, {0.0, -0.0, 1}, {1.5, 1.5, 0}},
-    {OP_sum, {INF, NAN, 1}, {3, 3, 3}},
+static const struct Extreme {
+  Op op;
+  double x[3], dx[3];
+} extremes[] = {
+    {OP_max, {2, 1, 2}, {1.5, 0, 1.5}},      {OP_max, {1, 1, 1}, {1, 1, 1}},
+    {OP_max, {1, 5, 2}, {0, 3, 0}},          {OP_max, {NAN, 1, 2}, {3, 0, 0}},
+    {OP_max, {NAN, 1, NAN}, {1.5, 0, 1.5}},  {OP_max, {-INF, -INF, -INF}, {1, 1, 1}},
+    {OP_max, {INF, 1, INF}, {1.5, 0, 1.5}},  {OP_min, {2, 1, 1}, {0, 1.5, 1.5}},
+    {OP_min, {0.0, -0.0, 1}, {1.5, 1.5, 0}}, {OP_sum, {INF, NAN, 1}, {3, 3, 3}},
 };
 
 START_TEST(extremes_share) {
@@ -493,7 +517,8 @@ START_TEST(several_x_of_one_y) {
   Node *x = kit_param(kit, "x", kit_type(F32, 1, (int64_t[]){3}));
   fill(kit, x, 0.5, 1.5, 0);
   Node *square = b_binary(b, OP_mul, x, x), *y = kit_sum(kit, b_binary(b, OP_mul, square, x));
-  Node *by_x = kit_grad(kit, y, x, "by_x"), *by_square = kit_grad(kit, y, square, "by_square"), *by_y = kit_grad(kit, y, y, "by_y");
+  Node *by_x = kit_grad(kit, y, x, "by_x"), *by_square = kit_grad(kit, y, square, "by_square"),
+       *by_y = kit_grad(kit, y, y, "by_y");
   graph_output(kit->graph, OUT_LOG, "by_x", kit_sum(kit, by_x));
   graph_output(kit->graph, OUT_LOG, "by_square", kit_sum(kit, by_square));
   graph_output(kit->graph, OUT_LOG, "by_y", by_y);
@@ -549,7 +574,8 @@ START_TEST(unreached_is_an_error) {
     Node *g = kit_grad(kit, kit_sum(kit, b_unary(&kit->b, cuts[i], x)), x, "g");
     kit_minimize(kit, kit_sum(kit, b_binary(&kit->b, OP_mul, g, x)));
     ck_assert(!kit_run(kit, 2, "gradient", LONG_MAX, NULL));
-    ck_assert_msg(printed(kit, "E0601") && printed(kit, "does not depend on x"), "%s lets a gradient through", op_info[cuts[i]].name);
+    ck_assert_msg(printed(kit, "E0601") && printed(kit, "does not depend on x"), "%s lets a gradient through",
+                  op_info[cuts[i]].name);
     kit_free(kit);
   }
 }
@@ -557,7 +583,8 @@ END_TEST
 
 START_TEST(unreached_parameter_is_an_error) {
   Kit *kit = kit_new(1);
-  Node *x = kit_param(kit, "x", kit_type(F32, 1, (int64_t[]){2})), *y = kit_param(kit, "y", kit_type(F32, 1, (int64_t[]){2}));
+  Node *x = kit_param(kit, "x", kit_type(F32, 1, (int64_t[]){2})),
+       *y = kit_param(kit, "y", kit_type(F32, 1, (int64_t[]){2}));
   Node *argmax = b_reduce(&kit->b, OP_argmax, y, 1, (int[]){0}, false);
   kit_minimize(kit, b_binary(&kit->b, OP_add, kit_sum(kit, x), b_cast(&kit->b, argmax, F32)));
   ck_assert(!kit_run(kit, 2, "gradient", LONG_MAX, NULL));
