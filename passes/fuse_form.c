@@ -54,14 +54,32 @@ static void bytes_text(Text *out, double bytes) {
   text_add(out, u && bytes < 9.95 ? "%.1f %s" : "%.0f %s", bytes, unit[u]);
 }
 
-/* "net.fc1.relu" and "grad.update0.net.fc1.relu.lhs" are both of net.fc1. */
+/* Components that say how a value is made, not which: .mul, .2, .lhs */
+static bool is_role(const char *word, size_t length) {
+  static const char *const roles[] = {"mm", "lhs", "rhs", "rows", "scalar", "mean", "var"};
+  char name[32];
+  Op op;
+  if (length >= sizeof name) return false;
+  memcpy(name, word, length);
+  name[length] = 0;
+  for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
+    if (!strcmp(name, roles[i])) return true;
+  return strspn(name, "0123456789") == length || op_find(name, &op);
+}
+
+/* "net.fc1.relu" and "grad.update0.net.fc1.add.2.lhs" are both of net.fc1. */
 static const char *place_name(Arena *arena, const char *name) {
   if (!strncmp(name, "grad.", 5)) {
     const char *dot = strchr(name + 5, '.');
     if (dot) name = dot + 1;
   }
-  const char *end = strrchr(name, '.');
-  return end ? arena_copy(arena, name, (size_t)(end - name)) : name;
+  size_t length = strlen(name);
+  for (size_t start = length;;) {
+    while (start > 0 && name[start - 1] != '.') start--;
+    if (start < 2 || !is_role(name + start, length - start)) break;
+    length = --start;
+  }
+  return arena_copy(arena, name, length);
 }
 
 /* The model's own names for what went in: "loss, net.fc2 and 2 more". */

@@ -161,7 +161,8 @@ static const char *check_limits(Joined *j, int a, int b) {
 const char *fuse_illegal(Fusion *f, int a, int b) {
   Kernel space;
   if (!fuse_join_space(&f->kernels[a], &f->kernels[b], &space)) return "the iteration spaces differ";
-  Joined *j = &(Joined){.f = f, .k = &space};
+  Joined joined, *j = &joined; /* large: only what is used is set */
+  j->f = f, j->k = &space, j->n = 0;
   const char *why = check_limits(j, a, b);
   if (why) return why;
   if (!gather_body(j, &f->kernels[a], &f->kernels[b])) return "too many nodes";

@@ -213,7 +213,8 @@ static void place_sibling(Fusion *f, Bucket *bucket, int k) {
     int other = fuse_owner(f, bucket->kernel[i]), root;
     if (other == k || !f->kernels[other].members.n || !type_same_shape(f->kernels[other].space, f->kernels[k].space)) continue;
     double gain = fuse_gain(f, other, k);
-    if (gain <= 0 || !are_siblings(f, other, k) || !try_merge(f, other, k, gain, &root)) continue;
+    if (gain <= 0 || fuse_makes_cycle(f, other, k) || !are_siblings(f, other, k)) continue;
+    if (!try_merge(f, other, k, gain, &root)) continue;
     bucket->kernel[i] = root;
     return;
   }

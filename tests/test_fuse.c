@@ -179,6 +179,48 @@ START_TEST(column_kernels_do_not_read_their_own_sums) {
 }
 END_TEST
 
+/* Four residual layers of norm, gelu and softmax, forward and backward, bound
+ * by memory: each layer reads and writes its rows once a direction, the
+ * weights' gradients read the rows and their adjoints once more. */
+START_TEST(memory_bound_layers_move_rows_once) {
+  Setup s = begin();
+  const int64_t shape[] = {8192, 4096}, width = 4096;
+  Node *x = model_input(s.g, "x", F32, 2, shape), *y = model_input(s.g, "y", F32, 2, shape), *params[8];
+  for (int i = 0; i < 4; i++) {
+    Builder b = {.graph = s.g, .prefix = arena_print(s.arena, "net.l%d", i)};
+    params[2 * i] = model_param(s.g, arena_print(s.arena, "net.l%d.weight", i), 1, &width);
+    params[2 * i + 1] = model_param(s.g, arena_print(s.arena, "net.l%d.bias", i), 1, &width);
+    Node *h = model_layernorm(&b, x, params[2 * i], params[2 * i + 1]);
+    Node *erf = b_scalar(&b, OP_add, b_unary(&b, OP_erf, b_scalar(&b, OP_mul, h, 0.7071067811865476)), 1);
+    Node *gelu = b_binary(&b, OP_mul, b_scalar(&b, OP_mul, h, 0.5), erf);
+    x = b_binary(&b, OP_add, x, b_binary(&b, OP_mul, gelu, model_softmax(&b, h)));
+  }
+  Node *difference = b_binary(&s.b, OP_sub, x, y);
+  Node *loss = b_reduce(&s.b, OP_sum, b_binary(&s.b, OP_mul, difference, difference), 2, (int[]){0, 1}, false);
+  graph_output(s.g, OUT_LOSS, "update0", loss);
+  for (int i = 0; i < 8; i++) {
+    Node *in[] = {loss, params[i]};
+    graph_output(s.g, OUT_VALUE, params[i]->name, node_new(s.g, OP_grad, in, 2, &(Attrs){0}, arena_print(s.arena, "d.%s", params[i]->name), NULL));
+  }
+  PassContext context = model_context(s.program, s.d, 2);
+  pass_gradient(&context);
+  pass_simplify(&context);
+  pass_split(&context);
+  pass_fuse(&context);
+  ck_assert_ptr_null(program_verify(s.program, s.arena));
+  int moved = 0;
+  for (int i = 0; i < s.g->n_nodes; i++) {
+    const Node *group = s.g->nodes[i];
+    for (int k = 0; group->op == OP_group && k < group->n_in; k++) moved += type_count(&group->in[k]->type) == 8192 * 4096;
+    for (int k = 0; group->op == OP_group && k < group->body->n_outputs; k++)
+      moved += type_count(&group->body->outputs[k].node->type) == 8192 * 4096;
+  }
+  ck_assert_int_le(moved, 26); /* of 134 MB each */
+  ck_assert_int_le(model_count(s.g, OP_group), 11);
+  end(&s);
+}
+END_TEST
+
 START_TEST(outputs_and_operands_are_materialized) {
   Setup s = begin();
   Node *x = model_input(s.g, "x", F32, 2, (int64_t[]){4, 6});
@@ -312,6 +354,7 @@ Suite *fuse_suite(void) {
   tcase_add_test(tcase, bias_and_relu_are_one_map_a_layer);
   tcase_add_test(tcase, column_sums_share_a_kernel_and_recompute);
   tcase_add_test(tcase, column_kernels_do_not_read_their_own_sums);
+  tcase_add_test(tcase, memory_bound_layers_move_rows_once);
   tcase_add_test(tcase, outputs_and_operands_are_materialized);
   tcase_add_test(tcase, level_0_keeps_each_node_apart);
   tcase_add_test(tcase, any_number_of_rewrites_is_right);
