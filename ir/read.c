@@ -36,6 +36,7 @@ static void read_dim_line(Reader *r) {
 
 static void read_fields(Reader *r, int *n, Field **fields) {
   read_expect(r, "{");
+  if (read_accept(r, "}")) return;
   do {
     Field f = {.name = read_name(r, "a field's name")};
     read_expect(r, ":");
