@@ -76,9 +76,9 @@ static Node *grad_add(const Step *s) { return s->g; }
 static Node *grad_sub(const Step *s) { return s->k ? neg(s, s->g) : s->g; }
 static Node *grad_mul(const Step *s) { return mul(s, s->g, s->k ? s->x : s->y); }
 
-static Node *grad_div(const Step *s) {
-  if (s->k == 0) return quotient(s, s->g, s->y);
-  return neg(s, mul(s, s->g, quotient(s, s->node, s->y)));
+static Node *grad_div(const Step *s) { /* g/y serves both operands */
+  Node *left = quotient(s, s->g, s->y);
+  return s->k ? neg(s, mul(s, left, s->node)) : left;
 }
 
 static Node *grad_mod(const Step *s) {

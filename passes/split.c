@@ -15,9 +15,10 @@
 #include "passes/internal.h"
 
 enum {
-  SMALL = 4096,  /* elements that one block reduces in no time */
-  ROW_LOW = 128, /* a row shorter than this is not worth a block ... */
-  ROW = 1024     /* ... and this long it is best */
+  SMALL = 4096,         /* elements that one block reduces in no time */
+  SMALL_VECTOR = 16384, /* a second kernel takes as long as one block with this many */
+  ROW_LOW = 128,        /* a row shorter than this is not worth a block ... */
+  ROW = 1024            /* ... and this long it is best */
 };
 
 static bool is_reduced(const Node *n, int axis) {
@@ -75,7 +76,7 @@ static int64_t row_length(int64_t n) {
 /* A long vector, as rows.  A batch has as many rows as there are: only what one of them holds can be cut. */
 static bool cut_vector(PassContext *context, Graph *graph, Node *n) {
   const Dim *d = &n->in[0]->type.dim[0];
-  if (d->size <= SMALL || (d->rows && d->rows->size == 0)) return false;
+  if (d->size <= SMALL_VECTOR || (d->rows && d->rows->size == 0)) return false;
   int64_t length = row_length(d->rows ? d->size / d->rows->size : d->size);
   if (!length || !rewrite_allowed(context, "split.vector", n)) return false;
   Dim outer = {.size = d->size / length, .rows = d->rows};
