@@ -8,7 +8,7 @@
  *
  *   (d*y + x) / d        = y + x / d            (d*y + x) % d = x % d
  *   (g*y + r) / (g*k)    = y / k                (g*y + r) % (g*k) = g*(y % k) + r
- *   (x % (d*k)) / d      = x / d % k            x / d / k     = x / (d*k)
+ *   (x % (d*k)) / d      = x / d % k            (y + x / d) / k   = (d*y + x) / (d*k)
  *   d*(x / d) + x % d    = x                    d*(x / d % k) + x % d = x % (d*k)
  *
  * so splitting an axis and merging it again gives back the plain axis.
@@ -107,8 +107,8 @@ static const Index *rejoin(Arena *arena, const Term *rest, const Term *part) {
   if (rest->atom->kind != INDEX_MOD || part->factor != rest->factor * rest->atom->value) return NULL;
   const Index *x = rest->atom->a, *quotient = index_div(arena, x, rest->atom->value);
   if (index_equal(part->atom, quotient)) return x;
-  if (part->atom->kind == INDEX_MOD && index_equal(part->atom->a, quotient)) return index_mod(arena, x, rest->atom->value * part->atom->value);
-  return NULL;
+  if (part->atom->kind != INDEX_MOD || !index_equal(part->atom, index_mod(arena, quotient, part->atom->value))) return NULL;
+  return index_mod(arena, x, rest->atom->value * part->atom->value);
 }
 
 static bool rejoin_any(Sum *s) {
@@ -197,13 +197,25 @@ static int64_t split_common(Arena *arena, const Index *x, int64_t divisor, const
   return best;
 }
 
+/* y + z / m is (m*y + z) / m: one division where there were two, or NULL. */
+static const Index *unnest(Arena *arena, const Index *x, int64_t *m) {
+  Sum s = sum_of(arena, x), over = {.arena = arena};
+  int at = 0;
+  while (at < s.n && (s.terms[at].factor != 1 || s.terms[at].atom->kind != INDEX_DIV)) at++;
+  if (at == s.n) return NULL;
+  *m = s.terms[at].atom->value;
+  over.constant = s.constant * *m;
+  for (int i = 0; i < s.n; i++) add_index(&over, i == at ? s.terms[i].atom->a : s.terms[i].atom, i == at ? 1 : s.terms[i].factor * *m);
+  return sum_index(&over);
+}
+
 /* Of 0 <= x without multiples of the divisor. */
 static const Index *div_rest(Arena *arena, const Index *x, int64_t divisor) {
   if (inside(x, divisor)) return index_const(arena, 0);
   const Index *y, *r;
-  int64_t g = split_common(arena, x, divisor, &y, &r);
+  int64_t m, g = split_common(arena, x, divisor, &y, &r);
   if (g > 1) return index_div(arena, y, divisor / g);
-  if (x->kind == INDEX_DIV) return index_div(arena, x->a, x->value * divisor);
+  if ((y = unnest(arena, x, &m))) return index_div(arena, y, divisor * m);
   if (x->kind == INDEX_MOD && x->value % divisor == 0) return index_mod(arena, index_div(arena, x->a, divisor), x->value / divisor);
   int64_t low = x->low / divisor;
   return make(arena, (Index){.kind = INDEX_DIV, .a = x, .value = divisor, .low = low, .extent = high(x) / divisor - low + 1});
