@@ -398,7 +398,7 @@ static Tensor evaluate_iota(const Context *c, const Node *node) {
   return out;
 }
 
-/* An element is counted by capacity strides over the whole batch, so how it is cut into micro-batches changes nothing. */
+/* Elements are counted over the whole batch, by the strides of the capacity. */
 static Tensor evaluate_random(const Context *c, const Node *node) {
   const EvaluateOptions *o = c->options;
   Tensor out = tensor_new(c, &node->type);

@@ -369,7 +369,7 @@ START_TEST(draws_are_uniform_and_normal) {
 }
 END_TEST
 
-/* Rows 2 and 3 of a batch are drawn alike whether they come with 0 and 1 or as a micro-batch of their own. */
+/* Rows 2 and 3 are drawn alike whether they come with rows 0 and 1 or after them. */
 START_TEST(draws_belong_to_elements_of_the_whole_batch) {
   double whole[24];
   for (int first = 0; first < 4; first += 2) {
