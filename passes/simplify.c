@@ -8,8 +8,7 @@
  * A rewrite keeps the value of every element, infinities, NaN and -0 included:
  * x * 0 stays, x + 0 stays (it turns -0 into 0).  Three round differently, in
  * the last place: constants are folded in double precision, x^2 and x^3 become
- * products.  One loses a sign: the sum over an axis of one element is that
- * element, -0 too.
+ * products.
  *
  * needs: gradient (stop() is forgotten here).  Schedules are left as written.
  */

@@ -165,7 +165,12 @@ static Node *slice_pad(Rewriter *r, const Node *n) {
 
 /* ---- reductions ---------------------------------------------------------------------- */
 
-/* Axes of one element need no reducing. */
+static Node *as_shape(Rewriter *r, const Node *n, Node *x) {
+  Attrs shape = to_shape(&n->type);
+  return rewrite_to(r, n, OP_reshape, &x, 1, &shape);
+}
+
+/* Axes of one element need no reducing.  A sum begins at 0, and 0 + -0 is 0: that much of it stays. */
 static Node *reduce_ones(Rewriter *r, const Node *n) {
   const Type *x = &n->in[0]->type;
   if (n->op != OP_sum && n->op != OP_max && n->op != OP_min) return NULL;
@@ -175,10 +180,11 @@ static Node *reduce_ones(Rewriter *r, const Node *n) {
     if (!is_one(&x->dim[n->attrs.axes[i]])) attrs.axes[attrs.n_axes++] = n->attrs.axes[i];
   if ((attrs.n_axes && attrs.n_axes == n->attrs.n_axes) || x->dtype != n->type.dtype || !rewrite_ask(r, n)) return NULL;
   for (int i = attrs.n_axes; i < MAX_RANK; i++) attrs.axes[i] = 0;
-  if (attrs.keep && attrs.n_axes) return rewrite_to(r, n, n->op, n->in, 1, &attrs);
-  Node *rest = attrs.n_axes ? rewrite_part(r, n, "rest", n->op, n->in, 1, &attrs) : n->in[0];
-  Attrs shape = to_shape(&n->type);
-  return rewrite_to(r, n, OP_reshape, &rest, 1, &shape);
+  if (attrs.n_axes && attrs.keep) return rewrite_to(r, n, n->op, n->in, 1, &attrs);
+  if (attrs.n_axes) return as_shape(r, n, rewrite_part(r, n, "rest", n->op, n->in, 1, &attrs));
+  if (n->op != OP_sum) return as_shape(r, n, n->in[0]);
+  Node *zero = rewrite_const(r, n, x->dtype, 0);
+  return as_shape(r, n, rewrite_part(r, n, "one", OP_add, (Node *[]){n->in[0], zero}, 2, NULL));
 }
 
 const RewriteRow view_rewrites[] = {
