@@ -194,7 +194,7 @@ static Node *param_node(const ParamNodes *params, const char *path) {
 static Node *find_loss(const Graph *graph, const char *update) {
   for (int i = 0; i < graph->n_outputs; i++)
     if (graph->outputs[i].role == OUT_LOSS && !strcmp(graph->outputs[i].name, update)) return graph->outputs[i].node;
-  fault("%s: there is no loss for %s", graph->name, update);
+  return NULL;
 }
 
 static void no_gradient(PassContext *context, const Update *update, const Param *param) {
@@ -207,6 +207,11 @@ static void add_gradients(PassContext *context, int index) {
   Program *program = context->program;
   Graph *graph = program->train.graph;
   const Update *update = &program->train.updates[index];
+  Node *loss = find_loss(graph, update->name);
+  if (!loss) { /* only a program written by hand lacks it */
+    report(context->diagnostics, E0704, update->span, "%s: there is no loss for %s", graph->name, update->name);
+    return;
+  }
   Arena *scratch = arena_new();
   ParamNodes nodes = find_params(graph, scratch);
   size_t room = sizeof(Node *) * ((size_t)program->n_params + 1);
@@ -222,8 +227,7 @@ static void add_gradients(PassContext *context, int index) {
       else
         no_gradient(context, update, param[n]);
     }
-  differentiate(graph, arena_print(program->arena, "grad.%s", update->name), find_loss(graph, update->name), n, x,
-                result);
+  differentiate(graph, arena_print(program->arena, "grad.%s", update->name), loss, n, x, result);
   for (int i = 0; i < n; i++) {
     if (!result[i]) {
       no_gradient(context, update, param[i]);

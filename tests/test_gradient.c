@@ -594,6 +594,16 @@ START_TEST(unreached_parameter_is_an_error) {
 }
 END_TEST
 
+START_TEST(a_missing_loss_is_an_error) {
+  Kit *kit = kit_new(1);
+  kit_minimize(kit, kit_sum(kit, kit_param(kit, "x", kit_type(F32, 1, (int64_t[]){2}))));
+  kit->graph->outputs[0].role = OUT_LOG;
+  ck_assert(!kit_run(kit, 2, "gradient", LONG_MAX, NULL));
+  ck_assert(printed(kit, "there is no loss for update0"));
+  kit_free(kit);
+}
+END_TEST
+
 Suite *gradient_suite(void) {
   Suite *suite = suite_create("gradient");
   TCase *ops = tcase_create("ops");
@@ -616,6 +626,7 @@ Suite *gradient_suite(void) {
   tcase_add_test(programs, flat_is_zero);
   tcase_add_test(programs, unreached_is_an_error);
   tcase_add_test(programs, unreached_parameter_is_an_error);
+  tcase_add_test(programs, a_missing_loss_is_an_error);
   suite_add_tcase(suite, programs);
   return suite;
 }
