@@ -1,0 +1,164 @@
+/* calls.c - a planned graph as a list of calls.
+ *
+ * Groups become kernels, matmuls calls of the GEMM library.  Two kernels whose
+ * canonical texts agree are one: a network of a thousand equal layers has the
+ * kernels of one layer.  A kernel is named after what the names of its groups
+ * have in common and how it walks its data: norm_rows, relu_map.
+ */
+#include <string.h>
+
+#include "codegen/target.h"
+
+static bool in_memory(const Node *n) { return n->home == HOME_ARENA || n->home == HOME_GRAD || n->home == HOME_OUTPUT; }
+
+static const Node *storage(const Node *n) {
+  while (n->home == HOME_ALIAS) n = n->in[0];
+  return n;
+}
+
+static bool same_storage(const Node *a, const Node *b) {
+  a = storage(a), b = storage(b);
+  return in_memory(a) && a->home == b->home && a->offset == b->offset;
+}
+
+const Node *call_output(const Step *step, const Call *call, int n) {
+  if (call->node->op != OP_group) return n == 0 ? call->node : NULL;
+  for (int i = call->node->id + 1; i < step->graph->n_nodes; i++) { /* results stand behind their group */
+    const Node *result = step->graph->nodes[i];
+    if (result->op != OP_result || result->in[0] != call->node) break;
+    if (result->attrs.index == n) return result;
+  }
+  return NULL;
+}
+
+/* Which operand each output of a call overwrites, or -1. */
+static int *find_in_place(Emit *e, const Step *step, const Call *call) {
+  int n = call->group->body->n_outputs;
+  int *in_place = arena_alloc(e->arena, (size_t)n * sizeof *in_place + 1);
+  for (int o = 0; o < n; o++) {
+    const Node *output = call_output(step, call, o);
+    in_place[o] = -1;
+    for (int i = 0; output && i < call->group->n_in; i++) {
+      const Node *in = call->group->in[i];
+      if (same_storage(output, in) && in->type.dtype == output->type.dtype) in_place[o] = i;
+    }
+  }
+  return in_place;
+}
+
+static unsigned hash_of(const char *text) {
+  unsigned hash = 2166136261u;
+  for (; *text; text++) hash = (hash ^ (unsigned char)*text) * 16777619u;
+  return hash % HASH_SIZE;
+}
+
+static KernelText print_kernel(Emit *e, Kernel *k, const char *name, bool canonical) {
+  Writer w = {.program = e->program, .roots = &e->roots, .globals = e->globals, .k = k, .arena = e->arena, .canonical = canonical,
+              .cuda = e->target->cuda, .name = name};
+  KernelText text = {0};
+  writer_begin(&w);
+  if (k->scatter) e->target->scatter(&w, &text);
+  else e->target->kernel(&w, &text);
+  return text;
+}
+
+static UniqueKernel *find_unique(Emit *e, Kernel *k) {
+  KernelText text = print_kernel(e, k, "k", true);
+  const char *key = arena_print(e->arena, "%s%s %s", text.text, text.grid ? text.grid : "", text.block ? text.block : "");
+  unsigned h = hash_of(key);
+  for (UniqueKernel *u = e->hash[h]; u; u = u->next)
+    if (!strcmp(u->key, key)) return u;
+  UniqueKernel *u = arena_alloc(e->arena, sizeof *u);
+  *u = (UniqueKernel){.next = e->hash[h], .key = key, .kernel = k};
+  e->hash[h] = u;
+  LIST_PUSH(e->arena, e->kernels, e->n_kernels, u);
+  return u;
+}
+
+static void add_kernel(Emit *e, Step *step, Node *node, bool train) {
+  Call call = {.node = node, .group = node->op == OP_group ? node : kernel_wrap(e->arena, node)};
+  if (node->op == OP_scatter_add) call.kernel = kernel_scatter(e->arena, call.group);
+  else call.kernel = kernel_build(e->arena, call.group, &e->target->form, find_in_place(e, step, &call));
+  call.unique = find_unique(e, call.kernel);
+  call.unique->in_train |= train;
+  LIST_PUSH(e->arena, call.unique->paths, call.unique->n_paths, node->name);
+  LIST_PUSH(e->arena, step->calls, step->n_calls, call);
+}
+
+Step *step_new(Emit *e, const Graph *graph, const char *name, const char *comment, bool train) {
+  Step *step = arena_alloc(e->arena, sizeof *step);
+  *step = (Step){.graph = graph, .name = name, .comment = comment};
+  step->pointer = arena_alloc(e->arena, ((size_t)graph->n_nodes + 1) * sizeof *step->pointer);
+  for (int i = 0; i < graph->n_nodes; i++) {
+    Node *node = graph->nodes[i];
+    Call call = {.node = node};
+    if (node->op == OP_matmul) LIST_PUSH(e->arena, step->calls, step->n_calls, call);
+    else if (node->op == OP_group || (node->op != OP_result && in_memory(node))) add_kernel(e, step, node, train);
+  }
+  LIST_PUSH(e->arena, e->steps, e->n_steps, step);
+  return step;
+}
+
+void name_kernels(Emit *e) {
+  static const char *const walks[] = {"map", "rows", "columns"};
+  for (int i = 0; i < e->n_kernels; i++) {
+    UniqueKernel *u = e->kernels[i];
+    const Kernel *k = u->kernel;
+    const char *how = k->scatter ? "scatter" : walks[!kernel_reduces(k) ? 0 : k->column ? 2 : 1];
+    u->name = names_take(e->globals, arena_print(e->arena, "%s_%s", name_in_common(&e->roots, u->paths, u->n_paths), how));
+  }
+  for (int i = 0; i < e->n_kernels; i++) e->kernels[i]->text = print_kernel(e, e->kernels[i]->kernel, e->kernels[i]->name, false);
+}
+
+/* ---- the comment above a kernel --------------------------------------------- */
+
+static void byte_text(Text *out, double bytes) {
+  static const char *const unit[] = {"B", "KB", "MB", "GB", "TB"};
+  int u = 0;
+  for (; bytes >= 999.5 && u < 4; u++) bytes /= 1000;
+  text_add(out, u && bytes < 9.95 ? "%.1f %s" : "%.0f %s", bytes, unit[u]);
+}
+
+/* Each array once; of a table that rows are gathered from, all of it. */
+static const char *traffic(Emit *e, const Kernel *k) {
+  double read = 0, written = 0;
+  for (int p = 0; p < k->n_pointers; p++) {
+    double bytes = (double)type_bytes(k->pointers[p].type);
+    if (k->pointers[p].output >= 0) written += bytes;
+    if (k->pointers[p].input >= 0) read += bytes;
+  }
+  Text text = {0};
+  text_add(&text, "reads ");
+  byte_text(&text, read);
+  text_add(&text, ", writes ");
+  byte_text(&text, written);
+  return text_take(&text, e->arena);
+}
+
+/* Words in comment lines of at most 110 columns. */
+static void emit_comment(Emit *e, const char *words) {
+  size_t used = 0;
+  for (const char *at = words; *at;) {
+    size_t n = strcspn(at, " ");
+    if (used && used + 1 + n > 108) used = 0, text_add(e->out, "\n");
+    text_add(e->out, used ? " " : used == 0 && at != words ? "//   " : "// ");
+    text_add_bytes(e->out, at, n);
+    used += n + (used ? 1 : 3);
+    at += n + (at[n] == ' ');
+  }
+  text_add(e->out, "\n");
+}
+
+void emit_kernel(Emit *e, UniqueKernel *u) {
+  enum { SHOWN = 3 };
+  const Kernel *k = u->kernel;
+  const Node *group = k->group;
+  int n = group->body->n_outputs;
+  const char *line = model_line(e->arena, group->span), *first = formula(&e->roots, e->arena, group, 0);
+  emit_comment(e, *line ? arena_print(e->arena, "%s  %s", line, first) : first);
+  for (int o = 1; o < n && o < SHOWN; o++) emit_comment(e, formula(&e->roots, e->arena, group, o));
+  if (n > SHOWN) emit_comment(e, arena_print(e->arena, "and %d more results", n - SHOWN));
+  if (u->n_paths > 1) emit_comment(e, arena_print(e->arena, "called %d times", u->n_paths));
+  emit_comment(e, group->reason ? group->reason : traffic(e, k));
+  text_add(e->out, "%s\n", u->text.text);
+}

@@ -1,0 +1,277 @@
+/* cuda_kernel.c - kernels as CUDA functions.
+ *
+ * map      one thread an element
+ * row      one warp a row when rows are short, one block a row when they are
+ *          long; each thread takes every 32nd (every n-th) element.  Values
+ *          that several passes need stay in registers: their loop is unrolled.
+ * column   one block for 32 neighbouring columns; its threads stride over the
+ *          rows, then add up over threadIdx.y.
+ *
+ * Every sum is a fixed tree, so two runs give the same bits.
+ */
+#include <string.h>
+
+#include "codegen/target.h"
+
+enum { MAP_THREADS = 256, WARP = 32, LONGEST_ROW = 16384 };
+
+static const char *int_type(const Kernel *k) { return k->wide ? "int64_t" : "int"; }
+
+static const Loop *outer_loop(const Kernel *k) { return k->n_loops && !k->loops[0].inner ? &k->loops[0] : NULL; }
+static const Loop *inner_loop(const Kernel *k) { return &k->loops[k->n_loops - 1]; }
+
+static bool keeps_values(const Kernel *k) {
+  for (int i = 0; i < k->n_values; i++)
+    if (k->values[i]->kept) return true;
+  return false;
+}
+
+static const char *extent(Writer *w, const Loop *loop) { return loop ? extent_text(w, loop).text : "1"; }
+
+static const char *block_index(Writer *w, int threads) {
+  return arena_print(w->arena, w->k->wide ? "(int64_t)blockIdx.x * %d + threadIdx.x" : "blockIdx.x * %d + threadIdx.x", threads);
+}
+
+/* Leave the kernel where there is no element. */
+static void write_return(Writer *w, const char *condition) { write_line(w, "if (%s) return;", condition); }
+
+static const char *grid_of(Writer *w, const Loop *loop, int each) {
+  if (!loop) return "1";
+  return each == 1 ? extent(w, loop) : arena_print(w->arena, "mt_blocks(%s, %d)", extent(w, loop), each);
+}
+
+/* ---- maps -------------------------------------------------------------------- */
+
+static void write_map(Writer *w, KernelText *out) {
+  Loop *loop = w->k->n_loops ? &w->k->loops[0] : NULL;
+  int threads = loop ? MAP_THREADS : 1;
+  if (loop) {
+    loop->name = "i";
+    write_line(w, "const %s i = %s;", int_type(w->k), block_index(w, threads));
+    if (loop->rows || loop->size % MAP_THREADS) write_return(w, arena_print(w->arena, "i >= %s", extent(w, loop)));
+    const char *condition = rows_condition(w, loop);
+    if (condition) write_return(w, arena_print(w->arena, "!(%s)", condition));
+  }
+  write_section(w, 0);
+  out->grid = grid_of(w, loop, threads);
+  out->block = arena_print(w->arena, "%d", threads);
+}
+
+/* ---- reductions ------------------------------------------------------------------ */
+
+static void declare_reductions(Writer *w, int pass) {
+  Value *v;
+  for (int n = 0; (v = pass_reduction(w->k, pass, n)); n++) {
+    if (reduces_position(v)) {
+      write_line(w, "%s %s = %s;", c_type(v->in[0]->dtype), best_name(w, v), reduction_start(v));
+      write_line(w, "%s %s = 0;", w->k->wide ? "int64_t" : "int", value_name(w, v));
+    } else {
+      write_line(w, "%s %s = %s;", c_type(v->dtype), value_name(w, v), reduction_start(v));
+    }
+  }
+}
+
+/* `across`: "warp", "block" or "column": whose threads hold the parts. */
+static void combine_reductions(Writer *w, int pass, const char *across) {
+  Value *v;
+  for (int n = 0; (v = pass_reduction(w->k, pass, n)); n++) {
+    const char *op = op_info[v->node->op].name, *name = value_name(w, v);
+    if (reduces_position(v)) write_line(w, "%s_%s(%s, %s);", across, op, best_name(w, v), name);
+    else write_line(w, "%s = %s_%s(%s);", name, across, op, name);
+  }
+}
+
+/* ---- rows ------------------------------------------------------------------------ */
+
+typedef struct RowShape {
+  int threads; /* that share a row */
+  int items;   /* elements each, when values are kept */
+  bool warp;
+  bool exact;  /* every thread has an element every time */
+} RowShape;
+
+static RowShape row_shape(const Kernel *k) {
+  int64_t n = kernel_inner(k), rows = kernel_outer(k);
+  RowShape s = {.warp = n <= 256 || (n <= 1024 && rows >= 4096), .threads = WARP};
+  if (!s.warp)
+    for (s.threads = 128; s.threads < 1024 && (int64_t)s.threads * 8 < n;) s.threads *= 2;
+  s.items = (int)((n + s.threads - 1) / s.threads);
+  s.exact = n % s.threads == 0 && !inner_loop(k)->rows;
+  return s;
+}
+
+static void declare_kept(Writer *w, int items) {
+  Kernel *k = w->k;
+  for (int i = 0; i < k->n_values; i++)
+    if (k->values[i]->kept)
+      write_line(w, items > 1 ? "%s %s[%d];" : "%s %s = 0;", c_type(k->values[i]->dtype), value_name(w, k->values[i]), items);
+}
+
+static void write_row_pass(Writer *w, int pass, RowShape s, const char *thread) {
+  const Loop *loop = inner_loop(w->k);
+  const char *condition = rows_condition(w, loop), *type = int_type(w->k), *i = loop->name;
+  if (!keeps_values(w->k)) {
+    Text body = {0}, *before = writer_divert(w, &body, 1);
+    if (condition) write_line(w, "if (!(%s)) continue;", condition);
+    write_pass(w, pass);
+    writer_divert(w, before, -1);
+    write_block(w, arena_print(w->arena, "for (%s %s = %s; %s < %s; %s += %d)", type, i, thread, i, extent(w, loop), i, s.threads), &body);
+    return;
+  }
+  Text body = {0}, *before = writer_divert(w, &body, s.items > 1);
+  if (s.items > 1) write_line(w, "const %s %s = %s + t * %d;", type, i, thread, s.threads);
+  if (s.exact && !condition) {
+    write_pass(w, pass);
+  } else {
+    const char *inside = arena_print(w->arena, "%s < %s%s%s", i, extent(w, loop), condition ? " && " : "", condition ? condition : "");
+    Text guarded = {0}, *outside = writer_divert(w, &guarded, 1);
+    write_pass(w, pass);
+    writer_divert(w, outside, -1);
+    write_block(w, arena_print(w->arena, "if (%s)", inside), &guarded);
+  }
+  writer_divert(w, before, -(s.items > 1));
+  if (s.items > 1) {
+    write_line(w, "#pragma unroll");
+    write_block(w, arena_print(w->arena, "for (int t = 0; t < %d; t++)", s.items), &body);
+  } else {
+    text_add_bytes(w->out, body.data, body.length);
+    text_free(&body);
+  }
+}
+
+/* Which row, and which thread of it. */
+static const char *write_row_start(Writer *w, RowShape s, Loop *outer, KernelText *out) {
+  int rows = !s.warp ? 1 : outer ? 4 : 1; /* a block */
+  const char *thread = "threadIdx.x";
+  if (s.warp && outer) {
+    const char *at = w->k->wide ? "(int64_t)blockIdx.x * 4 + threadIdx.x / 32" : "blockIdx.x * 4 + threadIdx.x / 32";
+    write_line(w, "const %s row = %s, lane = threadIdx.x %% 32;", int_type(w->k), at);
+    if (outer->rows || outer->size % rows) write_return(w, arena_print(w->arena, "row >= %s", extent(w, outer)));
+    thread = "lane";
+  } else if (outer) {
+    write_line(w, "const %s row = blockIdx.x;", int_type(w->k));
+  }
+  const char *condition = outer ? rows_condition(w, outer) : NULL;
+  if (condition) write_return(w, arena_print(w->arena, "!(%s)", condition));
+  out->grid = grid_of(w, outer, rows);
+  out->block = arena_print(w->arena, "%d", rows * s.threads);
+  return thread;
+}
+
+static void write_rows(Writer *w, KernelText *out) {
+  Kernel *k = w->k;
+  Loop *outer = outer_loop(k) ? &k->loops[0] : NULL, *inner = &k->loops[k->n_loops - 1];
+  if (outer) outer->name = "row";
+  inner->name = "i";
+  RowShape s = row_shape(k);
+  w->row_at = s.items > 1 ? "t" : NULL;
+  w->flat = s.items == 1 && keeps_values(k);
+  const char *thread = write_row_start(w, s, outer, out);
+  if (w->flat) write_line(w, "const %s i = %s;", int_type(k), thread);
+  w->store_if = arena_print(w->arena, "%s == 0", thread);
+  declare_kept(w, s.items);
+  write_section(w, 0);
+  for (int pass = 1; pass <= k->n_passes; pass++) {
+    if (!pass_is_empty(k, pass)) {
+      declare_reductions(w, pass);
+      write_row_pass(w, pass, s, thread);
+      combine_reductions(w, pass, s.warp ? "warp" : "block");
+    }
+    write_section(w, pass);
+  }
+}
+
+/* ---- columns --------------------------------------------------------------------- */
+
+static void write_column_pass(Writer *w, int pass, int height) {
+  const Loop *loop = inner_loop(w->k);
+  const char *condition = rows_condition(w, loop), *i = loop->name;
+  Text body = {0}, *before = writer_divert(w, &body, 1);
+  if (condition) write_line(w, "if (!(%s)) continue;", condition);
+  write_pass(w, pass);
+  writer_divert(w, before, -1);
+  write_block(w, arena_print(w->arena, "for (%s %s = threadIdx.y; %s < %s; %s += %d)", int_type(w->k), i, i, extent(w, loop), i, height), &body);
+}
+
+static void write_columns(Writer *w, KernelText *out) {
+  Kernel *k = w->k;
+  Loop *outer = &k->loops[0], *inner = &k->loops[k->n_loops - 1];
+  outer->name = "column";
+  inner->name = "row";
+  int height = kernel_inner(k) <= 64 ? 8 : kernel_inner(k) <= 512 ? 16 : 32;
+  const char *at = k->wide ? "(int64_t)blockIdx.x * 32 + threadIdx.x" : "blockIdx.x * 32 + threadIdx.x", *type = int_type(k);
+  const char *condition = rows_condition(w, outer);
+  bool exact = outer->size % WARP == 0 && !outer->rows;
+  w->store_if = "threadIdx.y == 0";
+  if (exact) {
+    write_line(w, "const %s column = %s;", type, at);
+  } else { /* threads past the end work on the last column and store nothing */
+    Expr n = extent_text(w, outer);
+    write_line(w, "const %s own = %s, column = own < %s ? own : %s - 1;", type, at, n.text, n.text);
+    w->store_if = "threadIdx.y == 0 && own == column";
+  }
+  if (condition) w->store_if = arena_print(w->arena, "%s && %s", w->store_if, condition);
+  write_section(w, 0);
+  for (int pass = 1; pass <= k->n_passes; pass++) {
+    if (!pass_is_empty(k, pass)) {
+      declare_reductions(w, pass);
+      write_column_pass(w, pass, height);
+      combine_reductions(w, pass, "column");
+    }
+    write_section(w, pass);
+  }
+  out->grid = grid_of(w, outer, WARP);
+  out->block = arena_print(w->arena, "dim3(32, %d)", height);
+}
+
+/* ---- the function ------------------------------------------------------------------ */
+
+static void cuda_kernel(Writer *w, KernelText *out) {
+  Kernel *k = w->k;
+  Text body = {0}, text = {0};
+  w->out = &body;
+  w->indent = 1;
+  if (!kernel_reduces(k)) write_map(w, out);
+  else if (k->column && outer_loop(k)) write_columns(w, out);
+  else write_rows(w, out);
+  w->out = &text;
+  w->indent = 0;
+  write_signature(w, "__global__ void ");
+  text_add_bytes(&text, body.data, body.length);
+  text_add(&text, "}\n");
+  text_free(&body);
+  out->text = text_take(&text, w->arena);
+}
+
+/* One block a row of the table looks for its id among all, in order. */
+static void cuda_scatter(Writer *w, KernelText *out) {
+  Kernel *k = w->k;
+  const Type *to = k->pointers[0].type, *ids = k->pointers[2].type;
+  Expr row = axes_text(w, to, 1, to->rank);
+  const char *n = axes_text(w, ids, 0, ids->rank).text, *type = int_type(k), *size = expr_within(w->arena, row, BIND_UNARY);
+  Text text = {0};
+  w->out = &text;
+  write_signature(w, "__global__ void ");
+  w->indent = 1;
+  write_line(w, "for (%s i = threadIdx.x; i < %s; i += 128) {", type, row.text);
+  w->indent = 2;
+  write_line(w, "real sum = 0;");
+  write_line(w, "for (%s j = 0; j < %s; j++)", type, n);
+  w->indent = 3;
+  write_line(w, "if (%s[j] == (int)blockIdx.x) sum += %s[j * %s + i];", k->pointers[2].name, k->pointers[1].name, size);
+  w->indent = 2;
+  write_line(w, "%s[blockIdx.x * (%s)%s + i] = sum;", k->pointers[0].name, type, size);
+  w->indent = 1;
+  write_line(w, "}");
+  text_add(&text, "}\n");
+  out->text = text_take(&text, w->arena);
+  out->grid = axes_text(w, to, 0, 1).text;
+  out->block = "128";
+}
+
+const Target cuda_target = {
+    .cuda = true,
+    .form = {.linear = true, .longest_row = LONGEST_ROW, .keep_loads = true, .keep_cost = 4},
+    .kernel = cuda_kernel,
+    .scatter = cuda_scatter,
+};

@@ -1,0 +1,219 @@
+/* expression.c - text of C expressions, from the `expression` column of ops.def.
+ *
+ * A row's text ("%0 < 0 ? 0 : %0") is read as a few tokens: the operators to
+ * the left and right of an operand tell how tightly what takes its place must
+ * bind, and its loosest operator how tightly the result does.  Brackets go
+ * only where that, or gcc's -Wparentheses, asks for them.
+ *
+ * `real` is float or double, so a constant is an integer (x / 16), exact in
+ * float (0.5f), or cast ((real)0.1).  Two integers would divide as integers,
+ * and a math function would take one for a double: `integer` remembers.
+ */
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codegen/expression.h"
+
+const char *c_type(DType dtype) {
+  switch (dtype) {
+  case F32: return "real";
+  case F64: return "double";
+  case I32: return "int32_t";
+  case U8: return "uint8_t";
+  case BOOL: return "bool";
+  default: fault("%s has no generated code yet", dtype_name(dtype));
+  }
+}
+
+Expr expr_atom(const char *text) { return (Expr){text, BIND_ATOM, false}; }
+
+const char *expr_within(Arena *arena, Expr e, int bind) { return e.bind >= bind ? e.text : arena_print(arena, "(%s)", e.text); }
+
+Expr expr_const(Arena *arena, double value, DType dtype) {
+  if (dtype == BOOL) return (Expr){value != 0 ? "true" : "false", BIND_ATOM, true};
+  if (isnan(value)) return expr_atom("NAN");
+  if (isinf(value)) return (Expr){value < 0 ? "-INFINITY" : "INFINITY", value < 0 ? BIND_UNARY : BIND_ATOM, false};
+  int sign_bind = signbit(value) ? BIND_UNARY : BIND_ATOM;
+  if (value == rint(value) && fabs(value) < 1e9 && !(value == 0 && signbit(value)))
+    return (Expr){arena_print(arena, "%.0f", value), sign_bind, true};
+  Text text = {0};
+  text_number(&text, value);
+  bool dotted = strpbrk(text.data, ".e") != NULL;
+  Expr e = {NULL, sign_bind, false};
+  if (dtype == F64) {
+    e.text = arena_print(arena, "%s%s", text.data, dotted ? "" : ".0");
+  } else if ((double)(float)value == value) {
+    e.text = arena_print(arena, "%s%sf", text.data, dotted ? "" : ".0");
+  } else {
+    e.text = arena_print(arena, "(real)%s", text.data);
+    e.bind = BIND_UNARY;
+  }
+  text_free(&text);
+  return e;
+}
+
+/* ---- templates -------------------------------------------------------------- */
+
+typedef enum TokenKind { TOKEN_OPERAND, TOKEN_BINARY, TOKEN_UNARY, TOKEN_OPEN, TOKEN_CLOSE, TOKEN_OTHER } TokenKind;
+typedef struct Token {
+  TokenKind kind;
+  int bind;      /* of an operator */
+  int operand;   /* 0, 1, 2; 'l', 'h', 't' */
+  int depth;
+  const char *text;
+  int length;
+} Token;
+
+enum { MAX_TOKENS = 48 };
+
+static const struct { const char *text; int bind; } operators[] = {
+    {"==", BIND_EQUAL}, {"!=", BIND_EQUAL}, {"<=", BIND_COMPARE}, {">=", BIND_COMPARE}, {"&&", BIND_AND}, {"||", BIND_OR},
+    {"<", BIND_COMPARE}, {">", BIND_COMPARE}, {"+", BIND_ADD}, {"-", BIND_ADD}, {"*", BIND_MUL}, {"/", BIND_MUL},
+    {"%", BIND_MUL}, {"?", BIND_TERNARY}, {":", BIND_TERNARY}, {",", 1}, {"!", BIND_UNARY}};
+
+static Token read_operator(const char *at) {
+  for (size_t i = 0; i < sizeof operators / sizeof operators[0]; i++) {
+    size_t n = strlen(operators[i].text);
+    if (!strncmp(at, operators[i].text, n))
+      return (Token){.kind = TOKEN_BINARY, .bind = operators[i].bind, .text = at, .length = (int)n};
+  }
+  fault("ops.def: cannot read \"%s\"", at);
+}
+
+static Token read_token(const char *at, const Token *before) {
+  if (at[0] == '%' && isalnum((unsigned char)at[1]))
+    return (Token){.kind = TOKEN_OPERAND, .operand = isdigit((unsigned char)at[1]) ? at[1] - '0' : at[1], .text = at, .length = 2};
+  if (!strncmp(at, "(%t)", 4)) return (Token){.kind = TOKEN_UNARY, .bind = BIND_UNARY, .operand = 't', .text = at, .length = 4};
+  if (*at == '(') return (Token){.kind = TOKEN_OPEN, .text = at, .length = 1};
+  if (*at == ')') return (Token){.kind = TOKEN_CLOSE, .text = at, .length = 1};
+  if (isalnum((unsigned char)*at) || *at == '_') {
+    int n = 0;
+    while (isalnum((unsigned char)at[n]) || at[n] == '_') n++;
+    return (Token){.kind = TOKEN_OTHER, .text = at, .length = n};
+  }
+  Token token = read_operator(at);
+  bool first = !before || before->kind == TOKEN_BINARY || before->kind == TOKEN_OPEN || before->kind == TOKEN_UNARY;
+  if (*token.text == '!' && token.length == 1) token.kind = TOKEN_UNARY;
+  if (*token.text == '-' && first) token.kind = TOKEN_UNARY, token.bind = BIND_UNARY;
+  return token;
+}
+
+static int read_template(const char *text, Token *tokens) {
+  int n = 0, depth = 0;
+  for (const char *at = text; *at;) {
+    if (*at == ' ') {
+      at++;
+      continue;
+    }
+    if (n == MAX_TOKENS) fault("ops.def: \"%s\" is too long", text);
+    Token token = read_token(at, n ? &tokens[n - 1] : NULL);
+    if (token.kind == TOKEN_CLOSE) depth--;
+    token.depth = depth;
+    if (token.kind == TOKEN_OPEN) depth++;
+    tokens[n++] = token;
+    at += token.length;
+  }
+  return n;
+}
+
+/* A clamp that is open on one side asks one question only. */
+static const char *template_of(const Node *node) {
+  const Attrs *a = &node->attrs;
+  if (node->op == OP_clamp && isinf(a->value) && a->value < 0) return "%0 > %h ? %h : %0";
+  if (node->op == OP_clamp && isinf(a->high) && a->high > 0) return "%0 < %l ? %l : %0";
+  return op_info[node->op].expression;
+}
+
+int expr_repeats(const Node *node, int k) {
+  Token tokens[MAX_TOKENS];
+  int n = read_template(template_of(node), tokens), count = 0;
+  for (int i = 0; i < n; i++) count += tokens[i].kind == TOKEN_OPERAND && tokens[i].operand == k;
+  return count;
+}
+
+/* How tightly an operand between these two operators must bind (NULL: nothing there). */
+static int needed(const Token *left, const Token *right) {
+  int bind = 0;
+  if (left && left->kind == TOKEN_UNARY) bind = *left->text == '-' ? BIND_ATOM : BIND_UNARY;
+  if (left && left->kind == TOKEN_BINARY) {
+    if (left->bind == BIND_COMPARE || left->bind == BIND_EQUAL) bind = BIND_ADD;
+    else if (left->bind == BIND_AND || left->bind == BIND_OR) bind = BIND_EQUAL;
+    else if (left->bind == BIND_TERNARY) bind = BIND_TERNARY;
+    else bind = left->bind + 1;
+  }
+  if (right && right->kind == TOKEN_BINARY) {
+    int b = right->bind;
+    if (b == BIND_COMPARE || b == BIND_EQUAL) b = BIND_ADD;
+    else if (b == BIND_AND || b == BIND_OR) b = BIND_EQUAL;
+    else if (b == BIND_TERNARY) b = *right->text == '?' ? BIND_OR : BIND_TERNARY;
+    if (b > bind) bind = b;
+  }
+  return bind;
+}
+
+/* Does the text call a function? */
+static bool calls_function(const Token *tokens, int n) {
+  for (int i = 0; i + 1 < n; i++)
+    if (tokens[i].kind == TOKEN_OTHER && isalpha((unsigned char)*tokens[i].text) && tokens[i + 1].kind == TOKEN_OPEN) return true;
+  return false;
+}
+
+static int result_bind(const Token *tokens, int n) {
+  int bind = BIND_ATOM;
+  for (int i = 0; i < n; i++) {
+    if (tokens[i].depth > 0) continue;
+    int b = tokens[i].kind == TOKEN_BINARY ? tokens[i].bind : tokens[i].kind == TOKEN_UNARY ? BIND_UNARY : BIND_ATOM;
+    if (tokens[i].kind == TOKEN_UNARY && *tokens[i].text == '!') b = BIND_NOT;
+    if (b < bind) bind = b;
+  }
+  return bind;
+}
+
+static bool all_integer(const Node *node, const Expr *in, int from) {
+  for (int i = from; i < node->n_in; i++)
+    if (!in[i].integer) return false;
+  return true;
+}
+
+static Expr as_float(Arena *arena, Expr e, DType dtype) {
+  return (Expr){arena_print(arena, "(%s)%s", c_type(dtype), expr_within(arena, e, BIND_UNARY)), BIND_UNARY, false};
+}
+
+/* A float op must not be computed in integers: functions get reals, and of two
+ * integer operands the first is cast. */
+static void make_real(Arena *arena, const Node *node, const Token *tokens, int n, Expr *in) {
+  if (!dtype_is_float(node->type.dtype) || node->op == OP_where || node->op == OP_cast) return;
+  bool calls = calls_function(tokens, n), both = node->n_in == 2 && all_integer(node, in, 0);
+  for (int i = 0; i < node->n_in; i++)
+    if (in[i].integer && (calls || (both && i == 0))) in[i] = as_float(arena, in[i], node->type.dtype);
+}
+
+Expr expr_map(Arena *arena, const Node *node, const DType *in_dtype, const Expr *given) {
+  Token tokens[MAX_TOKENS];
+  const char *text = template_of(node);
+  if (!text) fault("%s has no expression (%s)", op_info[node->op].name, node->name);
+  int n = read_template(text, tokens);
+  Expr in[3];
+  bool floats = dtype_is_float(node->type.dtype);
+  for (int i = 0; i < node->n_in && i < 3; i++) in[i] = given[i];
+  make_real(arena, node, tokens, n, in);
+  Text out = {0};
+  const char *at = text;
+  for (int i = 0; i < n; i++) {
+    const Token *left = i > 0 ? &tokens[i - 1] : NULL, *right = i + 1 < n ? &tokens[i + 1] : NULL;
+    text_add_bytes(&out, at, (size_t)(tokens[i].text - at));
+    at = tokens[i].text + tokens[i].length;
+    if (tokens[i].operand == 't') text_add(&out, "(%s)", c_type(node->type.dtype));
+    else if (tokens[i].kind != TOKEN_OPERAND) text_add_bytes(&out, tokens[i].text, (size_t)tokens[i].length);
+    else if (tokens[i].operand <= 2) text_add(&out, "%s", expr_within(arena, in[tokens[i].operand], needed(left, right)));
+    else text_add(&out, "%s", expr_const(arena, tokens[i].operand == 'l' ? node->attrs.value : node->attrs.high, in_dtype[0]).text);
+  }
+  Expr e = {text_take(&out, arena), result_bind(tokens, n), false};
+  if (node->op == OP_where) e.integer = all_integer(node, in, 1);
+  else if (node->op == OP_cast) e.integer = !floats;
+  else if (!floats || node->op == OP_sign) e.integer = true;
+  else if (node->op == OP_neg || node->op == OP_clamp || node->op == OP_relu) e.integer = in[0].integer;
+  return e;
+}

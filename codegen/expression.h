@@ -1,0 +1,28 @@
+/* expression.h - text of C expressions with no more parentheses than needed. */
+#ifndef MTC_CODEGEN_EXPRESSION_H
+#define MTC_CODEGEN_EXPRESSION_H
+
+#include "ir/ir.h"
+
+/* How tightly an expression binds, as in C's table; a higher level binds tighter. */
+enum { BIND_TERNARY = 3, BIND_OR = 4, BIND_AND = 5, BIND_EQUAL = 9, BIND_COMPARE = 10, BIND_NOT = 11, BIND_ADD = 12, BIND_MUL = 13,
+       BIND_UNARY = 14, BIND_ATOM = 15 };
+
+typedef struct Expr {
+  const char *text;
+  int bind;
+  bool integer; /* C gives it an integer type, whatever the IR says: 0, a > b */
+} Expr;
+
+Expr expr_atom(const char *text);
+/* `text` in brackets unless it binds at least as tightly as `bind`. */
+const char *expr_within(Arena *arena, Expr e, int bind);
+/* A constant of a dtype: 2, 0.5f, (real)0.1, true, -INFINITY. */
+Expr expr_const(Arena *arena, double value, DType dtype);
+/* op(operands), from the op's row in ops.def. */
+Expr expr_map(Arena *arena, const Node *node, const DType *in_dtype, const Expr *in);
+/* How often the text of an op names operand k. */
+int expr_repeats(const Node *node, int k);
+const char *c_type(DType dtype); /* "real", "int32_t" */
+
+#endif

@@ -1,0 +1,400 @@
+/* kernel.c - from the body of a group to values, loads and stores.
+ *
+ * The body is walked from its outputs: value_at(node, coordinates) is the
+ * value of one element of a node, asked for at index expressions over the
+ * loops.  A view only changes the coordinates of what it asks for; an input
+ * becomes a load; the same element asked for twice is one value.
+ *
+ * Loops: neighbouring axes become one loop wherever every load can be written
+ * with the combined index alone, so that a bias over [B, T, D] is two loops
+ * and a plain map over it is one.  The linear form, for threads, has one loop
+ * for all outer axes and one for all inner ones.
+ */
+#include <string.h>
+
+#include "codegen/kernel.h"
+
+static Value *value_at(Kernel *k, const Node *node, const Index *const *at, const Guard *guard);
+
+/* ---- loops ---------------------------------------------------------------- */
+
+/* index_axis(loop) split into the members of the loop. */
+static void set_coordinates(Kernel *k) {
+  for (int a = 0; a < k->space.rank; a++) k->coordinate[a] = index_const(k->arena, 0);
+  for (int l = 0; l < k->n_loops; l++) {
+    const Loop *loop = &k->loops[l];
+    const Index *at = index_axis(k->arena, l, loop->size);
+    int64_t after = 1;
+    for (int i = loop->n - 1; i >= 0; i--) {
+      int64_t size = k->space.dim[loop->member[i]].size;
+      const Index *part = index_div(k->arena, at, after);
+      k->coordinate[loop->member[i]] = i > 0 ? index_mod(k->arena, part, size) : part;
+      after *= size;
+    }
+  }
+}
+
+static void add_loop(Kernel *k, bool inner) { k->loops[k->n_loops++] = (Loop){.size = 1, .inner = inner}; }
+
+static void add_member(Kernel *k, Loop *loop, int axis) {
+  if (loop->n == 0) loop->rows = k->space.dim[axis].rows;
+  loop->member[loop->n++] = axis;
+  loop->size *= k->space.dim[axis].size;
+}
+
+/* One loop an axis, or one for all outer and one for all inner axes. */
+static void separate_loops(Kernel *k, bool linear) {
+  k->n_loops = 0;
+  for (int inner = 0; inner <= 1; inner++) {
+    int before = k->n_loops;
+    for (int a = 0; a < k->space.rank; a++) {
+      if (k->reduced[a] != inner || k->space.dim[a].size == 1) continue;
+      if (!linear || k->n_loops == before) add_loop(k, inner);
+      add_member(k, &k->loops[k->n_loops - 1], a);
+    }
+    if (inner && k->n_loops == before && k->pattern != PATTERN_MAP) add_loop(k, true); /* reduces axes of size 1 */
+  }
+  set_coordinates(k);
+}
+
+/* Loops l and l + 1 walk neighbouring axes, and the second has no capacity. */
+static bool mergeable(const Kernel *k, int l) {
+  const Loop *a = &k->loops[l], *b = &k->loops[l + 1];
+  if (a->inner != b->inner || !a->n || !b->n || b->rows) return false;
+  for (int axis = a->member[a->n - 1] + 1; axis < b->member[0]; axis++)
+    if (k->space.dim[axis].size != 1) return false;
+  return true;
+}
+
+static void merge(Kernel *k, int l) {
+  for (int i = 0; i < k->loops[l + 1].n; i++) add_member(k, &k->loops[l], k->loops[l + 1].member[i]);
+  k->n_loops--;
+  memmove(&k->loops[l + 1], &k->loops[l + 2], (size_t)(k->n_loops - l - 1) * sizeof *k->loops);
+  set_coordinates(k);
+}
+
+/* ---- values ---------------------------------------------------------------- */
+
+static bool guard_equal(const Guard *a, const Guard *b) {
+  for (; a && b; a = a->up, b = b->up)
+    if (a->limit != b->limit || a->by != b->by || !index_equal(a->test, b->test)) return false;
+  return !a && !b;
+}
+
+static bool same_index(const Index *a, const Index *b) { return a == b || (a && b && index_equal(a, b)); }
+
+static bool same_value(const Value *a, const Value *b) {
+  if (a->kind != b->kind || a->n_in != b->n_in || !same_index(a->index, b->index) || !guard_equal(a->guard, b->guard)) return false;
+  for (int i = 0; i < a->n_in; i++)
+    if (a->in[i] != b->in[i]) return false;
+  if (a->kind == VALUE_LOAD) return a->pointer == b->pointer;
+  if (a->kind == VALUE_CONST)
+    return a->dtype == b->dtype && !memcmp(&a->node->attrs.value, &b->node->attrs.value, sizeof(double));
+  if (a->kind == VALUE_INDEX || a->kind == VALUE_ROWS) return a->dtype == b->dtype;
+  return a->node == b->node;
+}
+
+static void depend_on_index(const Kernel *k, Value *v, const Index *index) {
+  if (!index) return;
+  if (index->kind == INDEX_AXIS && index->axis < DYNAMIC_AXIS) {
+    if (k->loops[index->axis].inner) v->full = true;
+    else v->outer = true;
+  }
+  depend_on_index(k, v, index->a);
+  depend_on_index(k, v, index->b);
+}
+
+/* Values that an index is made of (rows of a gather) become operands. */
+static void collect_dynamic(Kernel *k, Value *v, const Index *index) {
+  if (!index) return;
+  if (index->kind == INDEX_AXIS && index->axis >= DYNAMIC_AXIS) {
+    Value *row = k->dynamic[index->axis - DYNAMIC_AXIS];
+    for (int i = 0; i < v->n_in; i++)
+      if (v->in[i] == row) return;
+    LIST_PUSH(k->arena, v->in, v->n_in, row);
+  }
+  collect_dynamic(k, v, index->a);
+  collect_dynamic(k, v, index->b);
+}
+
+static Value *add_value(Kernel *k, Value *v) {
+  depend_on_index(k, v, v->index);
+  collect_dynamic(k, v, v->index);
+  for (const Guard *g = v->guard; g; g = g->up) depend_on_index(k, v, g->test), collect_dynamic(k, v, g->test);
+  for (int i = 0; i < v->n_in; i++) {
+    v->full |= v->in[i]->full;
+    v->outer |= v->in[i]->outer;
+  }
+  if (v->kind == VALUE_REDUCE) v->full = false;
+  for (int i = 0; i < k->n_values; i++)
+    if (same_value(k->values[i], v)) return k->values[i];
+  Value *kept = arena_alloc(k->arena, sizeof *kept);
+  *kept = *v;
+  kept->id = k->n_values;
+  LIST_PUSH(k->arena, k->values, k->n_values, kept);
+  return kept;
+}
+
+static int64_t count_limit(void) { return ((int64_t)1 << 31) - (1 << 20); }
+
+static int input_pointer(Kernel *k, int input, const Node *node) {
+  for (int p = 0; p < k->n_pointers; p++)
+    if (k->pointers[p].input == input) return p;
+  if (k->n_pointers == MAX_POINTERS) fault("group %s has too many operands", k->group->name);
+  k->pointers[k->n_pointers] = (Pointer){.type = &node->type, .input = input, .output = -1, .node = k->group->in[input]};
+  return k->n_pointers++;
+}
+
+static Value *load(Kernel *k, const Node *input, const Index *const *at, const Guard *guard) {
+  Value v = {.kind = VALUE_LOAD, .node = input, .dtype = input->type.dtype, .guard = guard};
+  v.pointer = input_pointer(k, input->attrs.index, input);
+  v.index = index_flat(k->arena, &input->type, at);
+  if (type_count(&input->type) >= count_limit()) k->wide = true;
+  return add_value(k, &v);
+}
+
+static Value *leaf(Kernel *k, const Node *node, const Index *const *at, const Guard *guard) {
+  Value v = {.node = node, .dtype = node->type.dtype};
+  switch (node->op) {
+  case OP_input: return load(k, node, at, guard);
+  case OP_const: v.kind = VALUE_CONST; break;
+  case OP_rows: v.kind = VALUE_ROWS, k->uses_rows = true; break;
+  case OP_counter: v.kind = VALUE_COUNTER, k->uses_scalars = true; break;
+  case OP_iota: v.kind = VALUE_INDEX, v.index = at[node->attrs.axis]; break;
+  default: fault("%s cannot stand in a group (%s)", op_info[node->op].name, node->name);
+  }
+  return add_value(k, &v);
+}
+
+static Value *view(Kernel *k, const Node *node, const Index *const *at, const Guard *guard) {
+  const Index *in[MAX_RANK];
+  IndexTests tests = {0};
+  index_view(k->arena, node, at, in, &tests);
+  const Guard *inner = guard;
+  for (int i = 0; i < tests.n; i++) {
+    Guard *more = arena_alloc(k->arena, sizeof *more);
+    *more = (Guard){inner, tests.test[i], tests.limit[i], tests.by[i]};
+    inner = more;
+  }
+  Value *v = value_at(k, node->in[0], in, inner);
+  if (inner == guard || v->kind == VALUE_LOAD) return v; /* a guarded load is zero outside */
+  Value guarded = {.kind = VALUE_GUARD, .node = node, .dtype = v->dtype, .guard = inner, .n_in = 1, .in = &v};
+  Value **operand = arena_alloc(k->arena, sizeof *operand);
+  *operand = v;
+  guarded.in = operand;
+  return add_value(k, &guarded);
+}
+
+static Value *map(Kernel *k, const Node *node, const Index *const *at, const Guard *guard) {
+  Value v = {.kind = VALUE_MAP, .node = node, .dtype = node->type.dtype, .n_in = node->n_in};
+  v.in = arena_alloc(k->arena, (size_t)node->n_in * sizeof *v.in);
+  for (int i = 0; i < node->n_in; i++) {
+    const Index *in[MAX_RANK];
+    index_broadcast(k->arena, &node->type, at, &node->in[i]->type, in);
+    v.in[i] = value_at(k, node->in[i], in, guard);
+  }
+  bool same = node->op == OP_copy || node->op == OP_stop || (node->op == OP_cast && v.in[0]->dtype == v.dtype);
+  return same ? v.in[0] : add_value(k, &v);
+}
+
+static Value *reduce(Kernel *k, const Node *node) {
+  Value v = {.kind = VALUE_REDUCE, .node = node, .dtype = node->type.dtype, .n_in = 1};
+  v.in = arena_alloc(k->arena, sizeof *v.in);
+  v.in[0] = value_at(k, node->in[0], k->coordinate, NULL);
+  Value *result = add_value(k, &v);
+  for (int a = 0; a < k->space.rank; a++) /* other outer elements have another result */
+    if (!k->reduced[a] && k->space.dim[a].size != 1) result->outer = true;
+  return result;
+}
+
+static Value *draw(Kernel *k, const Node *node, const Index *const *at) {
+  Value v = {.kind = VALUE_RANDOM, .node = node, .dtype = node->type.dtype, .index = index_flat(k->arena, &node->type, at)};
+  k->uses_scalars = true;
+  return add_value(k, &v);
+}
+
+/* A row of the table: an axis that is no loop stands for the id in the index. */
+static Value *gather(Kernel *k, const Node *node, const Index *const *at, const Guard *guard) {
+  const Node *table = node->in[0], *ids = node->in[1];
+  Value *row = value_at(k, ids, at, guard);
+  int d = 0;
+  while (d < k->n_dynamic && k->dynamic[d] != row) d++;
+  if (d == MAX_DYNAMIC) fault("group %s gathers too often", k->group->name);
+  if (d == k->n_dynamic) k->dynamic[k->n_dynamic++] = row;
+  const Index *in[MAX_RANK] = {index_axis(k->arena, DYNAMIC_AXIS + d, table->type.dim[0].size)};
+  for (int a = 1; a < table->type.rank; a++) in[a] = at[ids->type.rank + a - 1];
+  return value_at(k, table, in, guard);
+}
+
+static Value *value_at(Kernel *k, const Node *node, const Index *const *at, const Guard *guard) {
+  switch (op_info[node->op].kind) {
+  case LEAF: return leaf(k, node, at, guard);
+  case VIEW: return view(k, node, at, guard);
+  case MAP: return map(k, node, at, guard);
+  case REDUCE: return reduce(k, node);
+  case RANDOM: return draw(k, node, at);
+  case GATHER: return gather(k, node, at, guard);
+  default: fault("%s cannot stand in a group (%s)", op_info[node->op].name, node->name);
+  }
+}
+
+/* ---- outputs ---------------------------------------------------------------- */
+
+/* Where outputs of this type stand in the space: full, or with the reduced axes kept as 1 or dropped. */
+static void output_coordinates(const Kernel *k, const Type *type, const Index **at) {
+  if (type->rank == k->space.rank) {
+    for (int a = 0; a < type->rank; a++)
+      at[a] = type->dim[a].size == 1 ? index_const(k->arena, 0) : k->coordinate[a];
+    return;
+  }
+  for (int a = 0, o = 0; a < k->space.rank; a++)
+    if (!k->reduced[a]) at[o++] = k->coordinate[a];
+}
+
+static void add_output(Kernel *k, int o, const int *in_place) {
+  const Output *output = &k->group->body->outputs[o];
+  const Index *at[MAX_RANK] = {0};
+  int p = o;
+  k->pointers[p] = (Pointer){.type = &output->node->type, .input = in_place ? in_place[o] : -1, .output = o, .node = output->node};
+  if (type_count(&output->node->type) >= count_limit()) k->wide = true;
+  output_coordinates(k, &output->node->type, at);
+  Store *store = &k->stores[k->n_stores++];
+  *store = (Store){.pointer = p, .index = index_flat(k->arena, &output->node->type, at)};
+  Value probe = {0};
+  depend_on_index(k, &probe, store->index);
+  store->full = probe.full;
+}
+
+static void walk(Kernel *k, const int *in_place) {
+  const Graph *body = k->group->body;
+  k->n_pointers = k->n_stores = k->n_values = k->n_dynamic = 0;
+  k->values = NULL;
+  k->uses_rows = k->uses_scalars = k->wide = false;
+  if (body->n_outputs > MAX_POINTERS / 2) fault("group %s has too many outputs", k->group->name);
+  for (int o = 0; o < body->n_outputs; o++) add_output(k, o, in_place);
+  k->n_pointers = body->n_outputs;
+  for (int o = 0; o < body->n_outputs; o++) {
+    const Index *at[MAX_RANK] = {0};
+    output_coordinates(k, &body->outputs[o].node->type, at);
+    k->stores[o].value = value_at(k, body->outputs[o].node, at, NULL);
+  }
+  if (type_count(&k->space) >= count_limit()) k->wide = true;
+}
+
+/* ---- how simple the indices are ------------------------------------------- */
+
+static int divisions_in(const Index *index) {
+  if (!index) return 0;
+  bool divides = index->kind == INDEX_DIV || index->kind == INDEX_MOD;
+  return divides + divisions_in(index->a) + divisions_in(index->b);
+}
+
+static int divisions(const Kernel *k) {
+  int n = 0;
+  for (int i = 0; i < k->n_values; i++) {
+    n += divisions_in(k->values[i]->index);
+    for (const Guard *g = k->values[i]->guard; g; g = g->up) n += divisions_in(g->test);
+  }
+  for (int i = 0; i < k->n_stores; i++) n += divisions_in(k->stores[i].index);
+  return n;
+}
+
+/* Merge loops from the inside out while no index needs a division for it. */
+static void merge_loops(Kernel *k, const int *in_place) {
+  walk(k, in_place);
+  int simplest = divisions(k);
+  for (int l = k->n_loops - 2; l >= 0; l--) {
+    if (!mergeable(k, l)) continue;
+    Kernel before = *k;
+    merge(k, l);
+    walk(k, in_place);
+    if (divisions(k) <= simplest) continue;
+    *k = before;
+  }
+}
+
+Kernel *kernel_build(Arena *arena, const Node *group, const KernelForm *form, const int *in_place) {
+  Kernel *k = arena_alloc(arena, sizeof *k);
+  k->arena = arena;
+  k->group = group;
+  k->pattern = (GroupPattern)group->attrs.pattern;
+  k->space = group->attrs.space;
+  for (int i = 0; i < group->attrs.n_axes && k->pattern != PATTERN_MAP; i++) k->reduced[group->attrs.axes[i]] = true;
+  int last = k->space.rank - 1;
+  while (last > 0 && k->space.dim[last].size == 1) last--;
+  k->column = k->pattern != PATTERN_MAP && last >= 0 && !k->reduced[last] && k->space.dim[last].size != 1;
+  separate_loops(k, form->linear);
+  if (form->linear) walk(k, in_place);
+  else merge_loops(k, in_place);
+  kernel_stage(k, form);
+  return k;
+}
+
+Kernel *kernel_scatter(Arena *arena, const Node *group) {
+  Kernel *k = arena_alloc(arena, sizeof *k);
+  const Node *out = group->body->outputs[0].node, *rows = group->body->nodes[0], *ids = group->body->nodes[1];
+  *k = (Kernel){.arena = arena, .group = group, .space = group->attrs.space, .scatter = true, .n_pointers = 3};
+  k->pointers[0] = (Pointer){.type = &out->type, .input = -1, .output = 0, .node = out};
+  k->pointers[1] = (Pointer){.type = &rows->type, .input = 0, .output = -1, .node = group->in[0]};
+  k->pointers[2] = (Pointer){.type = &ids->type, .input = 1, .output = -1, .node = group->in[1]};
+  k->wide = type_count(&out->type) >= count_limit() || type_count(&rows->type) >= count_limit();
+  k->uses_rows = type_rows(&ids->type) != NULL;
+  return k;
+}
+
+static int64_t elements(const Kernel *k, bool inner) {
+  int64_t n = 1;
+  for (int l = 0; l < k->n_loops; l++)
+    if (k->loops[l].inner == inner) n *= k->loops[l].size;
+  return n;
+}
+int64_t kernel_outer(const Kernel *k) { return elements(k, false); }
+int64_t kernel_inner(const Kernel *k) { return elements(k, true); }
+bool kernel_reduces(const Kernel *k) { return k->pattern != PATTERN_MAP; }
+
+int op_cost(const Node *node) {
+  switch (node->op) {
+  case OP_exp: case OP_expm1: case OP_log: case OP_log1p: case OP_sin: case OP_cos: case OP_tanh: case OP_erf: case OP_sigmoid:
+    return 10;
+  case OP_pow: case OP_random: return 20;
+  case OP_div: case OP_sqrt: case OP_rsqrt: case OP_floordiv: case OP_mod: return 4;
+  default: return 1;
+  }
+}
+
+/* ---- a node outside any group ------------------------------------------------ */
+
+static Node *new_node(Arena *arena, Op op, const Node *like, int n_in) {
+  Node *node = arena_alloc(arena, sizeof *node);
+  *node = (Node){.op = op, .name = like->name, .type = like->type, .span = like->span, .n_in = n_in};
+  if (n_in) node->in = arena_alloc(arena, (size_t)n_in * sizeof *node->in);
+  return node;
+}
+
+Node *kernel_wrap(Arena *arena, Node *node) {
+  Node *group = new_node(arena, OP_group, node, node->n_in), *copy = new_node(arena, node->op, node, node->n_in);
+  Graph *body = arena_alloc(arena, sizeof *body);
+  copy->attrs = node->attrs;
+  for (int i = 0; i < node->n_in; i++) {
+    Node *input = new_node(arena, OP_input, node->in[i], 0);
+    input->attrs = (Attrs){.path = input->name, .index = i, .shape = input->type};
+    group->in[i] = node->in[i];
+    copy->in[i] = input;
+    LIST_PUSH(arena, body->nodes, body->n_nodes, input);
+  }
+  LIST_PUSH(arena, body->nodes, body->n_nodes, copy);
+  *body = (Graph){.name = node->name, .n_nodes = body->n_nodes, .nodes = body->nodes, .n_outputs = 1};
+  body->outputs = arena_alloc(arena, sizeof *body->outputs);
+  body->outputs[0] = (Output){.role = OUT_VALUE, .name = node->name, .node = copy};
+  group->body = body;
+  group->attrs.pattern = PATTERN_MAP;
+  group->attrs.space = node->type;
+  if (op_info[node->op].kind == REDUCE) {
+    group->attrs.space = node->in[0]->type;
+    group->attrs.n_axes = node->attrs.n_axes;
+    memcpy(group->attrs.axes, node->attrs.axes, sizeof group->attrs.axes);
+    group->attrs.pattern = PATTERN_COLUMN;
+    if (node->attrs.n_axes && node->attrs.axes[node->attrs.n_axes - 1] == group->attrs.space.rank - 1) group->attrs.pattern = PATTERN_ROW;
+  }
+  return group;
+}

@@ -1,0 +1,127 @@
+/* kernel.h - a group as a loop nest that no target owns yet.
+ *
+ * A group of the IR says *what* to compute over an iteration space.  A Kernel
+ * says how: loops over the outer axes, and for each outer element a sequence
+ *
+ *   section 0, pass 1, section 1, pass 2, section 2 ...
+ *
+ * A pass walks the inner (reduced) axes: it computes full values, feeds
+ * reductions and stores full outputs.  The section after it works on what is
+ * known once the pass is over: results of its reductions and scalars made of
+ * them.  A softmax is: pass 1 max; pass 2 exp and its sum; pass 3 the
+ * quotient.  A map has no inner axes and is section 0 alone.
+ *
+ * Values are found from the outputs backwards; views and broadcasts disappear
+ * into the index expressions of loads.  c_kernel.c and cuda_kernel.c print
+ * the result.
+ */
+#ifndef MTC_CODEGEN_KERNEL_H
+#define MTC_CODEGEN_KERNEL_H
+
+#include "ir/ir.h"
+
+enum { MAX_POINTERS = 64, MAX_DYNAMIC = 32, DYNAMIC_AXIS = 64 };
+
+/* One loop.  `member` are the axes of the space that it walks, as one number. */
+typedef struct Loop {
+  int n;
+  int member[MAX_RANK];
+  int64_t size;          /* at capacity */
+  const Symbol *rows;    /* its first member counts rows */
+  bool inner;
+  const char *name;      /* "row", "i" */
+} Loop;
+
+/* Elements outside a pad are zero: all conditions of the chain must hold. */
+typedef struct Guard {
+  const struct Guard *up;
+  const Index *test;
+  int64_t limit, by;
+} Guard;
+
+typedef enum ValueKind { VALUE_CONST, VALUE_LOAD, VALUE_INDEX, VALUE_ROWS, VALUE_COUNTER, VALUE_RANDOM, VALUE_MAP, VALUE_REDUCE, VALUE_GUARD } ValueKind;
+
+typedef struct Value Value;
+struct Value {
+  ValueKind kind;
+  int id;                /* position in Kernel.values: operands come first */
+  const Node *node;      /* the op, the name */
+  DType dtype;
+  int n_in;
+  Value **in;            /* operands; of a load, the values its index is made of */
+  int pointer;           /* load: which Pointer */
+  const Index *index;    /* load: flat element; index, random: its number */
+  const Guard *guard;    /* load, guard */
+  bool full;             /* differs between inner elements */
+  bool outer;            /* differs between outer elements */
+  int stage;             /* full: its pass, from 1; else its section, from 0 */
+  bool kept;             /* full: stays in a row array after its pass */
+  bool named;            /* not full: a variable */
+  const char *name;      /* of its variable, when it has one */
+  int uses;              /* in the pass or section being printed */
+  bool declared;         /* in the pass or section being printed */
+};
+
+/* An array the kernel is given. */
+typedef struct Pointer {
+  const Type *type;
+  int input, output;     /* operand and output of the group, -1: none; both: in place */
+  const Node *node;      /* it is called after */
+    const char *name;
+} Pointer;
+
+typedef struct Store {
+  Value *value;
+  int pointer;
+  const Index *index;
+  bool full;
+  int stage;
+} Store;
+
+typedef struct Kernel {
+  const Node *group;
+  GroupPattern pattern;
+  bool column;           /* the last axis of the space is not reduced: neighbours in memory are different columns */
+  Type space;
+  bool reduced[MAX_RANK];
+  int n_loops;           /* outer loops first */
+  Loop loops[MAX_RANK + 1];
+  const Index *coordinate[MAX_RANK]; /* of each axis of the space, over the loops */
+  int n_pointers;
+  Pointer pointers[MAX_POINTERS];
+  int n_values;
+  Value **values;
+  int n_stores;
+  Store stores[MAX_POINTERS];
+  int n_dynamic;         /* index axes that stand for a value: a gather's row */
+  Value *dynamic[MAX_DYNAMIC];
+  int n_passes;
+  bool uses_rows, uses_scalars;
+  bool scatter;          /* no nest: scatter_add of pointers 1 (rows) and 2 (ids) into pointer 0 */
+  bool wide;             /* an index may pass 2^31 */
+  Arena *arena;
+} Kernel;
+
+/* How a target wants loops and row arrays. */
+typedef struct KernelForm {
+  bool linear;           /* one loop for all outer axes, one for all inner ones */
+  int64_t longest_row;   /* keep row arrays in rows of at most so many elements */
+  bool keep_loads;       /* loads that a later pass needs again are kept as well */
+  int keep_cost;         /* what a value must cost at least to be kept rather than computed again */
+} KernelForm;
+
+/* kernel.c: the nest.  in_place[o] is the operand whose memory output o takes over, or -1. */
+Kernel *kernel_build(Arena *arena, const Node *group, const KernelForm *form, const int *in_place);
+/* The kernel of a scatter_add. */
+Kernel *kernel_scatter(Arena *arena, const Node *group);
+/* A group of one node, for a node that stands outside any group. */
+Node *kernel_wrap(Arena *arena, Node *node);
+int64_t kernel_outer(const Kernel *k);   /* elements, at capacity */
+int64_t kernel_inner(const Kernel *k);
+bool kernel_reduces(const Kernel *k);    /* it has passes: the last loops are inner */
+int op_cost(const Node *node);           /* 1 for an addition, 10 for an exp */
+
+/* stages.c: passes and sections, what is kept, what gets a variable. */
+void kernel_stage(Kernel *k, const KernelForm *form);
+
+#endif

@@ -1,0 +1,146 @@
+/* program.c - the generated file from top to bottom.
+ *
+ *   header and includes
+ *   dims, parameters, the kernels of the training step, train_gradients
+ *   the other kernels and steps, the update, tables, main
+ *   the first part once more, with real = double, for the gradient check
+ *
+ * The repetition is an inclusion of the file in itself: what must not come
+ * twice stands between #ifndef MT_DOUBLE and #endif.  C++ puts the second copy
+ * into a namespace; C renames what it defines.
+ */
+#include <string.h>
+
+#include "codegen/codegen.h"
+#include "codegen/target.h"
+
+static const char version[] = "0.1";
+
+static const char *base_name(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash ? slash + 1 : path;
+}
+
+static void emit_header(Emit *e) {
+  const Program *p = e->program;
+  const char *name = p->name, *source = base_name(p->source);
+  if (e->target->cuda)
+    text_add(e->out, "// %s.cu, by mtc %s from %s.   nvcc -O3 %s.cu $(mtc --print=cuda-flags) -o %s\n", name, version, source, name, name);
+  else
+    text_add(e->out, "// %s.c, by mtc %s from %s.\n// cc -O3 -march=native -fopenmp %s.c $(mtc --print=cflags) $(mtc --print=libs) -o %s\n", name,
+             version, source, name, name);
+  text_add(e->out, "\n");
+}
+
+static void emit_includes(Emit *e) {
+  text_add(e->out, "#ifndef MT_DOUBLE\n");
+  if (e->target->cuda) {
+    text_add(e->out, "#include \"mtrt_cuda.cuh\"\n\n#define real float\n");
+  } else {
+    text_add(e->out, "#include \"mtrt.h\"\n#include \"mtrt_math.h\"\n\n#define real float\n");
+    text_add(e->out, "// An array of the arena; offsets are in bytes for floats.\n");
+    text_add(e->out, "#define AT(type, offset) (type *)((char *)run->arena + (int64_t)(offset) * (int64_t)(sizeof(real) / sizeof(float)))\n");
+    text_add(e->out, "#define STEP(call) do { if (mt_go(run)) call; } while (0)\n");
+  }
+  const Program *p = e->program;
+  if (p->n_symbols) {
+    text_add(e->out, "\nenum { ");
+    for (int i = 0; i < p->n_symbols; i++) text_add(e->out, "%s%s = %lld", i ? ", " : "", e->roots.dims[i], (long long)p->symbols[i]->size);
+    text_add(e->out, " };\n");
+  }
+  text_add(e->out, "#endif\n\n");
+}
+
+/* ---- parameters --------------------------------------------------------------------- */
+
+static void name_params(Emit *e) {
+  const Program *p = e->program;
+  Names *fields = names_new(e->arena, NULL);
+  e->param_names = arena_alloc(e->arena, ((size_t)p->n_params + 1) * sizeof *e->param_names);
+  for (int i = 0; i < p->n_params; i++) e->param_names[i] = names_take(fields, name_of_path(&e->roots, p->params[i].path));
+}
+
+static const char *thousands(Arena *arena, int64_t n) {
+  if (n < 1000) return arena_print(arena, "%lld", (long long)n);
+  return arena_print(arena, "%s,%03lld", thousands(arena, n / 1000), (long long)(n % 1000));
+}
+
+static void emit_params(Emit *e) {
+  const Program *p = e->program;
+  size_t widest = 0;
+  if (!p->n_params) return;
+  for (int i = 0; i < p->n_params; i++)
+    if (strlen(e->param_names[i]) > widest) widest = strlen(e->param_names[i]);
+  text_add(e->out, "// Parameters: one block of %s bytes; gradients lie the same way in another.\ntypedef struct {\n",
+           thousands(e->arena, p->param_elements * 4));
+  for (int i = 0; i < p->n_params; i++)
+    text_add(e->out, "  real *%s;%*s  // %s\n", e->param_names[i], (int)(widest - strlen(e->param_names[i])), "", shape_text(e, &p->params[i].type));
+  text_add(e->out, "} Params;\n\nstatic inline Params params_at(void *block) {\n  real *at = (real *)block;\n  Params p;\n");
+  for (int i = 0; i < p->n_params; i++) text_add(e->out, "  p.%s = at + %lld;\n", e->param_names[i], (long long)p->params[i].offset);
+  text_add(e->out, "  return p;\n}\n\n");
+}
+
+/* ---- once more in double ---------------------------------------------------------------- */
+
+static void emit_double(Emit *e) {
+  text_add(e->out, "\n// For the gradient check: what stands outside #ifndef MT_DOUBLE, once more in double precision.\n");
+  text_add(e->out, "#define MT_DOUBLE\n#undef real\n#define real double\n");
+  if (e->target->cuda) {
+    text_add(e->out, "namespace f64 {\n#include __FILE__\n}\n");
+    return;
+  }
+  if (e->program->n_params) text_add(e->out, "#define Params Params_f64\n#define params_at params_at_f64\n");
+  for (int i = 0; i < e->n_kernels; i++)
+    if (e->kernels[i]->in_train) text_add(e->out, "#define %s %s_f64\n", e->kernels[i]->name, e->kernels[i]->name);
+  text_add(e->out, "#define train_gradients train_gradients_f64\n#include __FILE__\n");
+}
+
+static void emit_declaration(Emit *e) {
+  const char *open = e->target->cuda ? "namespace f64 { " : "", *close = e->target->cuda ? " }" : "", *suffix = e->target->cuda ? "" : "_f64";
+  text_add(e->out, "%sstatic void train_gradients%s(MtRun *run, const void *const *batch, int64_t rows);%s  // at the end of the file\n\n", open, suffix, close);
+}
+
+/* ---- the file ----------------------------------------------------------------------------- */
+
+static void make_steps(Emit *e) {
+  const Program *p = e->program;
+  if (p->has_train) step_new(e, p->train.graph, "train_gradients", "Forward and backward: loss, logs and gradients of one batch.", true);
+  for (int i = 0; i < p->n_evals; i++) {
+    const char *data = p->data[p->evals[i].data].name;
+    step_new(e, p->evals[i].batch, arena_print(e->arena, "eval%d_batch", i), arena_print(e->arena, "One batch of %s: what is accumulated.", data), false);
+    step_new(e, p->evals[i].finish, arena_print(e->arena, "eval%d_finish", i), "The logs, once, from what was accumulated.", false);
+  }
+  if (p->has_predict) step_new(e, p->predict.graph, "predict_step", "Inference.", false);
+}
+
+static void emit_kernels(Emit *e, bool in_train) {
+  for (int i = 0; i < e->n_kernels; i++)
+    if (e->kernels[i]->in_train == in_train) emit_kernel(e, e->kernels[i]);
+}
+
+void emit_program(Text *out, const Program *program, Arena *arena, const Target *target) {
+  Emit *e = arena_alloc(arena, sizeof *e);
+  *e = (Emit){.program = program, .target = target, .arena = arena, .out = out, .globals = names_new(arena, NULL)};
+  e->roots = roots_of(program, arena, e->globals);
+  name_params(e);
+  make_steps(e);
+  name_kernels(e);
+  bool train = program->has_train;
+  emit_header(e);
+  emit_includes(e);
+  emit_params(e);
+  emit_kernels(e, true);
+  if (train) emit_step(e, e->steps[0]);
+  if (train) text_add(out, "#ifndef MT_DOUBLE\n\n");
+  emit_kernels(e, false);
+  for (int i = train; i < e->n_steps; i++) emit_step(e, e->steps[i]);
+  if (train) emit_update(e);
+  if (train) emit_declaration(e);
+  emit_tables(e);
+  if (!train) return;
+  emit_double(e);
+  text_add(out, "#endif\n");
+}
+
+void emit_c(Text *out, const Program *program, Arena *arena) { emit_program(out, program, arena, &c_target); }
+void emit_cuda(Text *out, const Program *program, Arena *arena) { emit_program(out, program, arena, &cuda_target); }

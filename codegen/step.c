@@ -1,0 +1,236 @@
+/* step.c - the functions that make the calls: train_gradients, eval0_batch ...
+ *
+ * A step declares a pointer for each array it works on, then calls kernels and
+ * matrix products in the order the schedule pass chose, under the model line
+ * they come from.  Arena offsets are the plan's; AT scales them when real is
+ * double.
+ */
+#include <string.h>
+
+#include "codegen/target.h"
+
+enum { LONGEST_LINE = 110 };
+
+/* ---- where values are ---------------------------------------------------------- */
+
+const char *shape_text(Emit *e, const Type *type) {
+  Text text = {0};
+  for (int a = 0; a < type->rank; a++)
+    text_add(&text, "%s%s", a ? ", " : "(", program_dim(e->program, &e->roots, &type->dim[a]).text);
+  text_add(&text, type->rank ? ")" : "()");
+  return text_take(&text, e->arena);
+}
+
+static int param_at(const Emit *e, int64_t offset) {
+  for (int i = 0; i < e->program->n_params; i++)
+    if (e->program->params[i].offset == offset && type_count(&e->program->params[i].type) > 0) return i;
+  fault("no parameter lies at %lld", (long long)offset);
+}
+
+/* Which of batch[] a leaf is: field x of d, or accumulator 3 of acc.3. */
+static int batch_index(const Emit *e, const Step *step, const char *path) {
+  const Program *p = e->program;
+  const char *dot = strchr(path, '.'), *name = dot ? dot + 1 : path;
+  const Field *fields = NULL;
+  int n = 0;
+  if (p->has_train && step->graph == p->train.graph) fields = p->data[p->train.data].fields, n = p->data[p->train.data].n_fields;
+  if (p->has_predict && step->graph == p->predict.graph) fields = p->predict.fields, n = p->predict.n_fields;
+  for (int i = 0; i < p->n_evals; i++) {
+    if (step->graph == p->evals[i].batch) fields = p->data[p->evals[i].data].fields, n = p->data[p->evals[i].data].n_fields;
+    if (step->graph != p->evals[i].finish) continue;
+    int at = 0;
+    for (const char *c = name; *c >= '0' && *c <= '9'; c++) at = 10 * at + (*c - '0');
+    return at;
+  }
+  for (int i = 0; i < n; i++)
+    if (!strcmp(fields[i].name, name)) return i;
+  fault("%s is no field of the batch", path);
+}
+
+/* Declarations of a step, aligned in one go. */
+typedef struct Locals {
+  Emit *e;
+  Step *step;
+  Names *names;
+  int n;
+  const char **left, **comment;
+  bool params, grads;
+} Locals;
+
+static void declare(Locals *l, const char *left, const char *comment) {
+  int n = l->n;
+  LIST_PUSH(l->e->arena, l->left, n, left);
+  LIST_PUSH(l->e->arena, l->comment, l->n, comment);
+}
+
+static const char *declare_value(Locals *l, const Node *n) {
+  Emit *e = l->e;
+  const char *name = names_take(l->names, name_of_path(&e->roots, n->name)), *type = c_type(n->type.dtype), *left;
+  if (n->home == HOME_INPUT)
+    left = arena_print(e->arena, "const %s *%s = (const %s *)batch[%d];", type, name, type, batch_index(e, l->step, n->attrs.path));
+  else if (n->home == HOME_OUTPUT)
+    left = arena_print(e->arena, "real *%s = (real *)run->outputs + %lld;", name, (long long)n->offset);
+  else if (n->home == HOME_STATE)
+    left = arena_print(e->arena, "%s *%s = (%s *)((real *)run->states + %lld);", type, name, type, (long long)n->offset);
+  else
+    left = arena_print(e->arena, "%s *%s = AT(%s, %lld);", type, name, type, (long long)n->offset);
+  declare(l, left, shape_text(e, &n->type));
+  return name;
+}
+
+static const char *pointer_of(Locals *l, const Node *n) {
+  while (n->home == HOME_ALIAS) n = n->in[0];
+  const char **known = &l->step->pointer[n->id];
+  if (*known) return *known;
+  switch (n->home) {
+  case HOME_PARAM:
+    l->params = true;
+    return *known = arena_print(l->e->arena, "p.%s", l->e->param_names[param_at(l->e, n->offset)]);
+  case HOME_GRAD:
+    l->grads = true;
+    return *known = arena_print(l->e->arena, "d.%s", l->e->param_names[param_at(l->e, n->offset)]);
+  case HOME_NONE: fault("%s has no place in memory: plan has not run", n->name);
+  default: return *known = declare_value(l, n);
+  }
+}
+
+/* ---- calls ------------------------------------------------------------------------ */
+
+static void add_arguments(Emit *e, Text *line, const char *const *argument, int n, int indent, const char *end) {
+  size_t used = line->length;
+  for (int i = 0; i < n; i++) {
+    size_t length = strlen(argument[i]);
+    if (i && used + length + 6 > LONGEST_LINE) text_add(line, ",\n%*s", indent, ""), used = (size_t)indent;
+    else if (i) text_add(line, ", "), used += 2;
+    text_add(line, "%s", argument[i]);
+    used += length;
+  }
+  text_add(line, "%s\n", end);
+  text_add_bytes(e->out, line->data, line->length);
+  text_free(line);
+}
+
+static void kernel_call(Locals *l, const Call *call) {
+  Emit *e = l->e;
+  const Kernel *k = call->kernel;
+  const char *argument[MAX_POINTERS + 2];
+  int n = 0;
+  for (int p = 0; p < k->n_pointers; p++) {
+    const Pointer *pointer = &k->pointers[p];
+    const Node *value = pointer->output >= 0 ? call_output(l->step, call, pointer->output) : call->group->in[pointer->input];
+    if (!value) fault("%s makes a value that nothing keeps", call->node->name);
+    argument[n++] = pointer_of(l, value);
+  }
+  if (k->uses_scalars) argument[n++] = "run->scalars";
+  if (k->uses_rows) argument[n++] = "rows";
+  Text line = {0};
+  if (e->target->cuda) text_add(&line, "  LAUNCH(%s, %s, %s, 0, run)(", call->unique->name, call->unique->text.grid, call->unique->text.block);
+  else text_add(&line, "  STEP(%s(", call->unique->name);
+  add_arguments(e, &line, argument, n, (int)line.length, e->target->cuda ? ");" : "));");
+}
+
+static const char *extent(Emit *e, const Dim *dim) {
+  if (!dim->rows) return program_dim(e->program, &e->roots, dim).text;
+  int64_t factor = dim->rows->size ? dim->size / dim->rows->size : 1;
+  return factor == 1 ? "rows" : arena_print(e->arena, "rows * %lld", (long long)factor);
+}
+
+static const char *size_of(Emit *e, const Dim *dim) { return program_dim(e->program, &e->roots, dim).text; }
+
+static const char *extents(Emit *e, const Type *t, int from, int to) {
+  Text text = {0};
+  for (int a = from; a < to; a++)
+    if (t->dim[a].size != 1 || t->dim[a].rows) text_add(&text, "%s%s", text.length ? " * " : "", extent(e, &t->dim[a]));
+  if (!text.length) text_add(&text, "1");
+  return text_take(&text, e->arena);
+}
+
+/* Elements between one matrix and the next, at capacity. */
+static const char *stride(Emit *e, const Type *t) {
+  return t->rank <= 2 ? "0" : arena_print(e->arena, "%s * %s", size_of(e, &t->dim[t->rank - 2]), size_of(e, &t->dim[t->rank - 1]));
+}
+
+/* One product of contiguous matrices: nothing in the way of reading the leading axes as more rows. */
+static bool is_single(const Node *n) {
+  const Type *a = &n->in[0]->type, *b = &n->in[1]->type, *c = &n->type;
+  if (a->rank < 2 || b->rank != 2 || (a->rank > 2 && n->attrs.ta)) return false;
+  for (int i = 1; i < a->rank; i++)
+    if (a->dim[i].rows) return false;
+  return !b->dim[1].rows && !c->dim[c->rank - 1].rows;
+}
+
+static void gemm_call(Locals *l, const Call *call) {
+  static const char *const transposes[] = {"MT_NN", "MT_NT", "MT_TN", "MT_TT"};
+  Emit *e = l->e;
+  const Node *node = call->node;
+  const Type *a = &node->in[0]->type, *b = &node->in[1]->type, *c = &node->type;
+  const char *t = transposes[2 * node->attrs.ta + node->attrs.tb];
+  const char *pa = pointer_of(l, node->in[0]), *pb = pointer_of(l, node->in[1]), *pc = pointer_of(l, node);
+  const char *n = extent(e, &c->dim[c->rank - 1]), *k = extent(e, &a->dim[node->attrs.ta ? a->rank - 2 : a->rank - 1]);
+  Text line = {0};
+  if (is_single(node)) {
+    const char *argument[] = {"run", t, extents(e, c, 0, c->rank - 1), n, k, pa, pb, pc};
+    text_add(&line, "  STEP(mt_gemm(");
+    add_arguments(e, &line, argument, 8, (int)line.length, "));");
+    return;
+  }
+  const char *argument[] = {"run", t, extents(e, c, 0, c->rank - 2), extent(e, &c->dim[c->rank - 2]), n, k,
+                            pa, size_of(e, &a->dim[a->rank - 1]), stride(e, a), pb, size_of(e, &b->dim[b->rank - 1]), stride(e, b),
+                            pc, size_of(e, &c->dim[c->rank - 1]), stride(e, c)};
+  text_add(&line, "  STEP(mt_gemm_batched(");
+  add_arguments(e, &line, argument, 15, (int)line.length, "));");
+}
+
+/* ---- the function ------------------------------------------------------------------- */
+
+static bool is_backward(const Node *n) { return !strncmp(n->name, "grad.", 5); }
+
+static void write_declarations(Locals *l, Text *out) {
+  size_t widest = 0;
+  const char *params = l->params ? "const Params p = params_at(run->params);" : NULL;
+  const char *grads = l->grads ? "const Params d = params_at(run->grads);" : NULL;
+  for (int i = 0; i < l->n; i++)
+    if (strlen(l->left[i]) > widest && strlen(l->left[i]) < 80) widest = strlen(l->left[i]);
+  if (params) text_add(out, "  %s\n", params);
+  if (grads) text_add(out, "  %s\n", grads);
+  for (int i = 0; i < l->n; i++) text_add(out, "  %-*s  // %s\n", (int)widest, l->left[i], l->comment[i]);
+}
+
+static bool mentions(const Text *text, const char *word) {
+  size_t n = strlen(word);
+  for (const char *at = text->data; at && (at = strstr(at, word)); at++)
+    if ((at == text->data || !strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.", at[-1])) &&
+        !strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", at[n]))
+      return true;
+  return false;
+}
+
+void emit_step(Emit *e, Step *step) {
+  Locals l = {.e = e, .step = step, .names = names_new(e->arena, e->globals)};
+  Text *out = e->out, calls = {0}, head = {0};
+  const char *line = "";
+  bool backward = false;
+  e->out = &calls;
+  for (int i = 0; i < step->n_calls; i++) {
+    const Call *call = &step->calls[i];
+    const char *at = model_line(e->arena, call->node->span);
+    if (strcmp(at, line) || backward != is_backward(call->node)) {
+      backward = is_backward(call->node);
+      text_add(&calls, "\n  // %s%s\n", at, backward ? ", backward" : "");
+      line = at;
+    }
+    if (call->node->op == OP_matmul) gemm_call(&l, call);
+    else kernel_call(&l, call);
+  }
+  e->out = out;
+  write_declarations(&l, &head);
+  text_add(out, "// %s\nstatic void %s(MtRun *run, const void *const *batch, int64_t rows) {\n", step->comment, step->name);
+  if (head.data) text_add_bytes(out, head.data, head.length);
+  if (!mentions(&head, "batch")) text_add(out, "  (void)batch;\n");
+  if (!mentions(&calls, "rows")) text_add(out, "  (void)rows;\n");
+  if (!step->n_calls) text_add(out, "  (void)run;\n");
+  if (calls.data) text_add_bytes(out, calls.data, calls.length);
+  text_add(out, "}\n\n");
+  text_free(&calls);
+  text_free(&head);
+}

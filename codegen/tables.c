@@ -1,0 +1,346 @@
+/* tables.c - what a generated program says of itself, and its main.
+ *
+ * Constant tables in the order of the structs of mtrt.h; each row is written
+ * out in columns, so that a reader finds a parameter's offset or a data set's
+ * file without knowing the compiler.
+ */
+#include <string.h>
+
+#include "codegen/target.h"
+
+/* ---- rows in columns --------------------------------------------------------------- */
+
+enum { MAX_CELLS = 16 };
+typedef struct Table {
+  Emit *e;
+  int n_rows;
+  const char *(*rows)[MAX_CELLS];
+  int n_cells;
+} Table;
+
+static void add_row(Table *t, int n, ...) {
+  va_list cells;
+  if (n > MAX_CELLS) fault("a table row has %d cells", n);
+  t->rows = arena_grow(t->e->arena, t->rows, t->n_rows, sizeof *t->rows);
+  va_start(cells, n);
+  for (int i = 0; i < n; i++) t->rows[t->n_rows][i] = va_arg(cells, const char *);
+  va_end(cells);
+  t->n_rows++;
+  t->n_cells = n;
+}
+
+/* `declaration[] = {` and the rows, each cell as wide as its column's widest. */
+static void emit_table(Table *t, const char *declaration) {
+  Text *out = t->e->out;
+  size_t width[MAX_CELLS] = {0};
+  for (int r = 0; r < t->n_rows; r++)
+    for (int c = 0; c < t->n_cells; c++)
+      if (strlen(t->rows[r][c]) > width[c]) width[c] = strlen(t->rows[r][c]);
+  text_add(out, "static const %s[] = {\n", declaration);
+  for (int r = 0; r < t->n_rows; r++) {
+    text_add(out, "  {");
+    for (int c = 0; c < t->n_cells; c++) {
+      bool last = c + 1 == t->n_cells;
+      text_add(out, last ? "%s" : "%s,%*s", t->rows[r][c], last ? 0 : (int)(width[c] - strlen(t->rows[r][c])) + 1, "");
+    }
+    text_add(out, "},\n");
+  }
+  text_add(out, "};\n");
+}
+
+static const char *quote(Emit *e, const char *text) {
+  Text out = {0};
+  text_add(&out, "\"");
+  for (; *text; text++) {
+    if (*text == '"' || *text == '\\') text_add(&out, "\\%c", *text);
+    else if ((unsigned char)*text < 32 || (unsigned char)*text == 127 || (*text == '?' && text[1] == '?'))
+      text_add(&out, "\\%03o", (unsigned char)*text);
+    else text_add_bytes(&out, text, 1);
+  }
+  text_add(&out, "\"");
+  return text_take(&out, e->arena);
+}
+
+static const char *number(Emit *e, int64_t value) {
+  return arena_print(e->arena, value > INT32_MAX || value < INT32_MIN ? "%lldLL" : "%lld", (long long)value);
+}
+
+static const char *real_number(Emit *e, double value) {
+  Text text = {0};
+  text_number(&text, value);
+  return text_take(&text, e->arena);
+}
+
+/* "{P, H}" from axis `from` on; "{0}" for a scalar. */
+static const char *shape_cell(Emit *e, const Type *type, int from) {
+  Text text = {0};
+  for (int a = from; a < type->rank; a++)
+    text_add(&text, "%s%s", a > from ? ", " : "{", program_dim(e->program, &e->roots, &type->dim[a]).text);
+  text_add(&text, type->rank > from ? "}" : "{0}");
+  return text_take(&text, e->arena);
+}
+
+static const char *rank_cell(Emit *e, const Type *type, int from) { return number(e, type->rank > from ? type->rank - from : 0); }
+
+/* ---- parameters, data ---------------------------------------------------------------- */
+
+static const char *const inits[] = {"MT_CONSTANT", "MT_UNIFORM", "MT_NORMAL"};
+
+static void tensor_row(Table *t, const char *path, const Type *type, int64_t offset, const Init *init, const Span *span) {
+  Emit *e = t->e;
+  add_row(t, 8, quote(e, path), rank_cell(e, type, 0), shape_cell(e, type, 0), number(e, offset), inits[init->kind],
+          real_number(e, init->a), real_number(e, init->b), quote(e, model_line(e->arena, span)));
+}
+
+static void emit_tensors(Emit *e) {
+  const Program *p = e->program;
+  Table params = {.e = e}, states = {.e = e};
+  for (int i = 0; i < p->n_params; i++)
+    tensor_row(&params, p->params[i].path, &p->params[i].type, p->params[i].offset, &p->params[i].init, p->params[i].span);
+  for (int i = 0; i < p->n_states; i++)
+    tensor_row(&states, p->states[i].path, &p->states[i].type, p->states[i].offset, &p->states[i].init, p->states[i].span);
+  if (p->n_params) {
+    text_add(e->out, "// name, rank, shape, offset, initial distribution, where it is declared\n");
+    emit_table(&params, "MtTensor params");
+    text_add(e->out, "\n");
+  }
+  if (p->n_states) {
+    emit_table(&states, "MtTensor states");
+    text_add(e->out, "\n");
+  }
+}
+
+static void emit_fields(Emit *e, const Field *fields, int n, const char *name) {
+  static const char *const types[DTYPE_COUNT] = {"MT_F32", "MT_F64", "MT_BF16", "MT_I32", "MT_U8", "MT_BOOL"};
+  Table t = {.e = e};
+  for (int i = 0; i < n; i++)
+    add_row(&t, 7, quote(e, fields[i].name), types[fields[i].type.dtype], rank_cell(e, &fields[i].type, 1), shape_cell(e, &fields[i].type, 1),
+            number(e, fields[i].low), number(e, fields[i].high), number(e, fields[i].ignore));
+  emit_table(&t, arena_print(e->arena, "MtField %s", name));
+}
+
+static void emit_data(Emit *e) {
+  static const char *const kinds[] = {"MT_CSV", "MT_NPY", "MT_NPZ", "MT_IDX", NULL, NULL, "MT_RANDOM"};
+  const Program *p = e->program;
+  Table t = {.e = e};
+  if (p->n_data) text_add(e->out, "// name, type, rank and shape of a row, labels from, to and besides\n");
+  for (int i = 0; i < p->n_data; i++) {
+    const Data *d = &p->data[i];
+    const char *fields = "NULL", *paths = "NULL";
+    if (d->n_fields) fields = names_take(e->globals, arena_print(e->arena, "%s_fields", d->name));
+    if (!kinds[d->kind]) fault("data %s: this kind of source has no generated code yet", d->name);
+    if (d->n_fields) emit_fields(e, d->fields, d->n_fields, fields);
+    if (d->n_paths) {
+      paths = names_take(e->globals, arena_print(e->arena, "%s_files", d->name));
+      text_add(e->out, "static const char *const %s[] = {", paths);
+      for (int k = 0; k < d->n_paths; k++) text_add(e->out, "%s%s", k ? ", " : "", quote(e, d->paths[k]));
+      text_add(e->out, "};\n");
+    }
+    add_row(&t, 11, quote(e, d->name), kinds[d->kind], number(e, d->n_paths), paths, number(e, d->n_fields), fields,
+            number(e, d->rows ? d->rows->size : 1), d->drop ? "true" : "false", number(e, d->n_rows), number(e, d->seed),
+            quote(e, model_line(e->arena, d->span)));
+  }
+  if (!p->n_data) return;
+  text_add(e->out, "// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed, where\n");
+  emit_table(&t, "MtData data");
+  text_add(e->out, "\n");
+}
+
+/* ---- what steps write ------------------------------------------------------------------ */
+
+static int64_t output_elements(const Graph *graph) {
+  int64_t n = 0;
+  for (int i = 0; i < graph->n_outputs; i++)
+    if (graph->outputs[i].role != OUT_GRAD && graph->outputs[i].role != OUT_STATE) n += type_count(&graph->outputs[i].node->type);
+  return n;
+}
+
+static const char *size_cell(Emit *e, const Graph *graph) {
+  return arena_print(e->arena, "{%lld, %lld}", (long long)graph->arena_bytes, (long long)output_elements(graph));
+}
+
+static int emit_logs(Emit *e, const Graph *graph, const char *name) {
+  Table t = {.e = e};
+  for (int i = 0; i < graph->n_outputs; i++)
+    if (graph->outputs[i].role == OUT_LOG) add_row(&t, 2, quote(e, graph->outputs[i].name), number(e, graph->outputs[i].node->offset));
+  if (t.n_rows) emit_table(&t, arena_print(e->arena, "MtLog %s", name));
+  return t.n_rows;
+}
+
+static void value_row(Table *t, int kernel, const Node *n) {
+  Emit *e = t->e;
+  const char *place = n->home == HOME_ARENA ? "MT_IN_ARENA" : n->home == HOME_GRAD ? "MT_IN_GRADS" : "MT_IN_OUTPUTS";
+  bool batched = n->type.rank && n->type.dim[0].rows && n->type.dim[0].rows->size;
+  int64_t count = type_count(&n->type);
+  if (!dtype_is_float(n->type.dtype)) return;
+  add_row(t, 7, number(e, kernel), quote(e, n->name), quote(e, model_line(e->arena, n->span)), place, number(e, n->offset),
+          number(e, count), number(e, batched ? count / n->type.dim[0].rows->size : 0));
+}
+
+/* What each call of the training step writes, in order. */
+static int emit_values(Emit *e, const Step *step) {
+  Table t = {.e = e};
+  for (int i = 0; i < step->n_calls; i++) {
+    const Node *n;
+    for (int o = 0; (n = call_output(step, &step->calls[i], o)); o++) value_row(&t, i, n);
+  }
+  if (!t.n_rows) return 0;
+  text_add(e->out, "// call, value, where, place, offset, elements, elements a row\n");
+  emit_table(&t, "MtValue train_values");
+  return t.n_rows;
+}
+
+/* ---- evals ------------------------------------------------------------------------------ */
+
+static int emit_accumulators(Emit *e, const Graph *graph, const char *name) {
+  static const char *const combines[] = {"'+'", "'<'", "'>'"};
+  Table t = {.e = e};
+  for (int i = 0; i < graph->n_outputs; i++) {
+    const Output *o = &graph->outputs[i];
+    if (o->role == OUT_ACC) add_row(&t, 3, combines[o->combine], number(e, o->node->offset), number(e, type_count(&o->node->type)));
+  }
+  if (t.n_rows) emit_table(&t, arena_print(e->arena, "MtAccumulator %s", name));
+  return t.n_rows;
+}
+
+static void emit_evals(Emit *e) {
+  const Program *p = e->program;
+  Table t = {.e = e};
+  for (int i = 0; i < p->n_evals; i++) {
+    const Eval *v = &p->evals[i];
+    const char *accumulators = arena_print(e->arena, "eval%d_accumulators", i), *logs = arena_print(e->arena, "eval%d_logs", i);
+    int n_accumulators = emit_accumulators(e, v->batch, accumulators), n_logs = emit_logs(e, v->finish, logs);
+    add_row(&t, 9, number(e, v->data), arena_print(e->arena, "eval%d_batch", i), size_cell(e, v->batch), number(e, n_accumulators),
+            n_accumulators ? accumulators : "NULL", arena_print(e->arena, "eval%d_finish", i), size_cell(e, v->finish), number(e, n_logs),
+            n_logs ? logs : "NULL");
+  }
+  if (!p->n_evals) return;
+  text_add(e->out, "// data, batch step and its size, accumulators, finishing step and its size, logs\n");
+  emit_table(&t, "MtEval evals");
+  text_add(e->out, "\n");
+}
+
+/* ---- train ------------------------------------------------------------------------------- */
+
+/* A save inside an eval watches its logs. */
+static void action_rows(Table *t, const Stmt *body, int n, int eval) {
+  for (int i = 0; i < n; i++) {
+    const Stmt *s = &body[i];
+    if (s->kind == STMT_EVAL) {
+      add_row(t, 3, "'e'", number(t->e, s->index), "NULL");
+      action_rows(t, s->body, s->n_body, s->index);
+    } else if (s->kind == STMT_SAVE) {
+      add_row(t, 3, !s->name ? "'s'" : s->highest ? "'h'" : "'l'", number(t->e, eval), s->name ? quote(t->e, s->name) : "NULL");
+    }
+  }
+}
+
+static int emit_every(Emit *e, const Train *train) {
+  Table t = {.e = e};
+  for (int i = 0; i < train->n_body; i++) {
+    const Stmt *s = &train->body[i];
+    if (s->kind != STMT_EVERY) continue;
+    Table actions = {.e = e};
+    action_rows(&actions, s->body, s->n_body, 0);
+    if (!actions.n_rows) continue;
+    const char *name = arena_print(e->arena, "every%d_actions", t.n_rows);
+    emit_table(&actions, arena_print(e->arena, "MtAction %s", name));
+    add_row(&t, 4, number(e, s->every), s->unit == STEPS ? "MT_STEPS" : "MT_EPOCHS", number(e, actions.n_rows), name);
+  }
+  if (t.n_rows) emit_table(&t, "MtEvery train_every");
+  return t.n_rows;
+}
+
+static void emit_groups(Emit *e, const Update *update) {
+  Table t = {.e = e};
+  for (int g = 0; g < update->n_groups; g++) {
+    const UpdateGroup *group = &update->groups[g];
+    int64_t begin, count;
+    update_range(e, group, &begin, &count);
+    Text slots = {0};
+    for (int s = 0; s < group->optimizer->n_slots; s++) text_add(&slots, "%s%s", s ? ", " : "{", quote(e, group->optimizer->slot[s]));
+    text_add(&slots, group->optimizer->n_slots ? "}" : "{NULL}");
+    add_row(&t, 6, quote(e, group->target), quote(e, group->optimizer->name), number(e, group->optimizer->n_slots), text_take(&slots, e->arena),
+            number(e, begin), number(e, count));
+  }
+  if (t.n_rows) emit_table(&t, "MtGroup train_groups");
+}
+
+static int64_t loss_output(const Graph *graph) {
+  for (int i = 0; i < graph->n_outputs; i++)
+    if (graph->outputs[i].role == OUT_LOSS) return graph->outputs[i].node->offset;
+  return 0;
+}
+
+/* One initializer a line, its meaning beside it. */
+static void emit_member(Emit *e, const char *value, const char *meaning) {
+  const char *cell = arena_print(e->arena, "%s,", value);
+  text_add(e->out, "  %-34s // %s\n", cell, meaning);
+}
+
+static void emit_train(Emit *e, const Step *step) {
+  const Train *train = &e->program->train;
+  const Update *update = train->n_updates ? &train->updates[0] : NULL;
+  int n_logs = emit_logs(e, train->graph, "train_logs");
+  if (update) emit_groups(e, update);
+  int n_values = emit_values(e, step), n_every = emit_every(e, train);
+  text_add(e->out, "static const MtTrain train = {\n");
+  emit_member(e, number(e, train->data), arena_print(e->arena, "data: %s", e->program->data[train->data].name));
+  emit_member(e, train->shuffled ? "true" : "false", "shuffled");
+  emit_member(e, number(e, train->shuffle_seed), "seed of the shuffling");
+  emit_member(e, arena_print(e->arena, "%lld, %s", (long long)train->count, train->unit == STEPS ? "MT_STEPS" : "MT_EPOCHS"), "how long");
+  emit_member(e, number(e, train->accumulate), "micro-batches an update");
+  emit_member(e, train->precision == PRECISION_TF32 ? "true" : "false", "matrix products in TF32");
+  emit_member(e, e->target->cuda ? "train_gradients, f64::train_gradients" : "train_gradients, train_gradients_f64", "loss and gradients; the same in double");
+  emit_member(e, update ? "train_update" : "NULL", "schedule, clipping, optimizers");
+  emit_member(e, size_cell(e, train->graph), "bytes of its arena, elements of its outputs");
+  emit_member(e, number(e, loss_output(train->graph)), "the loss, in the outputs");
+  emit_member(e, arena_print(e->arena, "%d, %s", n_logs, n_logs ? "train_logs" : "NULL"), "logs");
+  emit_member(e, arena_print(e->arena, "%d, %s", update ? update->n_groups : 0, update && update->n_groups ? "train_groups" : "NULL"), "update groups");
+  emit_member(e, arena_print(e->arena, "%d, %s", n_values, n_values ? "train_values" : "NULL"), "what each call writes");
+  emit_member(e, arena_print(e->arena, "%d, %s", n_every, n_every ? "train_every" : "NULL"), "what happens every so often");
+  text_add(e->out, "};\n\n");
+}
+
+static void emit_predict(Emit *e) {
+  const Predict *p = &e->program->predict;
+  const Type *type = &p->graph->outputs[0].node->type;
+  bool batched = type->rank && type->dim[0].rows;
+  int64_t capacity = p->n_fields && p->fields[0].type.rank ? p->fields[0].type.dim[0].size : 1;
+  emit_fields(e, p->fields, p->n_fields, "predict_fields");
+  text_add(e->out, "static const MtPredict predict = {\n");
+  emit_member(e, arena_print(e->arena, "%d, predict_fields", p->n_fields), "what it is given");
+  emit_member(e, number(e, capacity), "rows a batch");
+  emit_member(e, "predict_step", "the step");
+  emit_member(e, size_cell(e, p->graph), "bytes of its arena, elements of its outputs");
+  emit_member(e, arena_print(e->arena, "%s, %s", rank_cell(e, type, batched), shape_cell(e, type, batched)), "rank and shape of a result");
+  emit_member(e, batched ? "true" : "false", "one result a row");
+  text_add(e->out, "};\n\n");
+}
+
+/* ---- the program --------------------------------------------------------------------------- */
+
+static const Step *step_of(const Emit *e, const Graph *graph) {
+  for (int i = 0; i < e->n_steps; i++)
+    if (e->steps[i]->graph == graph) return e->steps[i];
+  return NULL;
+}
+
+void emit_tables(Emit *e) {
+  const Program *p = e->program;
+  int64_t states = 0;
+  for (int i = 0; i < p->n_states; i++) states = p->states[i].offset + type_count(&p->states[i].type);
+  emit_tensors(e);
+  emit_data(e);
+  emit_evals(e);
+  if (p->has_train) emit_train(e, step_of(e, p->train.graph));
+  if (p->has_predict) emit_predict(e);
+  text_add(e->out, "static const MtProgram program = {\n");
+  emit_member(e, arena_print(e->arena, "%s, %s", quote(e, p->name), quote(e, p->source)), "the model, and where it was read");
+  emit_member(e, e->target->cuda ? "&mt_cuda" : "&mt_cpu", "what it runs on");
+  emit_member(e, arena_print(e->arena, "%d, %d, %d, %d", p->n_params, p->n_states, p->n_data, p->n_evals), "parameters, states, data sets, evals");
+  emit_member(e, arena_print(e->arena, "%lld, %lld", (long long)p->param_elements, (long long)states), "elements of the two blocks");
+  emit_member(e, arena_print(e->arena, "%s, %s, %s", p->n_params ? "params" : "NULL", p->n_states ? "states" : "NULL", p->n_data ? "data" : "NULL"), "their tables");
+  emit_member(e, arena_print(e->arena, "%s, %s, %s", p->has_train ? "&train" : "NULL", p->n_evals ? "evals" : "NULL", p->has_predict ? "&predict" : "NULL"), "what it can do");
+  text_add(e->out, "};\n\nint main(int argc, char **argv) { return mt_main(argc, argv, &program); }\n");
+}

@@ -1,0 +1,92 @@
+/* target.h - the parts of a generated program, and what differs between C and CUDA. */
+#ifndef MTC_CODEGEN_TARGET_H
+#define MTC_CODEGEN_TARGET_H
+
+#include "codegen/formula.h"
+#include "codegen/writer.h"
+
+/* A printed kernel: its definition, and how a launch is shaped (CUDA). */
+typedef struct KernelText {
+  const char *text;
+  const char *grid, *block;
+} KernelText;
+
+typedef struct Target {
+  bool cuda;
+  KernelForm form;
+  void (*kernel)(Writer *w, KernelText *out); /* prints w->k under w->name */
+  /* out[ids[i]] += rows[i] in order of i; `row` elements a row, `n` ids. */
+  void (*scatter)(Writer *w, KernelText *out);
+} Target;
+
+extern const Target c_target, cuda_target;
+
+/* A kernel that is emitted once, and all the calls that want it. */
+typedef struct UniqueKernel {
+  struct UniqueKernel *next;   /* of equal hash */
+  const char *key;             /* canonical text */
+  Kernel *kernel;              /* the first call's */
+  int n_paths;
+  const char **paths;          /* names of all the groups */
+  bool in_train;               /* also needed in double precision */
+  const char *name;
+  KernelText text;
+} UniqueKernel;
+
+/* One call of a step: a kernel or a matrix product. */
+typedef struct Call {
+  const Node *node;            /* GROUP, MATMUL, SCATTER, or a node by itself */
+  const Node *group;           /* of a kernel */
+  Kernel *kernel;
+  UniqueKernel *unique;
+} Call;
+
+/* A function that makes calls, from one graph. */
+typedef struct Step {
+  const Graph *graph;
+  const char *name;            /* "train_gradients", "eval0_batch" */
+  const char *comment;
+  int n_calls;
+  Call *calls;
+  const char **pointer;        /* by node id: its expression in the function; NULL before it is asked for */
+} Step;
+
+enum { HASH_SIZE = 4096 };
+
+/* A program on its way to text. */
+typedef struct Emit {
+  const Program *program;
+  const Target *target;
+  Arena *arena;
+  Text *out;
+  Names *globals;
+  Roots roots;
+  const char **param_names;    /* fields of Params */
+  int n_kernels;
+  UniqueKernel **kernels;      /* in order of first call */
+  UniqueKernel *hash[HASH_SIZE];
+  int n_steps;
+  Step **steps;
+} Emit;
+
+/* calls.c: steps and the kernels they share. */
+Step *step_new(Emit *e, const Graph *graph, const char *name, const char *comment, bool train);
+void name_kernels(Emit *e);
+void emit_kernel(Emit *e, UniqueKernel *u);
+const Node *call_output(const Step *step, const Call *call, int n); /* the n-th value it writes, or NULL */
+
+/* step.c: the text of a step. */
+void emit_step(Emit *e, Step *step);
+const char *shape_text(Emit *e, const Type *type); /* "(B, H)" */
+
+/* update.c: the schedule and the optimizers. */
+void emit_update(Emit *e);
+void update_range(const Emit *e, const UpdateGroup *g, int64_t *begin, int64_t *count); /* elements of the block */
+
+/* tables.c: what the program says of itself, and main. */
+void emit_tables(Emit *e);
+
+/* program.c */
+void emit_program(Text *out, const Program *program, Arena *arena, const Target *target);
+
+#endif

@@ -1,0 +1,137 @@
+/* update.c - what follows the gradients: schedule, clipping, optimizers.
+ *
+ * Schedules are scalar expressions over step, epoch and total.  They are
+ * evaluated where the scalars live (on a GPU by one thread), so that a
+ * captured step needs no new arguments.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "codegen/target.h"
+
+typedef struct Schedule {
+  Emit *e;
+  Names *names;
+  int *uses;          /* by position in the schedule graph */
+  const char **text;  /* names of those that are variables */
+  Text *out;
+} Schedule;
+
+static int position(const Graph *graph, const Node *n) {
+  for (int i = 0; i < graph->n_nodes; i++)
+    if (graph->nodes[i] == n) return i;
+  fault("%s is not in the schedule", n->name);
+}
+
+static void count_uses(Schedule *s, const Graph *graph, const Node *n) {
+  if (s->uses[position(graph, n)]++) return;
+  for (int i = 0; i < n->n_in; i++) count_uses(s, graph, n->in[i]);
+}
+
+static Expr scalar(Schedule *s, const Graph *graph, const Node *n) {
+  int at = position(graph, n);
+  if (s->text[at]) return expr_atom(s->text[at]);
+  if (n->op == OP_const) return expr_const(s->e->arena, n->attrs.value, F64);
+  if (op_info[n->op].kind == VIEW || n->op == OP_copy || n->op == OP_stop) return scalar(s, graph, n->in[0]);
+  Expr e;
+  if (n->op == OP_counter) {
+    e = expr_atom(arena_print(s->e->arena, "(double)s->%s", n->attrs.path));
+  } else {
+    Expr in[3];
+    DType dtypes[3];
+    for (int i = 0; i < n->n_in && i < 3; i++) {
+      in[i] = scalar(s, graph, n->in[i]);
+      dtypes[i] = n->in[i]->type.dtype;
+      if (expr_repeats(n, i) > 1 && in[i].bind < BIND_ATOM) {
+        const char *name = names_take(s->names, name_short(&s->e->roots, n->in[i]->name));
+        text_add(s->out, "  const double %s = %s;\n", name, in[i].text);
+        in[i] = expr_atom(s->text[position(graph, n->in[i])] = name);
+      }
+    }
+    e = expr_map(s->e->arena, n, dtypes, in);
+  }
+  if (n->op == OP_counter || s->uses[at] > 1) {
+    const char *name = n->op == OP_counter ? n->attrs.path : names_take(s->names, name_short(&s->e->roots, n->name));
+    text_add(s->out, "  const double %s = %s;\n", name, e.text);
+    return expr_atom(s->text[at] = name);
+  }
+  return e;
+}
+
+static Expr hyper_text(Schedule *s, const Graph *graph, const UpdateGroup *g, int h) {
+  if (g->hyper[h]) return scalar(s, graph, g->hyper[h]);
+  if (isnan(g->optimizer->fallback[h])) fault("%s: %s has no value", g->optimizer->name, g->optimizer->hyper[h]);
+  return expr_const(s->e->arena, g->optimizer->fallback[h], F64);
+}
+
+static void emit_schedule(Emit *e, const Update *update) {
+  const Graph *graph = e->program->schedule;
+  int n = graph ? graph->n_nodes : 0;
+  Text lines = {0}, assignments = {0};
+  Schedule s = {.e = e, .names = names_new(e->arena, e->globals), .out = &lines};
+  s.uses = arena_alloc(e->arena, (size_t)(n + 1) * sizeof *s.uses);
+  s.text = arena_alloc(e->arena, (size_t)(n + 1) * sizeof *s.text);
+  for (int g = 0; g < update->n_groups; g++)
+    for (int h = 0; h < MAX_HYPER && update->groups[g].optimizer->hyper[h]; h++)
+      if (update->groups[g].hyper[h]) count_uses(&s, graph, update->groups[g].hyper[h]);
+  for (int g = 0; g < update->n_groups; g++)
+    for (int h = 0; h < MAX_HYPER && update->groups[g].optimizer->hyper[h]; h++) {
+      Expr value = hyper_text(&s, graph, &update->groups[g], h);
+      const char *text = h == 0 ? arena_print(e->arena, "%s * s->lr_scale", expr_within(e->arena, value, BIND_MUL)) : value.text;
+      const char *left = arena_print(e->arena, "s->hyper[%d][%d] = %s;", g, h, text);
+      text_add(&assignments, "  %-36s  // %s\n", left, update->groups[g].optimizer->hyper[h]);
+    }
+  text_add(e->out, "// Hyper-parameters of the update at hand.\n%s void schedule(MtScalars *s) {\n", e->target->cuda ? "__global__" : "static");
+  if (lines.data) text_add_bytes(e->out, lines.data, lines.length);
+  if (assignments.data) text_add_bytes(e->out, assignments.data, assignments.length);
+  text_add(e->out, "}\n\n");
+  text_free(&lines);
+  text_free(&assignments);
+}
+
+void update_range(const Emit *e, const UpdateGroup *g, int64_t *begin, int64_t *count) {
+  int64_t low = INT64_MAX, high = 0;
+  for (int i = 0; i < g->n_params; i++) {
+    const Param *p = &e->program->params[g->params[i]];
+    int64_t end = p->offset + type_count(&p->type);
+    if (p->offset < low) low = p->offset;
+    if (end > high) high = end;
+  }
+  *begin = g->n_params ? low : 0;
+  *count = g->n_params ? high - low : 0;
+}
+
+/* The rule, one assignment a line. */
+static void emit_rule(Emit *e, const UpdateGroup *g) {
+  text_add(e->out, "  // %s using %s:\n", g->target, g->optimizer->name);
+  for (const char *at = g->optimizer->rule; *at;) {
+    size_t n = strcspn(at, ";");
+    text_add(e->out, "  //   ");
+    text_add_bytes(e->out, at, n);
+    text_add(e->out, "\n");
+    at += n;
+    at += strspn(at, "; ");
+  }
+}
+
+void emit_update(Emit *e) {
+  const Train *train = &e->program->train;
+  if (!train->n_updates) return;
+  if (train->n_updates > 1) fault("%d updates in one step have no generated code yet", train->n_updates);
+  const Update *update = &train->updates[0];
+  emit_schedule(e, update);
+  text_add(e->out, "// One step of the optimizers on the gradients at hand; t counts updates from 1.\n");
+  text_add(e->out, "static void train_update(MtRun *run) {\n");
+  text_add(e->out, e->target->cuda ? "  LAUNCH(schedule, 1, 1, 0, run)(run->scalars);\n" : "  schedule(run->scalars);\n");
+  if (update->clip > 0) {
+    Expr clip = expr_const(e->arena, update->clip, F64);
+    text_add(e->out, "  mt_clip_gradients(run, %lld, %s);\n", (long long)e->program->param_elements, clip.text);
+  }
+  for (int g = 0; g < update->n_groups; g++) {
+    int64_t begin, count;
+    update_range(e, &update->groups[g], &begin, &count);
+    emit_rule(e, &update->groups[g]);
+    text_add(e->out, "  mt_%s(run, %d, %lld, %lld);\n", update->groups[g].optimizer->name, g, (long long)begin, (long long)count);
+  }
+  text_add(e->out, "}\n\n");
+}
