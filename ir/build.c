@@ -18,8 +18,12 @@ Node *b_const(Builder *b, DType dtype, double value) {
 
 Node *b_unary(Builder *b, Op op, Node *x) { return make(b, op, NULL, 1, &x, NULL); }
 Node *b_binary(Builder *b, Op op, Node *x, Node *y) { return make(b, op, NULL, 2, (Node *[]){x, y}, NULL); }
-Node *b_scalar(Builder *b, Op op, Node *x, double value) { return b_binary(b, op, x, b_const(b, x->type.dtype, value)); }
-Node *b_where(Builder *b, Node *condition, Node *yes, Node *no) { return make(b, OP_where, NULL, 3, (Node *[]){condition, yes, no}, NULL); }
+Node *b_scalar(Builder *b, Op op, Node *x, double value) {
+  return b_binary(b, op, x, b_const(b, x->type.dtype, value));
+}
+Node *b_where(Builder *b, Node *condition, Node *yes, Node *no) {
+  return make(b, OP_where, NULL, 3, (Node *[]){condition, yes, no}, NULL);
+}
 
 Node *b_cast(Builder *b, Node *x, DType dtype) {
   if (x->type.dtype == dtype) return x;
@@ -56,10 +60,18 @@ static Node *shaped(Builder *b, Op op, Node *x, const Type *shape, const int64_t
   return make(b, op, NULL, 1, &x, &attrs);
 }
 
-Node *b_reshape(Builder *b, Node *x, const Type *shape) { return type_same_shape(&x->type, shape) ? x : shaped(b, OP_reshape, x, shape, NULL, NULL); }
-Node *b_broadcast(Builder *b, Node *x, const Type *shape) { return type_same_shape(&x->type, shape) ? x : shaped(b, OP_broadcast, x, shape, NULL, NULL); }
-Node *b_slice(Builder *b, Node *x, const Type *shape, const int64_t *start, const int64_t *step) { return shaped(b, OP_slice, x, shape, start, step); }
-Node *b_pad(Builder *b, Node *x, const Type *shape, const int64_t *start, const int64_t *step) { return shaped(b, OP_pad, x, shape, start, step); }
+Node *b_reshape(Builder *b, Node *x, const Type *shape) {
+  return type_same_shape(&x->type, shape) ? x : shaped(b, OP_reshape, x, shape, NULL, NULL);
+}
+Node *b_broadcast(Builder *b, Node *x, const Type *shape) {
+  return type_same_shape(&x->type, shape) ? x : shaped(b, OP_broadcast, x, shape, NULL, NULL);
+}
+Node *b_slice(Builder *b, Node *x, const Type *shape, const int64_t *start, const int64_t *step) {
+  return shaped(b, OP_slice, x, shape, start, step);
+}
+Node *b_pad(Builder *b, Node *x, const Type *shape, const int64_t *start, const int64_t *step) {
+  return shaped(b, OP_pad, x, shape, start, step);
+}
 
 Node *b_transpose(Builder *b, Node *x, const int *axes) {
   Attrs attrs = {.n_axes = x->type.rank};

@@ -12,7 +12,9 @@
 
 enum { MAX_ERRORS = 20, MAX_WIDTH = 160 };
 
-static const struct { const char *code, *kind, *story; } table[ERROR_CODE_COUNT] = {
+static const struct {
+  const char *code, *kind, *story;
+} table[ERROR_CODE_COUNT] = {
 #define ERROR(code, kind, story) {#code, kind, story},
 #include "ir/errors.def"
 #undef ERROR
@@ -27,7 +29,7 @@ typedef struct Report {
   ErrorCode code;
   Span at;
   bool is_error;
-  int order, file;     /* which report it was; which file, in the order they were first named */
+  int order, file; /* which report it was; which file, in the order they were first named */
   const char *message, *caret, *help;
   int n_notes;
   Note *notes;
@@ -37,7 +39,7 @@ struct Diagnostics {
   Arena *arena;
   int n_reports, n_errors, n_warnings, n_dropped;
   Report **reports;
-  Report *latest;      /* NULL: the latest report was dropped, and so is what belongs to it */
+  Report *latest; /* NULL: the latest report was dropped, and so is what belongs to it */
   bool warnings_are_errors;
 };
 
@@ -66,7 +68,9 @@ static char *format_text(Arena *arena, const char *format, va_list args) {
   return text;
 }
 
-static bool same_place(const Span *a, const Span *b) { return a->source == b->source && a->line == b->line && a->column == b->column; }
+static bool same_place(const Span *a, const Span *b) {
+  return a->source == b->source && a->line == b->line && a->column == b->column;
+}
 
 static bool said_before(const Diagnostics *d, ErrorCode code, const Span *at, const char *message) {
   for (int i = 0; i < d->n_reports; i++) {
@@ -127,7 +131,9 @@ void report_help(Diagnostics *d, const char *format, ...) {
 
 /* ---- printing ---- */
 
-typedef struct Colors { const char *file, *error, *warning, *help, *caret, *off; } Colors;
+typedef struct Colors {
+  const char *file, *error, *warning, *help, *caret, *off;
+} Colors;
 static const Colors with_color = {"\033[1m", "\033[1;31m", "\033[1;35m", "\033[1;36m", "\033[1;32m", "\033[0m"};
 static const Colors without_color = {"", "", "", "", "", ""};
 
@@ -147,8 +153,8 @@ static bool line_of(const Span *at, const char **begin, int *length) {
   return true;
 }
 
-static bool continues(char c) { return ((unsigned char)c & 0xc0) == 0x80; } /* a later byte of a UTF-8 character */
-static bool is_control(char c) { return (unsigned char)c < 32 || c == 127; }   /* tabs too: one column each */
+static bool continues(char c) { return ((unsigned char)c & 0xc0) == 0x80; }  /* a later byte of a UTF-8 character */
+static bool is_control(char c) { return (unsigned char)c < 32 || c == 127; } /* tabs too: one column each */
 
 static void print_many(FILE *out, char c, int n) {
   while (n-- > 0) fputc(c, out);
@@ -186,8 +192,9 @@ static void print_line(FILE *out, const Span *at, const char *caret, const Color
 }
 
 static void print_report(const Report *r, FILE *out, const Colors *c) {
-  fprintf(out, "%s%s:%d:%d: %s%s[%s]:%s%s %s%s\n", c->file, r->at.source->path, r->at.line, r->at.column, r->is_error ? c->error : c->warning,
-          r->is_error ? "error" : "warning", table[r->code].code, c->off, c->file, r->message, c->off);
+  fprintf(out, "%s%s:%d:%d: %s%s[%s]:%s%s %s%s\n", c->file, r->at.source->path, r->at.line, r->at.column,
+          r->is_error ? c->error : c->warning, r->is_error ? "error" : "warning", table[r->code].code, c->off, c->file,
+          r->message, c->off);
   print_line(out, &r->at, r->caret, c);
   const Source *file = r->at.source;
   for (int i = 0; i < r->n_notes; i++) {
@@ -241,7 +248,8 @@ static int distance(const char *a, const char *b, int most) {
       int best = above[j - 1] + !same_letter(a[i - 1], b[j - 1]);
       if (above[j] + 1 < best) best = above[j] + 1;
       if (now[j - 1] + 1 < best) best = now[j - 1] + 1;
-      if (i > 1 && j > 1 && same_letter(a[i - 1], b[j - 2]) && same_letter(a[i - 2], b[j - 1]) && two[j - 2] + 1 < best) best = two[j - 2] + 1;
+      if (i > 1 && j > 1 && same_letter(a[i - 1], b[j - 2]) && same_letter(a[i - 2], b[j - 1]) && two[j - 2] + 1 < best)
+        best = two[j - 2] + 1;
       now[j] = best;
     }
   }

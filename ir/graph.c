@@ -65,7 +65,8 @@ static uint64_t hash_node(Op op, Node *const *in, int n_in, const Attrs *a) {
   hash = mix(mix(hash, bits), hash_string(a->path));
   hash = mix(hash, (uint64_t)(a->axis * 64 + a->index * 8 + a->keep * 4 + a->ta * 2 + a->tb));
   for (int i = 0; i < a->n_axes; i++) hash = mix(hash, (uint64_t)a->axes[i] + 1);
-  for (int i = 0; i < a->shape.rank; i++) hash = mix(hash, (uint64_t)(a->shape.dim[i].size * 31 + a->start[i] * 7 + a->step[i]));
+  for (int i = 0; i < a->shape.rank; i++)
+    hash = mix(hash, (uint64_t)(a->shape.dim[i].size * 31 + a->start[i] * 7 + a->step[i]));
   return mix(hash, (uint64_t)a->shape.dtype);
 }
 
@@ -76,15 +77,17 @@ static bool same_type(const Type *a, const Type *b) {
   if (a->dtype != b->dtype || a->rank != b->rank) return false;
   for (int i = 0; i < a->rank; i++) {
     const Dim *x = &a->dim[i], *y = &b->dim[i];
-    if (x->size != y->size || x->symbol != y->symbol || x->rows != y->rows || !same_text(x->text, y->text)) return false;
+    if (x->size != y->size || x->symbol != y->symbol || x->rows != y->rows || !same_text(x->text, y->text))
+      return false;
   }
   return true;
 }
 
 static bool same_attrs(const Attrs *a, const Attrs *b) {
-  return same_bits(a->value, b->value) && same_bits(a->high, b->high) && same_text(a->path, b->path) && a->symbol == b->symbol &&
-         a->axis == b->axis && a->index == b->index && a->n_axes == b->n_axes && !memcmp(a->axes, b->axes, sizeof a->axes[0] * (size_t)a->n_axes) &&
-         a->keep == b->keep && a->ta == b->ta && a->tb == b->tb && !memcmp(a->start, b->start, sizeof a->start) && !memcmp(a->step, b->step, sizeof a->step) &&
+  return same_bits(a->value, b->value) && same_bits(a->high, b->high) && same_text(a->path, b->path) &&
+         a->symbol == b->symbol && a->axis == b->axis && a->index == b->index && a->n_axes == b->n_axes &&
+         !memcmp(a->axes, b->axes, sizeof a->axes[0] * (size_t)a->n_axes) && a->keep == b->keep && a->ta == b->ta &&
+         a->tb == b->tb && !memcmp(a->start, b->start, sizeof a->start) && !memcmp(a->step, b->step, sizeof a->step) &&
          a->distribution == b->distribution && a->pattern == b->pattern && same_type(&a->shape, &b->shape);
 }
 
@@ -92,13 +95,13 @@ static bool same_attrs(const Attrs *a, const Attrs *b) {
 
 typedef struct NameEntry {
   const char *name;
-  int next;          /* the suffix to try next */
+  int next; /* the suffix to try next */
 } NameEntry;
 
 typedef struct Cons {
-  bool stale;        /* to be filled again, in the room it has */
+  bool stale; /* to be filled again, in the room it has */
   int n_nodes, node_room;
-  Node **nodes;      /* open addressing, a power of two */
+  Node **nodes; /* open addressing, a power of two */
   uint64_t *hashes;
   int n_names, name_room;
   NameEntry *names;
@@ -230,7 +233,8 @@ Node *node_new(Graph *graph, Op op, Node *const *in, int n_in, const Attrs *attr
   node->attrs = *attrs;
   node->span = span;
   TypeError error;
-  if (!infer_type(op, n_in, types, attrs, false, &node->type, &error)) fault("%s in %s: %s", name, graph->name, error.message);
+  if (!infer_type(op, n_in, types, attrs, false, &node->type, &error))
+    fault("%s in %s: %s", name, graph->name, error.message);
   node->name = unique_name(arena, cons, name);
   node->id = graph->n_nodes;
   LIST_PUSH(arena, graph->nodes, graph->n_nodes, node);
@@ -269,7 +273,7 @@ void graph_replace(Graph *graph, Node *from, Node *to) {
 }
 
 /* The end of a chain; the chain is shortened to it. */
-static Node *final(Node *node, Node **to) {
+static Node *chain_end(Node *node, Node **to) {
   Node *end = node;
   while (to[end->id]) end = to[end->id];
   while (node != end) {
@@ -284,11 +288,11 @@ void graph_replace_all(Graph *graph, Node **to) {
   for (int i = 0; i < graph->n_nodes; i++) {
     Node *node = graph->nodes[i];
     for (int k = 0; k < node->n_in; k++) {
-      Node *end = final(node->in[k], to);
+      Node *end = chain_end(node->in[k], to);
       if (end != node) node->in[k] = end;
     }
   }
-  for (int i = 0; i < graph->n_outputs; i++) graph->outputs[i].node = final(graph->outputs[i].node, to);
+  for (int i = 0; i < graph->n_outputs; i++) graph->outputs[i].node = chain_end(graph->outputs[i].node, to);
   graph_uncons(graph);
 }
 
@@ -327,7 +331,8 @@ void graph_sort(Graph *graph) {
   int n = graph->n_nodes, done = 0, depth;
   graph_number(graph);
   char *state = arena_alloc(scratch, (size_t)n + 1);
-  int *stack = arena_alloc(scratch, sizeof *stack * ((size_t)n + 1)), *next = arena_alloc(scratch, sizeof *next * ((size_t)n + 1));
+  int *stack = arena_alloc(scratch, sizeof *stack * ((size_t)n + 1)),
+      *next = arena_alloc(scratch, sizeof *next * ((size_t)n + 1));
   Node **order = arena_alloc(scratch, sizeof *order * ((size_t)n + 1)), **nodes = graph->nodes;
   for (int i = 0; i < n; i++) {
     if (state[i]) continue;

@@ -32,6 +32,11 @@ const Index *index_axis(Arena *arena, int axis, int64_t extent) {
   return make(arena, (Index){.kind = INDEX_AXIS, .axis = axis, .extent = extent});
 }
 
+/* An operation whose values are known to lie in low..high. */
+static const Index *ranged(Arena *arena, IndexKind kind, const Index *a, int64_t value, int64_t low, int64_t top) {
+  return make(arena, (Index){.kind = kind, .a = a, .value = value, .low = low, .extent = top - low + 1});
+}
+
 static int64_t high(const Index *x) { return x->low + x->extent - 1; }
 
 static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); } /* b > 0 */
@@ -107,7 +112,8 @@ static const Index *rejoin(Arena *arena, const Term *rest, const Term *part) {
   if (rest->atom->kind != INDEX_MOD || part->factor != rest->factor * rest->atom->value) return NULL;
   const Index *x = rest->atom->a, *quotient = index_div(arena, x, rest->atom->value);
   if (index_equal(part->atom, quotient)) return x;
-  if (part->atom->kind != INDEX_MOD || !index_equal(part->atom, index_mod(arena, quotient, part->atom->value))) return NULL;
+  if (part->atom->kind != INDEX_MOD || !index_equal(part->atom, index_mod(arena, quotient, part->atom->value)))
+    return NULL;
   return index_mod(arena, x, rest->atom->value * part->atom->value);
 }
 
@@ -134,12 +140,13 @@ static int by_factor(const void *a, const void *b) {
 
 static const Index *term_index(Arena *arena, const Term *t) {
   if (t->factor == 1) return t->atom;
-  int64_t ends[2] = {t->atom->low * t->factor, high(t->atom) * t->factor}, low = ends[t->factor < 0];
-  return make(arena, (Index){.kind = INDEX_MUL, .a = t->atom, .value = t->factor, .low = low, .extent = ends[t->factor > 0] - low + 1});
+  int64_t ends[2] = {t->atom->low * t->factor, high(t->atom) * t->factor};
+  return ranged(arena, INDEX_MUL, t->atom, t->factor, ends[t->factor < 0], ends[t->factor > 0]);
 }
 
 static const Index *plus(Arena *arena, const Index *a, const Index *b) {
-  return make(arena, (Index){.kind = INDEX_ADD, .a = a, .b = b, .low = a->low + b->low, .extent = a->extent + b->extent - 1});
+  return make(arena,
+              (Index){.kind = INDEX_ADD, .a = a, .b = b, .low = a->low + b->low, .extent = a->extent + b->extent - 1});
 }
 
 static const Index *sum_index(Sum *s) {
@@ -205,7 +212,8 @@ static const Index *unnest(Arena *arena, const Index *x, int64_t *m) {
   if (at == s.n) return NULL;
   *m = s.terms[at].atom->value;
   over.constant = s.constant * *m;
-  for (int i = 0; i < s.n; i++) add_index(&over, i == at ? s.terms[i].atom->a : s.terms[i].atom, i == at ? 1 : s.terms[i].factor * *m);
+  for (int i = 0; i < s.n; i++)
+    add_index(&over, i == at ? s.terms[i].atom->a : s.terms[i].atom, i == at ? 1 : s.terms[i].factor * *m);
   return sum_index(&over);
 }
 
@@ -216,9 +224,9 @@ static const Index *div_rest(Arena *arena, const Index *x, int64_t divisor) {
   int64_t m, g = split_common(arena, x, divisor, &y, &r);
   if (g > 1) return index_div(arena, y, divisor / g);
   if ((y = unnest(arena, x, &m))) return index_div(arena, y, divisor * m);
-  if (x->kind == INDEX_MOD && x->value % divisor == 0) return index_mod(arena, index_div(arena, x->a, divisor), x->value / divisor);
-  int64_t low = x->low / divisor;
-  return make(arena, (Index){.kind = INDEX_DIV, .a = x, .value = divisor, .low = low, .extent = high(x) / divisor - low + 1});
+  if (x->kind == INDEX_MOD && x->value % divisor == 0)
+    return index_mod(arena, index_div(arena, x->a, divisor), x->value / divisor);
+  return ranged(arena, INDEX_DIV, x, divisor, x->low / divisor, high(x) / divisor);
 }
 
 static const Index *mod_rest(Arena *arena, const Index *x, int64_t divisor) {
@@ -227,7 +235,7 @@ static const Index *mod_rest(Arena *arena, const Index *x, int64_t divisor) {
   int64_t g = split_common(arena, x, divisor, &y, &r);
   if (g > 1) return index_add(arena, index_mul(arena, index_mod(arena, y, divisor / g), g), r);
   if (x->kind == INDEX_MOD && x->value % divisor == 0) return index_mod(arena, x->a, divisor);
-  return make(arena, (Index){.kind = INDEX_MOD, .a = x, .value = divisor, .extent = divisor});
+  return ranged(arena, INDEX_MOD, x, divisor, 0, divisor - 1);
 }
 
 const Index *index_div(Arena *arena, const Index *a, int64_t divisor) {
@@ -235,8 +243,7 @@ const Index *index_div(Arena *arena, const Index *a, int64_t divisor) {
   const Index *whole, *rest;
   split(arena, a, divisor, &whole, &rest);
   if (rest->low >= 0) return index_add(arena, whole, div_rest(arena, rest, divisor));
-  int64_t low = floor_div(a->low, divisor);
-  return make(arena, (Index){.kind = INDEX_DIV, .a = a, .value = divisor, .low = low, .extent = floor_div(high(a), divisor) - low + 1});
+  return ranged(arena, INDEX_DIV, a, divisor, floor_div(a->low, divisor), floor_div(high(a), divisor));
 }
 
 const Index *index_mod(Arena *arena, const Index *a, int64_t divisor) {
@@ -244,12 +251,13 @@ const Index *index_mod(Arena *arena, const Index *a, int64_t divisor) {
   const Index *whole, *rest;
   split(arena, a, divisor, &whole, &rest);
   if (rest->low >= 0) return mod_rest(arena, rest, divisor);
-  return make(arena, (Index){.kind = INDEX_MOD, .a = a, .value = divisor, .extent = divisor});
+  return ranged(arena, INDEX_MOD, a, divisor, 0, divisor - 1);
 }
 
 /* ---- through ops ---- */
 
-void index_broadcast(Arena *arena, const Type *result, const Index *const *out, const Type *in, const Index **in_index) {
+void index_broadcast(Arena *arena, const Type *result, const Index *const *out, const Type *in,
+                     const Index **in_index) {
   int extra = result->rank - in->rank;
   for (int i = 0; i < in->rank; i++) {
     bool stretched = in->dim[i].size == 1 && !in->dim[i].rows;
@@ -305,7 +313,8 @@ void index_view(Arena *arena, const Node *view, const Index *const *out, const I
     break;
   case OP_broadcast: index_broadcast(arena, &view->type, out, from, in); break;
   case OP_slice:
-    for (int i = 0; i < from->rank; i++) in[i] = index_add(arena, index_mul(arena, out[i], view->attrs.step[i]), index_const(arena, view->attrs.start[i]));
+    for (int i = 0; i < from->rank; i++)
+      in[i] = index_add(arena, index_mul(arena, out[i], view->attrs.step[i]), index_const(arena, view->attrs.start[i]));
     break;
   case OP_pad: index_pad(arena, view, out, in, tests); break;
   case OP_reshape: index_reshape(arena, from, &view->type, out, in); break;
@@ -331,7 +340,9 @@ static void print_at(Text *out, const Index *x, const char *const *names, int le
       print_at(out, x->b, names, 1);
     }
     break;
-  case INDEX_MUL: case INDEX_DIV: case INDEX_MOD:
+  case INDEX_MUL:
+  case INDEX_DIV:
+  case INDEX_MOD:
     print_at(out, x->a, names, x->a->kind == INDEX_MUL && x->kind == INDEX_MUL ? 2 : 3);
     text_add(out, " %c %lld", x->kind == INDEX_MUL ? '*' : x->kind == INDEX_DIV ? '/' : '%', (long long)x->value);
     break;

@@ -192,7 +192,8 @@ bool op_find(const char *name, Op *out);
  * match by identity (the frontend's rule); passes and the reader match sizes. */
 typedef struct TypeError {
   char message[320];
-  const char *kind; /* "inner", "broadcast", "dtype", "rank", "axis", ...: picks the error code */
+  const char *kind; /* "broadcast", "repeat", "inner", "leading", "rank", "axis", "reshape", "rows" (a batch axis lost,
+                     * moved or cut), "index", "dtype", "count": picks the error code */
 } TypeError;
 bool infer_type(Op op, int n, const Type *const *in, const Attrs *attrs, bool strict, Type *out, TypeError *error);
 /* NumPy broadcasting on its own: also used for sum_to and by the frontend. */

@@ -46,16 +46,22 @@ static bool fail(TypeError *error, const char *kind, const char *format, ...) {
 }
 
 /* "H (256)", "B (<=64)", "784": a dim as messages name it. */
-typedef struct Phrase { char text[96]; } Phrase;
+typedef struct Phrase {
+  char text[96];
+} Phrase;
 static Phrase dim_phrase(const Dim *d) {
   Phrase p;
   const char *name = d->symbol ? d->symbol->name : d->text;
-  if (name) snprintf(p.text, sizeof p.text, "%.60s (%s%lld)", name, d->rows ? "<=" : "", (long long)d->size);
-  else snprintf(p.text, sizeof p.text, "%lld", (long long)d->size);
+  if (name)
+    snprintf(p.text, sizeof p.text, "%.60s (%s%lld)", name, d->rows ? "<=" : "", (long long)d->size);
+  else
+    snprintf(p.text, sizeof p.text, "%lld", (long long)d->size);
   return p;
 }
 
-typedef struct TypePhrase { char text[160]; } TypePhrase;
+typedef struct TypePhrase {
+  char text[160];
+} TypePhrase;
 static TypePhrase type_phrase(const Type *t) {
   TypePhrase p = {"["};
   size_t used = 1;
@@ -68,6 +74,11 @@ static TypePhrase type_phrase(const Type *t) {
   snprintf(p.text + used, sizeof p.text - used, "]");
   return p;
 }
+
+/* Text that lives as long as the expression it stands in. */
+#define DIM(d)  dim_phrase(d).text
+#define TYPE(t) type_phrase(t).text
+#define NAME(f) op_info[(f)->op].name
 
 /* ---- broadcasting ---- */
 
@@ -87,7 +98,8 @@ static bool check_repeats(const Type *a, const Type *b, const Type *out, TypeErr
   for (int i = 0; i < out->rank; i++) {
     const Symbol *s = out->dim[i].symbol;
     if (s && times_in(out, s) > 1 && times_in(a, s) < 2 && times_in(b, s) < 2)
-      return fail(error, "repeat", "%s and %s would broadcast to %s, with %s twice", type_phrase(a).text, type_phrase(b).text, type_phrase(out).text, s->name);
+      return fail(error, "repeat", "%s and %s would broadcast to %s, with %s twice", TYPE(a), TYPE(b), TYPE(out),
+                  s->name);
   }
   return true;
 }
@@ -98,13 +110,21 @@ bool infer_broadcast(const Type *a, const Type *b, bool strict, Type *out, TypeE
   for (int i = 1; i <= rank; i++) {
     const Dim *x = i <= a->rank ? &a->dim[a->rank - i] : NULL, *y = i <= b->rank ? &b->dim[b->rank - i] : NULL;
     Dim *to = &result.dim[rank - i];
-    if (!x || !y) *to = x ? *x : *y;
-    else if (dim_same(*x, *y, strict)) *to = merge(*x, *y);
-    else if (is_one(x)) *to = *y;
-    else if (is_one(y)) *to = *x;
-    else if (!strict && x->size == 1 && !x->rows) *to = *y;
-    else if (!strict && y->size == 1 && !y->rows) *to = *x;
-    else return fail(error, "broadcast", "shapes %s and %s do not fit: %s and %s differ", type_phrase(a).text, type_phrase(b).text, dim_phrase(x).text, dim_phrase(y).text);
+    if (!x || !y)
+      *to = x ? *x : *y;
+    else if (dim_same(*x, *y, strict))
+      *to = merge(*x, *y);
+    else if (is_one(x))
+      *to = *y;
+    else if (is_one(y))
+      *to = *x;
+    else if (!strict && x->size == 1 && !x->rows)
+      *to = *y;
+    else if (!strict && y->size == 1 && !y->rows)
+      *to = *x;
+    else
+      return fail(error, "broadcast", "shapes %s and %s do not fit: %s and %s differ", TYPE(a), TYPE(b), DIM(x),
+                  DIM(y));
   }
   if (strict && !check_repeats(a, b, &result, error)) return false;
   *out = result;
@@ -120,7 +140,8 @@ static bool check_scatter(const Inference *f) {
   for (int i = 0; fits && i < rows->rank; i++)
     fits = dim_same(rows->dim[i], i < ids->rank ? ids->dim[i] : to->dim[i - ids->rank + 1], false);
   if (!fits)
-    return fail(f->error, "index", "scatter_add: rows %s at indices %s do not fit into %s", type_phrase(rows).text, type_phrase(ids).text, type_phrase(to).text);
+    return fail(f->error, "index", "scatter_add: rows %s at indices %s do not fit into %s", TYPE(rows), TYPE(ids),
+                TYPE(to));
   if (dtype_is_float(ids->dtype) || ids->dtype == BOOL)
     return fail(f->error, "dtype", "scatter_add: indices must be integers, they are %s", dtype_name(ids->dtype));
   return true;
@@ -130,14 +151,15 @@ static bool shape_asked(const Inference *f) {
   const Type *asked = &f->attrs->shape;
   if (f->op == OP_scatter_add && !check_scatter(f)) return false;
   if ((f->op == OP_const || f->op == OP_counter) && asked->rank != 0)
-    return fail(f->error, "rank", "%s: a scalar, not %s", op_info[f->op].name, type_phrase(asked).text);
+    return fail(f->error, "rank", "%s: a scalar, not %s", NAME(f), TYPE(asked));
   if (f->op == OP_iota && (f->attrs->axis < 0 || f->attrs->axis >= asked->rank))
-    return fail(f->error, "axis", "iota: axis %d is not one of %s", f->attrs->axis, type_phrase(asked).text);
+    return fail(f->error, "axis", "iota: axis %d is not one of %s", f->attrs->axis, TYPE(asked));
   return *f->out = *asked, true;
 }
 
 static bool shape_rows(const Inference *f) {
-  if (!f->attrs->symbol || !f->attrs->symbol->rows) return fail(f->error, "axis", "rows: only of a batch dim there are fewer or more");
+  if (!f->attrs->symbol || !f->attrs->symbol->rows)
+    return fail(f->error, "axis", "rows: only of a batch dim there are fewer or more");
   return *f->out = type_scalar(I32), true;
 }
 
@@ -145,7 +167,8 @@ static bool shape_none(const Inference *f) { return *f->out = type_scalar(F32), 
 static bool shape_result(const Inference *f) { return *f->out = f->attrs->shape, true; }
 
 static bool shape_grad(const Inference *f) {
-  if (f->in[0]->rank != 0) return fail(f->error, "rank", "grad: the first argument must be a scalar, it is %s", type_phrase(f->in[0]).text);
+  if (f->in[0]->rank != 0)
+    return fail(f->error, "rank", "grad: the first argument must be a scalar, it is %s", TYPE(f->in[0]));
   return *f->out = *f->in[1], true;
 }
 
@@ -155,7 +178,7 @@ static bool shape_grad(const Inference *f) {
 static bool check_number(const Inference *f) {
   bool refuses = f->op == OP_sub || f->op == OP_neg || f->op == OP_floordiv || f->op == OP_mod || f->op == OP_pow;
   for (int i = 0; i < f->n; i++) refuses &= f->in[i]->dtype == BOOL;
-  if (refuses) return fail(f->error, "dtype", "%s: expected numbers, found bool", op_info[f->op].name);
+  if (refuses) return fail(f->error, "dtype", "%s: expected numbers, found bool", NAME(f));
   return true;
 }
 
@@ -194,14 +217,16 @@ static bool shape_compare(const Inference *f) { return broadcast_as(f, BOOL); }
 
 static bool shape_logic(const Inference *f) {
   for (int i = 0; i < f->n; i++)
-    if (f->in[i]->dtype != BOOL) return fail(f->error, "dtype", "%s: expected bool, found %s", op_info[f->op].name, dtype_name(f->in[i]->dtype));
+    if (f->in[i]->dtype != BOOL)
+      return fail(f->error, "dtype", "%s: expected bool, found %s", NAME(f), dtype_name(f->in[i]->dtype));
   if (f->n == 1) return shape_same(f);
   return broadcast_as(f, BOOL);
 }
 
 static bool shape_where(const Inference *f) {
   Type branches;
-  if (f->in[0]->dtype != BOOL) return fail(f->error, "dtype", "where: the condition must be bool, it is %s", dtype_name(f->in[0]->dtype));
+  if (f->in[0]->dtype != BOOL)
+    return fail(f->error, "dtype", "where: the condition must be bool, it is %s", dtype_name(f->in[0]->dtype));
   if (!infer_broadcast(f->in[1], f->in[2], f->strict, &branches, f->error)) return false;
   if (!infer_broadcast(f->in[0], &branches, f->strict, f->out, f->error)) return false;
   f->out->dtype = dtype_promote(f->in[1]->dtype, f->in[2]->dtype);
@@ -243,20 +268,23 @@ static bool keeps_rows(const Type *from, const Type *to) {
 static bool shape_reshape(const Inference *f) {
   const Type *from = f->in[0], *to = &f->attrs->shape;
   if (type_count(from) != type_count(to))
-    return fail(f->error, "reshape", "reshape: %s has %lld elements, %s has %lld", type_phrase(from).text, (long long)type_count(from), type_phrase(to).text, (long long)type_count(to));
+    return fail(f->error, "reshape", "reshape: %s has %lld elements, %s has %lld", TYPE(from),
+                (long long)type_count(from), TYPE(to), (long long)type_count(to));
   if (!keeps_rows(from, to))
-    return fail(f->error, "rows", "reshape: from %s to %s the batch axis does not stay outermost", type_phrase(from).text, type_phrase(to).text);
+    return fail(f->error, "rows", "reshape: %s to %s loses or moves the batch axis", TYPE(from), TYPE(to));
   return with_dtype(f, to);
 }
 
 static bool shape_transpose(const Inference *f) {
   const Type *x = f->in[0];
   unsigned seen = 0;
-  if (f->attrs->n_axes != x->rank) return fail(f->error, "axis", "transpose: %d axes named, %s has %d", f->attrs->n_axes, type_phrase(x).text, x->rank);
+  if (f->attrs->n_axes != x->rank)
+    return fail(f->error, "axis", "transpose: %d axes named, %s has %d", f->attrs->n_axes, TYPE(x), x->rank);
   *f->out = *x;
   for (int i = 0; i < x->rank; i++) {
     int from = f->attrs->axes[i];
-    if (from < 0 || from >= x->rank || seen >> from & 1) return fail(f->error, "axis", "transpose: the axes are no permutation");
+    if (from < 0 || from >= x->rank || seen >> from & 1)
+      return fail(f->error, "axis", "transpose: the axes are no permutation");
     seen |= 1u << from;
     f->out->dim[i] = x->dim[from];
   }
@@ -267,22 +295,27 @@ static bool shape_broadcast(const Inference *f) {
   Type both;
   if (!infer_broadcast(f->in[0], &f->attrs->shape, f->strict, &both, f->error)) return false;
   if (!type_same_shape(&both, &f->attrs->shape))
-    return fail(f->error, "broadcast", "broadcast: %s does not fit into %s", type_phrase(f->in[0]).text, type_phrase(&f->attrs->shape).text);
+    return fail(f->error, "broadcast", "broadcast: %s does not fit into %s", TYPE(f->in[0]), TYPE(&f->attrs->shape));
   return with_dtype(f, &f->attrs->shape);
 }
 
 /* A slice of `small` elements, `step` apart from `start`, inside `large`. */
 static bool check_window(const Inference *f, const Type *small, const Type *large, const char *what) {
-  if (small->rank != large->rank) return fail(f->error, "rank", "%s: %s and %s have different ranks", what, type_phrase(small).text, type_phrase(large).text);
+  if (small->rank != large->rank)
+    return fail(f->error, "rank", "%s: %s and %s have different ranks", what, TYPE(small), TYPE(large));
   for (int i = 0; i < small->rank; i++) {
     int64_t start = f->attrs->start[i], step = f->attrs->step[i], n = small->dim[i].size;
     bool whole = dim_same(small->dim[i], large->dim[i], false) && start == 0 && step == 1;
     if (whole) continue;
     if (small->dim[i].rows || large->dim[i].rows)
-      return fail(f->error, "rows", "%s: %s is the batch axis, which cannot be cut", what, dim_phrase(small->dim[i].rows ? &small->dim[i] : &large->dim[i]).text);
+      return fail(f->error, "rows", "%s: %s is the batch axis, which cannot be cut", what,
+                  DIM(small->dim[i].rows ? &small->dim[i] : &large->dim[i]));
     int64_t size = large->dim[i].size;
-    bool fits = step >= 1 && start >= 0 && (n == 0 ? start <= size : start < size && (n - 1) <= (size - 1 - start) / step);
-    if (!fits) return fail(f->error, "index", "%s: axis %d: %lld elements from %lld in steps of %lld do not fit into %lld", what, i, (long long)n, (long long)start, (long long)step, (long long)size);
+    bool fits =
+        step >= 1 && start >= 0 && (n == 0 ? start <= size : start < size && (n - 1) <= (size - 1 - start) / step);
+    if (!fits)
+      return fail(f->error, "index", "%s: axis %d: %lld elements from %lld in steps of %lld do not fit into %lld", what,
+                  i, (long long)n, (long long)start, (long long)step, (long long)size);
   }
   return with_dtype(f, &f->attrs->shape);
 }
@@ -298,15 +331,18 @@ static bool reduce_axes(const Inference *f) {
   for (int i = 0; i < f->attrs->n_axes; i++) {
     int axis = f->attrs->axes[i];
     if (axis < 0 || axis >= x->rank || reduced >> axis & 1)
-      return fail(f->error, "axis", "%s: axis %d is %s %s", op_info[f->op].name, axis, axis < 0 || axis >= x->rank ? "not one of" : "twice in", type_phrase(x).text);
+      return fail(f->error, "axis", "%s: axis %d is %s %s", NAME(f), axis,
+                  axis < 0 || axis >= x->rank ? "not one of" : "twice in", TYPE(x));
     reduced |= 1u << axis;
   }
   Type out = {.dtype = x->dtype};
   for (int i = 0; i < x->rank; i++) {
     if (reduced >> i & 1 && x->dim[i].size == 0 && f->op != OP_sum)
-      return fail(f->error, "axis", "%s: %s has no element along axis %d", op_info[f->op].name, type_phrase(x).text, i);
-    if (!(reduced >> i & 1)) out.dim[out.rank++] = x->dim[i];
-    else if (f->attrs->keep) out.dim[out.rank++] = dim_literal(1);
+      return fail(f->error, "axis", "%s: %s has no element along axis %d", NAME(f), TYPE(x), i);
+    if (!(reduced >> i & 1))
+      out.dim[out.rank++] = x->dim[i];
+    else if (f->attrs->keep)
+      out.dim[out.rank++] = dim_literal(1);
   }
   *f->out = out;
   return true;
@@ -319,7 +355,7 @@ static bool shape_reduce(const Inference *f) {
 }
 
 static bool shape_argmax(const Inference *f) {
-  if (f->attrs->n_axes != 1) return fail(f->error, "axis", "%s: exactly one axis can be searched", op_info[f->op].name);
+  if (f->attrs->n_axes != 1) return fail(f->error, "axis", "%s: exactly one axis can be searched", NAME(f));
   if (!reduce_axes(f)) return false;
   return f->out->dtype = I32, true;
 }
@@ -328,29 +364,36 @@ static bool shape_argmax(const Inference *f) {
 
 static bool shape_matmul(const Inference *f) {
   const Type *a = f->in[0], *b = f->in[1];
-  if (a->rank < 2 || b->rank < 2) return fail(f->error, "rank", "matmul: both operands need two axes or more, they are %s and %s", type_phrase(a).text, type_phrase(b).text);
+  if (a->rank < 2 || b->rank < 2)
+    return fail(f->error, "rank", "matmul: both operands need two axes or more, they are %s and %s", TYPE(a), TYPE(b));
   bool ta = f->attrs->ta, tb = f->attrs->tb;
   Dim m = a->dim[a->rank - (ta ? 1 : 2)], k = a->dim[a->rank - (ta ? 2 : 1)];
   Dim k2 = b->dim[b->rank - (tb ? 1 : 2)], n = b->dim[b->rank - (tb ? 2 : 1)];
-  if (!dim_same(k, k2, f->strict)) return fail(f->error, "inner", "matmul: inner sizes differ, %s and %s", dim_phrase(&k).text, dim_phrase(&k2).text);
-  if (b->rank != 2 && b->rank != a->rank) return fail(f->error, "rank", "matmul: leading axes of %s and %s differ", type_phrase(a).text, type_phrase(b).text);
+  if (!dim_same(k, k2, f->strict))
+    return fail(f->error, "inner", "matmul: inner sizes differ, %s and %s", DIM(&k), DIM(&k2));
+  if (b->rank != 2 && b->rank != a->rank)
+    return fail(f->error, "rank", "matmul: leading axes of %s and %s differ", TYPE(a), TYPE(b));
   for (int i = 0; b->rank > 2 && i < a->rank - 2; i++)
     if (!dim_same(a->dim[i], b->dim[i], f->strict))
-      return fail(f->error, "leading", "matmul: leading axes differ, %s and %s", dim_phrase(&a->dim[i]).text, dim_phrase(&b->dim[i]).text);
+      return fail(f->error, "leading", "matmul: leading axes differ, %s and %s", DIM(&a->dim[i]), DIM(&b->dim[i]));
   *f->out = *a;
   f->out->dim[a->rank - 2] = m;
   f->out->dim[a->rank - 1] = n;
   if (!dtype_is_float(a->dtype) || a->dtype != b->dtype)
-    return fail(f->error, "dtype", "matmul: expected floats of one type, found %s and %s", dtype_name(a->dtype), dtype_name(b->dtype));
+    return fail(f->error, "dtype", "matmul: expected floats of one type, found %s and %s", dtype_name(a->dtype),
+                dtype_name(b->dtype));
   return true;
 }
 
 static bool shape_gather(const Inference *f) {
   const Type *table = f->in[0], *ids = f->in[1];
   if (table->rank < 1) return fail(f->error, "rank", "gather: a scalar cannot be indexed");
-  if (table->dim[0].rows) return fail(f->error, "rows", "gather: %s is the batch axis, which cannot be indexed", dim_phrase(&table->dim[0]).text);
-  if (dtype_is_float(ids->dtype) || ids->dtype == BOOL) return fail(f->error, "dtype", "gather: indices must be integers, they are %s", dtype_name(ids->dtype));
-  if (ids->rank + table->rank - 1 > MAX_RANK) return fail(f->error, "rank", "gather: the result has more than %d axes", MAX_RANK);
+  if (table->dim[0].rows)
+    return fail(f->error, "rows", "gather: %s is the batch axis, which cannot be indexed", DIM(&table->dim[0]));
+  if (dtype_is_float(ids->dtype) || ids->dtype == BOOL)
+    return fail(f->error, "dtype", "gather: indices must be integers, they are %s", dtype_name(ids->dtype));
+  if (ids->rank + table->rank - 1 > MAX_RANK)
+    return fail(f->error, "rank", "gather: the result has more than %d axes", MAX_RANK);
   *f->out = *ids;
   f->out->dtype = table->dtype;
   for (int i = 1; i < table->rank; i++) f->out->dim[f->out->rank++] = table->dim[i];

@@ -10,7 +10,11 @@
 
 #include "ir/ir.h"
 
-static const struct { const char *name; size_t size; bool is_float; } dtypes[DTYPE_COUNT] = {
+static const struct {
+  const char *name;
+  size_t size;
+  bool is_float;
+} dtypes[DTYPE_COUNT] = {
     [F32] = {"f32", 4, true},  [F64] = {"f64", 8, true}, [BF16] = {"bf16", 2, true},
     [I32] = {"i32", 4, false}, [U8] = {"u8", 1, false},  [BOOL] = {"bool", 1, false},
 };

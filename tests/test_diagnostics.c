@@ -76,10 +76,12 @@ START_TEST(names_the_calls_that_led_there) {
 END_TEST
 
 START_TEST(survives_odd_places) {
-  Source tabs = source_of("t.mt", "\tlet\ta\033[31m = 1\n"), wide = source_of("u.mt", "let größe = \"日本\" + é\n"), none = {"d.ir", NULL, 0};
+  Source tabs = source_of("t.mt", "\tlet\ta\033[31m = 1\n"), wide = source_of("u.mt", "let größe = \"日本\" + é\n"),
+         none = {"d.ir", NULL, 0};
   Source crlf = source_of("w.mt", "a\r\nbc\r\n");
   Span in_tabs = {&tabs, 1, 6, 1, NULL}, in_wide = {&wide, 1, 26, 99, NULL}, nothing = {&none, 7, 3, 2, NULL};
-  Span name = {&wide, 1, 5, 7, NULL}, end = {&crlf, 2, 3, 1, NULL}, past = {&crlf, 9, 1, 1, NULL}, zero = {&crlf, 1, 0, 0, NULL}, far = {&crlf, 1, 500, INT32_MAX, NULL};
+  Span name = {&wide, 1, 5, 7, NULL}, end = {&crlf, 2, 3, 1, NULL}, past = {&crlf, 9, 1, 1, NULL},
+       zero = {&crlf, 1, 0, 0, NULL}, far = {&crlf, 1, 500, INT32_MAX, NULL};
   report(d, E0005, &in_tabs, "tab");
   report(d, E0005, &in_wide, "clipped");
   report(d, E0101, &name, "counted in characters");
@@ -264,7 +266,8 @@ START_TEST(suggests_the_nearest) {
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     const char *found = nearest(rows[i].word, names, 6);
-    ck_assert_msg(found == rows[i].meant || (found && rows[i].meant && !strcmp(found, rows[i].meant)), "%s: %s", rows[i].word, found ? found : "nothing");
+    ck_assert_msg(found == rows[i].meant || (found && rows[i].meant && !strcmp(found, rows[i].meant)), "%s: %s",
+                  rows[i].word, found ? found : "nothing");
   }
   char longer[300];
   memset(longer, 'a', sizeof longer - 1);

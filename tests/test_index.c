@@ -46,8 +46,8 @@ static int64_t value_at(const Index *x, const int64_t *point) {
   case INDEX_DIV: v = value_at(x->a, point) / x->value; break;
   case INDEX_MOD: v = value_at(x->a, point) % x->value; break;
   }
-  ck_assert_msg(v >= x->low && v < x->low + x->extent, "%s is %lld, not in [%lld, %lld)", text_of(x), (long long)v, (long long)x->low,
-                (long long)(x->low + x->extent));
+  ck_assert_msg(v >= x->low && v < x->low + x->extent, "%s is %lld, not in [%lld, %lld)", text_of(x), (long long)v,
+                (long long)x->low, (long long)(x->low + x->extent));
   return v;
 }
 
@@ -75,7 +75,8 @@ static Pair leaf(void) {
   int axis = draw(N_AXES + 1), constant = draw(7);
   int64_t point[N_AXES] = {0};
   p.index = axis == N_AXES ? index_const(arena, constant) : index_axis(arena, axis, sizes[axis]);
-  for (int n = 0; n < 5 * 4 * 3; n++, next_point(sizes, N_AXES, point)) p.value[n] = axis == N_AXES ? constant : point[axis];
+  for (int n = 0; n < 5 * 4 * 3; n++, next_point(sizes, N_AXES, point))
+    p.value[n] = axis == N_AXES ? constant : point[axis];
   return p;
 }
 
@@ -110,8 +111,8 @@ START_TEST(expressions_keep_their_values) {
     Pair p = expression(1 + round % 6);
     int64_t point[N_AXES] = {0};
     for (int n = 0; n < 60; n++, next_point(sizes, N_AXES, point))
-      ck_assert_msg(value_at(p.index, point) == p.value[n], "%s at %lld, %lld, %lld is not %lld", text_of(p.index), (long long)point[0],
-                    (long long)point[1], (long long)point[2], (long long)p.value[n]);
+      ck_assert_msg(value_at(p.index, point) == p.value[n], "%s at %lld, %lld, %lld is not %lld", text_of(p.index),
+                    (long long)point[0], (long long)point[1], (long long)point[2], (long long)p.value[n]);
   }
 }
 END_TEST
@@ -131,7 +132,8 @@ START_TEST(sums_have_one_form) {
 END_TEST
 
 START_TEST(division_knows_ranges) {
-  const Index *i = index_axis(arena, 0, 6), *j = index_axis(arena, 1, 4), *flat = index_add(arena, index_mul(arena, i, 4), j);
+  const Index *i = index_axis(arena, 0, 6), *j = index_axis(arena, 1, 4),
+              *flat = index_add(arena, index_mul(arena, i, 4), j);
   ck_assert_str_eq(text_of(index_div(arena, flat, 4)), "i");
   ck_assert_str_eq(text_of(index_mod(arena, flat, 4)), "j");
   ck_assert_str_eq(text_of(index_div(arena, flat, 24)), "0");
@@ -270,7 +272,8 @@ static void check_chain(const Node *last, const int64_t *point) {
     if (where < 0) return;
     memcpy(at, in, sizeof at);
     const Index *flat = index_flat(arena, &n->in[0]->type, at);
-    ck_assert_msg(value_at(flat, point) == where, "through %s: %s is not %lld", op_info[n->op].name, text_of(flat), (long long)where);
+    ck_assert_msg(value_at(flat, point) == where, "through %s: %s is not %lld", op_info[n->op].name, text_of(flat),
+                  (long long)where);
   }
 }
 

@@ -69,9 +69,22 @@ START_TEST(text_grows) {
 END_TEST
 
 START_TEST(numbers_read_back) {
-  static const struct { double value; const char *text; } rows[] = {
-      {0, "0"}, {-0.0, "-0"}, {1, "1"}, {20, "20"}, {-300, "-300"}, {128, "128"}, {0.1, "0.1"}, {1.0 / 3, "0.3333333333333333"},
-      {(double)0.1f, "0.10000000149011612"}, {INFINITY, "inf"}, {-INFINITY, "-inf"}, {NAN, "nan"}, {1e300, "1e+300"}, {5e-324, "5e-324"},
+  static const struct { double value; const char *text;
+  } rows[] = {
+      {0, "0"},
+      {-0.0, "-0"},
+      {1, "1"},
+      {20, "20"},
+      {-300, "-300"},
+      {128, "128"},
+      {0.1, "0.1"},
+      {1.0 / 3, "0.3333333333333333"},
+      {(double)0.1f, "0.10000000149011612"},
+      {INFINITY, "inf"},
+      {-INFINITY, "-inf"},
+      {NAN, "nan"},
+      {1e300, "1e+300"},
+      {5e-324, "5e-324"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     Text text = {0};
@@ -103,7 +116,8 @@ START_TEST(equal_nodes_are_one) {
   ck_assert_int_eq(y->n_aliases, 1);
   ck_assert_str_eq(y->aliases[0], "z");
   ck_assert_ptr_ne(map(OP_exp, x, "e"), y);
-  Attrs a = {.n_axes = 1, .axes = {1}}, keep = {.n_axes = 1, .axes = {1}, .keep = true}, other = {.n_axes = 1, .axes = {0}};
+  Attrs a = {.n_axes = 1, .axes = {1}}, keep = {.n_axes = 1, .axes = {1}, .keep = true},
+        other = {.n_axes = 1, .axes = {0}};
   Node *sum = node_new(g, OP_sum, &x, 1, &a, "s", NULL);
   ck_assert_ptr_eq(node_new(g, OP_sum, &x, 1, &a, "s", NULL), sum);
   ck_assert_ptr_ne(node_new(g, OP_sum, &x, 1, &keep, "s", NULL), sum);
@@ -133,7 +147,8 @@ END_TEST
 
 START_TEST(groups_stay_apart) {
   Attrs attrs = {.space = type_scalar(F32)};
-  Node *x = input("x"), *one = node_new(g, OP_group, &x, 1, &attrs, "group", NULL), *two = node_new(g, OP_group, &x, 1, &attrs, "group", NULL);
+  Node *x = input("x"), *one = node_new(g, OP_group, &x, 1, &attrs, "group", NULL),
+       *two = node_new(g, OP_group, &x, 1, &attrs, "group", NULL);
   ck_assert_ptr_ne(one, two);
   ck_assert_str_eq(two->name, "group.2");
 }
@@ -193,7 +208,8 @@ START_TEST(sweeps_what_nobody_needs) {
 END_TEST
 
 START_TEST(replaces_every_use) {
-  Node *x = input("x"), *a = map(OP_relu, x, "a"), *c = map(OP_exp, a, "c"), *two = b_binary(&b, OP_add, a, a), *n = map(OP_abs, x, "n");
+  Node *x = input("x"), *a = map(OP_relu, x, "a"), *c = map(OP_exp, a, "c"), *two = b_binary(&b, OP_add, a, a),
+       *n = map(OP_abs, x, "n");
   graph_output(g, OUT_VALUE, "a", a);
   graph_replace(g, a, n);
   ck_assert(c->in[0] == n && two->in[0] == n && two->in[1] == n && g->outputs[0].node == n);
@@ -205,7 +221,8 @@ START_TEST(replaces_every_use) {
 END_TEST
 
 START_TEST(replaces_along_chains) {
-  Node *x = input("x"), *a = map(OP_relu, x, "a"), *c = map(OP_exp, x, "c"), *d = map(OP_log, x, "d"), *use = map(OP_neg, a, "use");
+  Node *x = input("x"), *a = map(OP_relu, x, "a"), *c = map(OP_exp, x, "c"), *d = map(OP_log, x, "d"),
+       *use = map(OP_neg, a, "use");
   graph_output(g, OUT_VALUE, "a", a);
   Node *wrapped = map(OP_copy, d, "wrapped");
   Node **to = arena_alloc(arena, sizeof *to * (size_t)g->n_nodes);
@@ -269,7 +286,8 @@ END_TEST
 
 START_TEST(lists_graphs_in_order) {
   ck_assert_ptr_null(program_graphs(program)[0]);
-  Eval evals[2] = {{.batch = graph_new(program, "eval0", NULL), .finish = graph_new(program, "eval0.finish", NULL)}, {.batch = graph_new(program, "eval1", NULL)}};
+  Eval evals[2] = {{.batch = graph_new(program, "eval0", NULL), .finish = graph_new(program, "eval0.finish", NULL)},
+                   {.batch = graph_new(program, "eval1", NULL)}};
   program->has_train = program->has_predict = true;
   program->train.graph = g;
   program->n_evals = 2;
@@ -303,8 +321,10 @@ END_TEST
 
 START_TEST(sums_back_to_a_shape) {
   Node *x = input("x");
-  Type column = shape2(dim_symbol(&batch), dim_literal(1)), vector = type_shape(F32, 1, (Dim[]){dim_symbol(&hidden)}), scalar = type_scalar(F32);
-  Node *to_column = b_sum_to(&b, x, &column), *to_vector = b_sum_to(&b, x, &vector), *to_scalar = b_sum_to(&b, x, &scalar);
+  Type column = shape2(dim_symbol(&batch), dim_literal(1)), vector = type_shape(F32, 1, (Dim[]){dim_symbol(&hidden)}),
+       scalar = type_scalar(F32);
+  Node *to_column = b_sum_to(&b, x, &column), *to_vector = b_sum_to(&b, x, &vector),
+       *to_scalar = b_sum_to(&b, x, &scalar);
   ck_assert(to_column->op == OP_reshape && to_column->in[0]->op == OP_sum && to_column->in[0]->attrs.axes[0] == 1);
   ck_assert(to_vector->op == OP_sum && to_vector->attrs.n_axes == 1 && to_vector->attrs.axes[0] == 0);
   ck_assert(to_scalar->op == OP_sum && to_scalar->attrs.n_axes == 2 && to_scalar->type.rank == 0);
@@ -330,7 +350,8 @@ static double count_at(const Type *t, int n_axes, const int *axes, DType dtype) 
 
 START_TEST(counts_rows_there_are) {
   Dim merged = {.size = 64 * 8, .text = "B * 8", .rows = &batch};
-  Type t = type_shape(F32, 3, (Dim[]){dim_symbol(&batch), dim_literal(3), dim_symbol(&hidden)}), m = shape2(merged, dim_literal(3));
+  Type t = type_shape(F32, 3, (Dim[]){dim_symbol(&batch), dim_literal(3), dim_symbol(&hidden)}),
+       m = shape2(merged, dim_literal(3));
   Type square = shape2(dim_symbol(&batch), dim_symbol(&batch));
   ck_assert_double_eq(count_at(&t, 2, (int[]){1, 2}, F32), 3 * 128);
   ck_assert_double_eq(count_at(&t, 2, (int[]){0, 1}, F32), 5 * 3);

@@ -56,7 +56,10 @@ static const char *text_of(const Type *t) {
 /* ---- types ---- */
 
 START_TEST(prints_types) {
-  static const char *const rows[][2] = {{"f32[B, 3*D]", "f32[B<=64, 3*D=48]"}, {"i32[]", "i32[]"}, {"bool[H, 2]", "bool[H=128, 2]"}, {"bf16[B*T, 1]", "bf16[B*T<=512, 1]"}};
+  static const char *const rows[][2] = {{"f32[B, 3*D]", "f32[B<=64, 3*D=48]"},
+                                        {"i32[]", "i32[]"},
+                                        {"bool[H, 2]", "bool[H=128, 2]"},
+                                        {"bf16[B*T, 1]", "bf16[B*T<=512, 1]"}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     Type t = type_of(rows[i][0]);
     Text out = {0};
@@ -100,15 +103,20 @@ START_TEST(promotes_as_pytorch) {
 END_TEST
 
 START_TEST(dims_match) {
-  static const struct { const char *a, *b; bool strict, loose; } rows[] = {
-      {"H", "H", true, true},    {"P", "Q", false, true},     {"P", "64", true, true},     {"P", "4*D", true, true}, {"H", "P", false, false},
-      {"B", "B", true, true},    {"B", "64", false, false},   {"B", "P", false, false},    {"B", "B2", false, false}, {"B*T", "B*T", true, true},
-      {"B*T", "512", false, false}, {"B*T", "B2*T", false, false}, {"B*T", "B*8", true, true}, {"B*T", "B", false, false}, {"U", "1", true, true},
+  static const struct { const char *a, *b; bool strict, loose;
+  } rows[] = {
+      {"H", "H", true, true},     {"P", "Q", false, true},      {"P", "64", true, true},
+      {"P", "4*D", true, true},   {"H", "P", false, false},     {"B", "B", true, true},
+      {"B", "64", false, false},  {"B", "P", false, false},     {"B", "B2", false, false},
+      {"B*T", "B*T", true, true}, {"B*T", "512", false, false}, {"B*T", "B2*T", false, false},
+      {"B*T", "B*8", true, true}, {"B*T", "B", false, false},   {"U", "1", true, true},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     Dim a = dim_of(rows[i].a, strlen(rows[i].a)), b = dim_of(rows[i].b, strlen(rows[i].b));
-    ck_assert_msg(dim_same(a, b, true) == rows[i].strict && dim_same(b, a, true) == rows[i].strict, "%s and %s, strictly", rows[i].a, rows[i].b);
-    ck_assert_msg(dim_same(a, b, false) == rows[i].loose && dim_same(b, a, false) == rows[i].loose, "%s and %s, by size", rows[i].a, rows[i].b);
+    ck_assert_msg(dim_same(a, b, true) == rows[i].strict && dim_same(b, a, true) == rows[i].strict,
+                  "%s and %s, strictly", rows[i].a, rows[i].b);
+    ck_assert_msg(dim_same(a, b, false) == rows[i].loose && dim_same(b, a, false) == rows[i].loose,
+                  "%s and %s, by size", rows[i].a, rows[i].b);
   }
 }
 END_TEST
@@ -130,9 +138,18 @@ static const Row rows[] = {
     {OP_add, {"f32[B, 64]", "f32[P]"}, "f32[B, P]", false},
     {OP_add, {"f32[4*D]", "f32[P]"}, "f32[P]", false},
     {OP_add, {"f32[4*D]", "f32[64]"}, "f32[4*D]", false},
-    {OP_add, {"f32[B, H]", "f32[B]"}, "broadcast: shapes [B, H] and [B] do not fit: H (128) and B (<=64) differ", false},
-    {OP_add, {"f32[B, H]", "f32[64, H]"}, "broadcast: shapes [B, H] and [64, H] do not fit: B (<=64) and 64 differ", false},
-    {OP_add, {"f32[B, H]", "f32[64, H]"}, "broadcast: shapes [B, H] and [64, H] do not fit: B (<=64) and 64 differ", true},
+    {OP_add,
+     {"f32[B, H]", "f32[B]"},
+     "broadcast: shapes [B, H] and [B] do not fit: H (128) and B (<=64) differ",
+     false},
+    {OP_add,
+     {"f32[B, H]", "f32[64, H]"},
+     "broadcast: shapes [B, H] and [64, H] do not fit: B (<=64) and 64 differ",
+     false},
+    {OP_add,
+     {"f32[B, H]", "f32[64, H]"},
+     "broadcast: shapes [B, H] and [64, H] do not fit: B (<=64) and 64 differ",
+     true},
     {OP_add, {"f32[P]", "f32[Q]"}, "broadcast: shapes [P] and [Q] do not fit: P (64) and Q (64) differ", false},
     {OP_add, {"f32[P]", "f32[Q]"}, "f32[P]", true},
     {OP_add, {"f32[P]", "f32[3*D]"}, "broadcast: shapes [P] and [3*D] do not fit: P (64) and 3*D (48) differ", false},
@@ -142,7 +159,10 @@ static const Row rows[] = {
     {OP_sub, {"f32[B, 1]", "f32[B]"}, "f32[B, B]", true},
     {OP_sub, {"f32[B, B]", "f32[B]"}, "f32[B, B]", false},
     {OP_mul, {"f32[H, 1]", "f32[H]"}, "repeat: [H, 1] and [H] would broadcast to [H, H], with H twice", false},
-    {OP_where, {"bool[B, 1]", "f32[B]", "f32[]"}, "repeat: [B, 1] and [B] would broadcast to [B, B], with B twice", false},
+    {OP_where,
+     {"bool[B, 1]", "f32[B]", "f32[]"},
+     "repeat: [B, 1] and [B] would broadcast to [B, B], with B twice",
+     false},
     /* dtypes */
     {OP_add, {"i32[H]", "f32[H]"}, "f32[H]", false},
     {OP_mul, {"bool[H]", "i32[]"}, "i32[H]", false},
@@ -169,7 +189,10 @@ static const Row rows[] = {
     {OP_matmul, {"f32[B, H]", "f32[P, 10]"}, "inner: matmul: inner sizes differ, H (128) and P (64)", false},
     {OP_matmul, {"f32[B, P]", "f32[Q, 10]"}, "inner: matmul: inner sizes differ, P (64) and Q (64)", false},
     {OP_matmul, {"f32[B, P]", "f32[Q, 10]"}, "f32[B, 10]", true},
-    {OP_matmul, {"f32[P]", "f32[P, H]"}, "rank: matmul: both operands need two axes or more, they are [P] and [P, H]", false},
+    {OP_matmul,
+     {"f32[P]", "f32[P, H]"},
+     "rank: matmul: both operands need two axes or more, they are [P] and [P, H]",
+     false},
     {OP_matmul, {"f32[T, P]", "f32[B, P, H]"}, "rank: matmul: leading axes of [T, P] and [B, P, H] differ", false},
     {OP_matmul, {"f32[B, T, P]", "f32[H, P, D]"}, "leading: matmul: leading axes differ, B (<=64) and H (128)", false},
     {OP_matmul, {"i32[B, P]", "i32[P, H]"}, "dtype: matmul: expected floats of one type, found i32 and i32", false},
@@ -258,30 +281,95 @@ static const ShapeRow shape_rows[] = {
     {OP_reshape, {"f32[B, T]"}, "f32[B, T, 1]", {0}, {0}, "f32[B, T, 1]"},
     {OP_reshape, {"f32[P, D]"}, "f32[H, 8]", {0}, {0}, "f32[H, 8]"},
     {OP_reshape, {"f32[Z, D]"}, "f32[Z]", {0}, {0}, "f32[Z]"},
-    {OP_reshape, {"f32[B, T]"}, "f32[T, B]", {0}, {0}, "rows: reshape: from [B, T] to [T, B] the batch axis does not stay outermost"},
-    {OP_reshape, {"f32[T, B]"}, "f32[B*T]", {0}, {0}, "rows: reshape: from [T, B] to [B*T] the batch axis does not stay outermost"},
-    {OP_reshape, {"f32[B, T]"}, "f32[64, T]", {0}, {0}, "rows: reshape: from [B, T] to [64, T] the batch axis does not stay outermost"},
-    {OP_reshape, {"f32[B, T]"}, "f32[B2, T]", {0}, {0}, "rows: reshape: from [B, T] to [B2, T] the batch axis does not stay outermost"},
+    {OP_reshape,
+     {"f32[B, T]"},
+     "f32[T, B]",
+     {0},
+     {0},
+     "rows: reshape: [B, T] to [T, B] loses or moves the batch axis"},
+    {OP_reshape,
+     {"f32[T, B]"},
+     "f32[B*T]",
+     {0},
+     {0},
+     "rows: reshape: [T, B] to [B*T] loses or moves the batch axis"},
+    {OP_reshape,
+     {"f32[B, T]"},
+     "f32[64, T]",
+     {0},
+     {0},
+     "rows: reshape: [B, T] to [64, T] loses or moves the batch axis"},
+    {OP_reshape,
+     {"f32[B, T]"},
+     "f32[B2, T]",
+     {0},
+     {0},
+     "rows: reshape: [B, T] to [B2, T] loses or moves the batch axis"},
     {OP_reshape, {"f32[B, B2]"}, "f32[B, B2, 1]", {0}, {0}, "f32[B, B2, 1]"},
     {OP_reshape, {"f32[P, D]"}, "f32[H, D]", {0}, {0}, "reshape: reshape: [P, D] has 1024 elements, [H, D] has 2048"},
     {OP_broadcast, {"f32[H]"}, "f32[B, H]", {0}, {0}, "f32[B, H]"},
     {OP_broadcast, {"i32[]"}, "f32[H]", {0}, {0}, "i32[H]"},
     {OP_broadcast, {"f32[B, H]"}, "f32[H]", {0}, {0}, "broadcast: broadcast: [B, H] does not fit into [H]"},
-    {OP_broadcast, {"f32[P]"}, "f32[B, H]", {0}, {0}, "broadcast: shapes [P] and [B, H] do not fit: P (64) and H (128) differ"},
+    {OP_broadcast,
+     {"f32[P]"},
+     "f32[B, H]",
+     {0},
+     {0},
+     "broadcast: shapes [P] and [B, H] do not fit: P (64) and H (128) differ"},
     {OP_slice, {"f32[B, H]"}, "f32[B, 32]", {0, 3}, {1, 2}, "f32[B, 32]"},
     {OP_slice, {"f32[H]"}, "f32[Z]", {128}, {1}, "f32[Z]"},
-    {OP_slice, {"f32[B, H]"}, "f32[B, P]", {0, 65}, {1, 1}, "index: slice: axis 1: 64 elements from 65 in steps of 1 do not fit into 128"},
-    {OP_slice, {"f32[H]"}, "f32[2]", {0}, {0}, "index: slice: axis 0: 2 elements from 0 in steps of 0 do not fit into 128"},
-    {OP_slice, {"f32[H]"}, "f32[2]", {-1}, {1}, "index: slice: axis 0: 2 elements from -1 in steps of 1 do not fit into 128"},
-    {OP_slice, {"f32[H]"}, "f32[2]", {1}, {INT64_MAX}, "index: slice: axis 0: 2 elements from 1 in steps of 9223372036854775807 do not fit into 128"},
-    {OP_slice, {"f32[B, H]"}, "f32[2, H]", {0, 0}, {1, 1}, "rows: slice: B (<=64) is the batch axis, which cannot be cut"},
+    {OP_slice,
+     {"f32[B, H]"},
+     "f32[B, P]",
+     {0, 65},
+     {1, 1},
+     "index: slice: axis 1: 64 elements from 65 in steps of 1 do not fit into 128"},
+    {OP_slice,
+     {"f32[H]"},
+     "f32[2]",
+     {0},
+     {0},
+     "index: slice: axis 0: 2 elements from 0 in steps of 0 do not fit into 128"},
+    {OP_slice,
+     {"f32[H]"},
+     "f32[2]",
+     {-1},
+     {1},
+     "index: slice: axis 0: 2 elements from -1 in steps of 1 do not fit into 128"},
+    {OP_slice,
+     {"f32[H]"},
+     "f32[2]",
+     {1},
+     {INT64_MAX},
+     "index: slice: axis 0: 2 elements from 1 in steps of 9223372036854775807 do not fit into 128"},
+    {OP_slice,
+     {"f32[B, H]"},
+     "f32[2, H]",
+     {0, 0},
+     {1, 1},
+     "rows: slice: B (<=64) is the batch axis, which cannot be cut"},
     {OP_slice, {"f32[B, H]"}, "f32[H]", {0}, {1}, "rank: slice: [H] and [B, H] have different ranks"},
     {OP_pad, {"f32[B, D]"}, "f32[B, H]", {0, 2}, {1, 3}, "f32[B, H]"},
-    {OP_pad, {"f32[D]"}, "f32[17]", {2}, {1}, "index: pad: axis 0: 16 elements from 2 in steps of 1 do not fit into 17"},
+    {OP_pad,
+     {"f32[D]"},
+     "f32[17]",
+     {2},
+     {1},
+     "index: pad: axis 0: 16 elements from 2 in steps of 1 do not fit into 17"},
     {OP_cast, {"f32[B, H]"}, "i32[]", {0}, {0}, "i32[B, H]"},
     {OP_scatter_add, {"f32[B, T, D]", "i32[B, T]"}, "f32[H, D]", {0}, {0}, "f32[H, D]"},
-    {OP_scatter_add, {"f32[B, D]", "i32[B, T]"}, "f32[H, D]", {0}, {0}, "index: scatter_add: rows [B, D] at indices [B, T] do not fit into [H, D]"},
-    {OP_scatter_add, {"f32[B, D]", "f32[B]"}, "f32[H, D]", {0}, {0}, "dtype: scatter_add: indices must be integers, they are f32"},
+    {OP_scatter_add,
+     {"f32[B, D]", "i32[B, T]"},
+     "f32[H, D]",
+     {0},
+     {0},
+     "index: scatter_add: rows [B, D] at indices [B, T] do not fit into [H, D]"},
+    {OP_scatter_add,
+     {"f32[B, D]", "f32[B]"},
+     "f32[H, D]",
+     {0},
+     {0},
+     "dtype: scatter_add: indices must be integers, they are f32"},
     {OP_input, {NULL}, "f32[B, H]", {0}, {0}, "f32[B, H]"},
     {OP_const, {NULL}, "f32[H]", {0}, {0}, "rank: const: a scalar, not [H]"},
     {OP_iota, {NULL}, "i32[]", {0}, {0}, "axis: iota: axis 0 is not one of []"},
@@ -306,7 +394,8 @@ START_TEST(infers_transposed_products) {
   };
   for (size_t i = 0; i < sizeof products / sizeof *products; i++) {
     Attrs attrs = {.ta = products[i].ta, .tb = products[i].tb};
-    ck_assert_str_eq(infer(OP_matmul, 2, (const char *[]){products[i].a, products[i].b}, &attrs, true), products[i].result);
+    ck_assert_str_eq(infer(OP_matmul, 2, (const char *[]){products[i].a, products[i].b}, &attrs, true),
+                     products[i].result);
   }
 }
 END_TEST
