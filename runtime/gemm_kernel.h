@@ -68,20 +68,39 @@ TARGET static void NAME(tile1)(int64_t k, const REAL *a, const REAL *b, REAL *ti
 #undef WRITE
 #undef ADD
 
+/* Lines that stand side by side in memory; inlined for each width, since a call to memcpy costs more than it moves. */
+TARGET static inline __attribute__((always_inline)) void NAME(copy_lines)(REAL *out, const REAL *x, int64_t k_step, int64_t k, int64_t width) {
+  for (int64_t p = 0; p < k; p++, out += width, x += k_step)
+    for (int64_t i = 0; i < width; i++) out[i] = x[i];
+}
+
+/* Lines that run along k: eight elements of each at a time, so that the panel is written in order. */
+TARGET static inline __attribute__((always_inline)) void NAME(turn_lines)(REAL *out, const REAL *x, int64_t line_step, int64_t k, int64_t width) {
+  int64_t p = 0;
+  for (; p + 8 <= k; p += 8)
+    for (int64_t i = 0; i < width; i++) {
+      const REAL *from = x + i * line_step + p;
+      REAL *to = out + p * width + i;
+      for (int64_t q = 0; q < 8; q++) to[q * width] = from[q];
+    }
+  for (; p < k; p++)
+    for (int64_t i = 0; i < width; i++) out[p * width + i] = x[i * line_step + p];
+}
+
 /* `count` lines of `width` elements along k, zeros behind the last: out[p][i] = x(i, p). */
 TARGET static void NAME(pack)(REAL *out, const REAL *x, int64_t line_step, int64_t k_step, int64_t count, int64_t width, int64_t k) {
-  if (count == width && line_step == 1) {
-    for (int64_t p = 0; p < k; p++, out += width) memcpy(out, x + p * k_step, (size_t)width * sizeof *out);
-    return;
-  }
-  if (count < width) memset(out, 0, (size_t)(width * k) * sizeof *out);
-  if (line_step == 1) {
-    for (int64_t p = 0; p < k; p++)
-      for (int64_t i = 0; i < count; i++) out[p * width + i] = x[p * k_step + i];
-  } else {
+  bool whole = count == width;
+  if (!whole) memset(out, 0, (size_t)(width * k) * sizeof *out);
+  if (whole && line_step == 1 && width == 6) NAME(copy_lines)(out, x, k_step, k, 6);
+  else if (whole && line_step == 1 && width == 12) NAME(copy_lines)(out, x, k_step, k, 12);
+  else if (whole && line_step == 1 && width == 4 * LANES) NAME(copy_lines)(out, x, k_step, k, 4 * LANES);
+  else if (whole && line_step == 1 && width == LANES) NAME(copy_lines)(out, x, k_step, k, LANES);
+  else if (whole && k_step == 1 && width == 6) NAME(turn_lines)(out, x, line_step, k, 6);
+  else if (whole && k_step == 1 && width == 12) NAME(turn_lines)(out, x, line_step, k, 12);
+  else if (whole && k_step == 1 && width == 4 * LANES) NAME(turn_lines)(out, x, line_step, k, 4 * LANES);
+  else
     for (int64_t i = 0; i < count; i++)
       for (int64_t p = 0; p < k; p++) out[p * width + i] = x[i * line_step + p * k_step];
-  }
 }
 
 /* One block of C: `m` rows from packed A (its panels made here) against packed panels [first, last) of B. */

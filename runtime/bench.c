@@ -1,0 +1,77 @@
+/* bench.c - times training steps on one resident batch: forward, backward and
+ * optimizer, as comparisons between frameworks do it.  Fetching rows, logs
+ * and the check for values that are not finite are left out.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/trainer.h"
+
+static void record_fetch(MtRun *run, void *data) {
+  MtSession *s = data;
+  mt_fetch(run, &s->train, mt_least(s->train.capacity, s->train.rows));
+}
+
+static void record_bench(MtRun *run, void *data) {
+  MtSession *s = data;
+  s->program->train->gradients(run, (const void *const *)s->train.batch, mt_least(s->train.capacity, s->train.rows));
+  s->program->train->update(run);
+  run->backend->advance(run, 1, 0);
+}
+
+/* Seconds for `steps` steps; negative after a failure. */
+static double time_steps(MtSession *s, int64_t steps) {
+  int64_t key = mt_session_key(s, MT_KEY_BENCH, 0, 0, 0, 0);
+  bool ok = s->run.backend->wait(&s->run);
+  double begin = mt_now();
+  for (int64_t i = 0; ok && i < steps; i++) ok = s->run.backend->play(&s->run, key, record_bench, s);
+  ok = ok && s->run.backend->wait(&s->run);
+  return ok ? mt_now() - begin : -1;
+}
+
+static int compare(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+enum { ROUNDS = 15, WARM_STEPS = 3 };
+static const double round_seconds = 0.3;
+
+/* So many steps that a round is long against the clock's and the system's noise. */
+static int64_t steps_a_round(MtSession *s) {
+  if (s->options->steps) return s->options->steps;
+  int64_t steps = 1;
+  for (double seconds = 0; (seconds = time_steps(s, steps)) >= 0 && seconds < round_seconds / 4;) steps *= 2;
+  double seconds = time_steps(s, steps);
+  int64_t wanted = seconds > 0 ? (int64_t)(round_seconds / seconds * (double)steps) + 1 : steps;
+  return wanted > 0 ? wanted : 1;
+}
+
+static void print(const MtSession *s, const double *ms, int64_t steps) {
+  double mib = (double)s->run.backend->peak(&s->run) / 1048576.0, median = ms[ROUNDS / 2];
+  if (s->options->json) {
+    printf("{\"model\":");
+    mt_json_text(stdout, s->program->name);
+    printf(",\"target\":\"%s\",\"ms\":%.6g,\"min\":%.6g,\"max\":%.6g,\"peak_MiB\":%.1f}\n", s->run.backend->target, median, ms[0], ms[ROUNDS - 1], mib);
+    return;
+  }
+  printf("%s, target %s: %.4g ms a step (%.4g to %.4g; median of %d rounds of %lld steps), %.1f MiB at most\n", s->program->name, s->run.backend->target,
+         median, ms[0], ms[ROUNDS - 1], ROUNDS, (long long)steps, mib);
+}
+
+int mt_bench(MtSession *s) {
+  double ms[ROUNDS];
+  int64_t steps;
+  s->scalars.total = INT32_MAX; /* schedules stay near their beginning */
+  bool ok = mt_push_scalars(s) && mt_begin_epoch(s, 0, 0) && s->run.backend->play(&s->run, 0, record_fetch, s) && time_steps(s, WARM_STEPS) >= 0;
+  if (!ok || (steps = steps_a_round(s)) < 1) return EXIT_FAILURE;
+  for (int i = 0; ok && i < ROUNDS; i++) {
+    double seconds = time_steps(s, steps);
+    ok = seconds >= 0;
+    ms[i] = seconds * 1e3 / (double)steps;
+  }
+  if (!ok) return EXIT_FAILURE;
+  qsort(ms, ROUNDS, sizeof ms[0], compare);
+  print(s, ms, steps);
+  return EXIT_SUCCESS;
+}

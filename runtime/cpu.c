@@ -1,0 +1,179 @@
+/* cpu.c - the CPU as a device: host memory, loops over it, no capture.
+ *
+ * Whatever is worth threads is cut into fixed pieces, each done by one thread
+ * in one order, so that results do not depend on how many threads there are.
+ * Small work stays on the calling thread: waking others takes longer than a
+ * whole step of a small model.
+ */
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/cpu.h"
+#include "runtime/gemm.h"
+
+typedef struct Cpu {
+  size_t bytes, peak; /* allocated now, at most */
+  char name[64];
+} Cpu;
+
+/* ---- device and memory ------------------------------------------------------- */
+
+static const char *instruction_set(void) {
+#if defined __x86_64__
+  if (__builtin_cpu_supports("avx512f")) return ", AVX-512";
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return ", AVX2";
+#endif
+  return "";
+}
+
+static bool cpu_open(MtRun *run, bool tf32) {
+  (void)tf32; /* products are always in full precision */
+  Cpu *cpu = calloc(1, sizeof *cpu);
+  if (!cpu) return mt_fail(run, "out of memory"), false;
+  int threads = omp_get_max_threads();
+  snprintf(cpu->name, sizeof cpu->name, "%d CPU thread%s%s", threads, threads == 1 ? "" : "s", instruction_set());
+  run->device = cpu;
+  return true;
+}
+
+static void cpu_close(MtRun *run) {
+  free(run->device);
+  run->device = NULL;
+}
+
+static const char *cpu_describe(MtRun *run) { return ((Cpu *)run->device)->name; }
+
+enum { HEADER = 64 }; /* the size stands before each block, which starts on a cache line */
+
+static void *cpu_alloc(MtRun *run, size_t bytes) {
+  Cpu *cpu = run->device;
+  size_t whole = bytes < SIZE_MAX - 2 * HEADER ? (bytes + HEADER + 63) / 64 * 64 : 0;
+  char *memory = whole ? aligned_alloc(64, whole) : NULL;
+  if (!memory) {
+    mt_fail(run, "cannot allocate %.1f MiB of memory", (double)bytes / 1048576.0);
+    return NULL;
+  }
+  memset(memory, 0, whole);
+  memcpy(memory, &whole, sizeof whole);
+  cpu->bytes += whole;
+  if (cpu->bytes > cpu->peak) cpu->peak = cpu->bytes;
+  return memory + HEADER;
+}
+
+static void cpu_release(MtRun *run, void *memory) {
+  if (!memory) return;
+  size_t whole;
+  memcpy(&whole, (char *)memory - HEADER, sizeof whole);
+  ((Cpu *)run->device)->bytes -= whole;
+  free((char *)memory - HEADER);
+}
+
+static bool cpu_wait(MtRun *run) { return !run->error[0]; }
+
+static bool cpu_copy(MtRun *run, void *to, const void *from, size_t bytes) {
+  if (bytes) memcpy(to, from, bytes);
+  return !run->error[0];
+}
+
+static bool cpu_zero(MtRun *run, void *memory, size_t bytes) {
+  (void)run;
+  if (bytes) memset(memory, 0, bytes);
+  return true;
+}
+
+static size_t cpu_peak(const MtRun *run) { return ((const Cpu *)run->device)->peak; }
+
+static bool cpu_play(MtRun *run, int64_t key, void (*record)(MtRun *run, void *data), void *data) {
+  (void)key;
+  record(run, data);
+  return !run->error[0];
+}
+
+static void cpu_fetch(MtRun *run, void *batch, const void *set, const int32_t *order, int64_t rows, size_t row_bytes) {
+  const int32_t *first = order + run->scalars->position;
+#pragma omp parallel for schedule(static) if (rows * (int64_t)row_bytes >= MT_THREADED * 4)
+  for (int64_t i = 0; i < rows; i++) memcpy((char *)batch + (size_t)i * row_bytes, (const char *)set + (size_t)first[i] * row_bytes, row_bytes);
+}
+
+static void cpu_gemm(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, int64_t a_step,
+                     const void *b, int64_t ldb, int64_t b_step, void *c, int64_t ldc, int64_t c_step) {
+  int size = run->real_size;
+  bool share = batch > 1 && batch * m * n * k >= MT_THREADED * 32;
+#pragma omp parallel for schedule(static) if (share)
+  for (int64_t i = 0; i < batch; i++)
+    mt_cpu_gemm(size, t, m, n, k, (const char *)a + i * a_step * size, lda, (const char *)b + i * b_step * size, ldb, (char *)c + i * c_step * size, ldc);
+}
+
+/* ---- loops -------------------------------------------------------------------- */
+
+#define REAL float
+#define BITS uint32_t
+#define EXPONENT 0x7f800000u
+#define NAME(x) x##_f32
+#include "runtime/cpu_loops.h"
+#define REAL double
+#define BITS uint64_t
+#define EXPONENT 0x7ff0000000000000u
+#define NAME(x) x##_f64
+#include "runtime/cpu_loops.h"
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static void cpu_add_scaled(MtRun *run, void *sum, const void *x, int64_t count, double scale) {
+  bool wide = run->real_size == 8;
+#pragma omp parallel for schedule(static) if (count >= MT_THREADED)
+  for (int64_t i = 0; i < count; i += MT_PIECE) {
+    int64_t n = least(MT_PIECE, count - i);
+    if (wide) add_scaled_f64((double *)sum + i, (const double *)x + i, n, scale);
+    else add_scaled_f32((float *)sum + i, (const float *)x + i, n, (float)scale);
+  }
+}
+
+static void cpu_accumulate(MtRun *run, double *sum, const void *x, int64_t count, char combine, double weight) {
+  for (int64_t i = 0; i < count; i++) {
+    double value = run->real_size == 8 ? ((const double *)x)[i] : (double)((const float *)x)[i];
+    if (combine == '+') sum[i] += value * weight;
+    else if (isnan(value) || (combine == '<' ? value < sum[i] : value > sum[i])) sum[i] = value;
+  }
+}
+
+static void cpu_narrow(MtRun *run, void *x, const double *sum, int64_t count) {
+  for (int64_t i = 0; i < count; i++) {
+    if (run->real_size == 8) ((double *)x)[i] = sum[i];
+    else ((float *)x)[i] = (float)sum[i];
+  }
+}
+
+static bool all_finite(const MtRun *run, const void *x, int64_t count) {
+  return run->real_size == 8 ? finite_f64(x, count) : finite_f32(x, count);
+}
+
+static void cpu_guard(MtRun *run, const void *loss, int64_t count) {
+  bool finite = all_finite(run, loss, 1);
+  const char *g = run->grads;
+  if (count < MT_THREADED) {
+    finite = finite && all_finite(run, g, count);
+  } else {
+#pragma omp parallel for schedule(static) reduction(&& : finite)
+    for (int64_t i = 0; i < count; i += MT_PIECE) finite = finite && all_finite(run, g + i * run->real_size, least(MT_PIECE, count - i));
+  }
+  if (!finite) run->scalars->stop = 1;
+}
+
+static void cpu_advance(MtRun *run, int64_t steps, int64_t rows) {
+  MtScalars *s = run->scalars;
+  if (s->stop) return;
+  s->step += steps;
+  s->micro = steps ? 0 : s->micro + 1;
+  s->position += rows;
+  s->grad_scale = 1;
+}
+
+const MtBackend mt_cpu = {
+    .target = "c", .describe = cpu_describe, .open = cpu_open, .close = cpu_close, .alloc = cpu_alloc, .release = cpu_release,
+    .write = cpu_copy, .read = cpu_copy, .zero = cpu_zero, .wait = cpu_wait, .peak = cpu_peak, .play = cpu_play, .fetch = cpu_fetch,
+    .gemm = cpu_gemm, .clip = mt_cpu_clip, .optimize = mt_cpu_optimize, .add_scaled = cpu_add_scaled, .accumulate = cpu_accumulate,
+    .narrow = cpu_narrow, .guard = cpu_guard, .advance = cpu_advance};

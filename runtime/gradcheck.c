@@ -1,0 +1,225 @@
+/* gradcheck.c - are the gradients right?
+ *
+ * The program's gradients, compiled once more in double precision, against
+ * differences of its loss: (-f(x+2h) + 8 f(x+h) - 8 f(x-h) + f(x-2h)) / 12h.
+ * Of each parameter up to 64 elements are tried one by one, and then one
+ * random direction in which all its elements move.  A kink (relu) that lies
+ * within 2h of a value spoils a difference, rounding spoils a small h: so
+ * several h are tried and the best counts; a wrong gradient is wrong for all.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/mtrt_math.h"
+#include "runtime/random.h"
+#include "runtime/trainer.h"
+
+enum { SAMPLES = 64 };
+static const double limit = 1e-6;
+static const double steps[] = {1e-3, 1e-4, 1e-5, 1e-6};
+
+typedef struct Check {
+  MtSession *s;
+  int64_t rows;
+  void *batch[MT_MAX_OUTPUTS];  /* fields of real are double here */
+  double *params, *grads;       /* host */
+  long forward;                 /* kernels up to the loss; -1: not known */
+  double unit;                  /* root mean square of all gradients: what counts as small */
+} Check;
+
+static void record(MtRun *run, void *data) {
+  const Check *c = data;
+  run->program->train->gradients_f64(run, (const void *const *)c->batch, c->rows);
+}
+
+static double loss_now(Check *c) {
+  MtRun *run = &c->s->run;
+  double loss = NAN;
+  run->budget = c->forward;
+  bool ok = run->backend->play(run, 0, record, c) &&
+            run->backend->read(run, &loss, (char *)run->outputs + run->program->train->loss * (int64_t)sizeof loss, sizeof loss);
+  run->budget = -1;
+  return ok ? loss : NAN;
+}
+
+/* ---- differences ------------------------------------------------------------------ */
+
+/* Elements [at, at + count) moved by h along `direction` (NULL: all by 1). */
+static double loss_at(Check *c, int64_t at, int64_t count, const double *direction, double h, double *room) {
+  MtRun *run = &c->s->run;
+  double *to = (double *)run->params + at;
+  for (int64_t i = 0; i < count; i++) room[i] = c->params[at + i] + h * (direction ? direction[i] : 1);
+  return run->backend->write(run, to, room, (size_t)count * sizeof *room) ? loss_now(c) : NAN;
+}
+
+static double difference(Check *c, int64_t at, int64_t count, const double *direction, double h, double *room) {
+  double far = loss_at(c, at, count, direction, -2 * h, room) - loss_at(c, at, count, direction, 2 * h, room);
+  double near = loss_at(c, at, count, direction, h, room) - loss_at(c, at, count, direction, -h, room);
+  return (far + 8 * near) / (12 * h);
+}
+
+/* How far the derivative `given` is from the closest difference. */
+static double distance(Check *c, int64_t at, int64_t count, const double *direction, double given, double scale, double *room) {
+  double best = INFINITY;
+  for (size_t i = 0; i < sizeof steps / sizeof steps[0] && !(best <= 1e-9 * scale); i++) {
+    double d = fabs(difference(c, at, count, direction, steps[i], room) - given);
+    if (d < best || isnan(d)) best = d;
+    if (isnan(d)) break;
+  }
+  c->s->run.backend->write(&c->s->run, (double *)c->s->run.params + at, c->params + at, (size_t)count * sizeof *room);
+  return best;
+}
+
+/* ---- one parameter ------------------------------------------------------------------ */
+
+static double norm(const double *x, int64_t n) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; i++) sum += x[i] * x[i];
+  return sqrt(sum);
+}
+
+static double greater(double a, double b) { return a > b ? a : b; }
+
+/* The relative error over sampled elements, or along the random direction if that is worse. */
+static double check_param(Check *c, const MtTensor *p, int *samples, double *room) {
+  int64_t n = mt_tensor_count(p);
+  const double *g = c->grads + p->offset;
+  double *direction = room + n, errors[SAMPLES], tried[SAMPLES], along = 0, typical = greater(norm(g, n) / sqrt((double)n), c->unit * 1e-2);
+  *samples = (int)mt_least(n, SAMPLES);
+  for (int i = 0; i < *samples; i++) {
+    int64_t e = n <= SAMPLES ? i : (int64_t)(mt_word_uniform(mt_words(c->s->scalars.seed, mt_hash(p->name), (uint64_t)i, 0, 0x7ffffffd).v[0]) * (double)n);
+    tried[i] = g[e];
+    errors[i] = distance(c, p->offset + e, 1, NULL, g[e], typical, room);
+  }
+  for (int64_t i = 0; i < n; i++) direction[i] = mt_words_normal(mt_words(c->s->scalars.seed, mt_hash(p->name), (uint64_t)i, 1, 0x7ffffffd));
+  double length = norm(direction, n);
+  for (int64_t i = 0; i < n; i++) along += g[i] * (direction[i] /= length);
+  double single = norm(errors, *samples) / greater(norm(tried, *samples), typical * sqrt((double)*samples));
+  double whole = distance(c, p->offset, n, direction, along, typical, room) / greater(fabs(along), typical);
+  return isnan(single) || isnan(whole) ? NAN : greater(single, whole);
+}
+
+static void print_param(const MtSession *s, const MtTensor *p, int samples, double error) {
+  bool good = error <= limit;
+  if (s->options->json) {
+    printf("{\"param\":");
+    mt_json_text(stdout, p->name);
+    printf(",\"error\":");
+    mt_json_number(stdout, error);
+    printf(",\"ok\":%s}\n", good ? "true" : "false");
+  } else if (!good || !s->options->quiet) {
+    printf("%-32s %4d of %8lld elements  relative error %.1e  %s\n", p->name, samples, (long long)mt_tensor_count(p), error, good ? "ok" : "WRONG");
+  }
+  fflush(stdout);
+}
+
+/* ---- the command ---------------------------------------------------------------------- */
+
+static void record_fetch(MtRun *run, void *data) {
+  Check *c = data;
+  mt_fetch(run, &c->s->train, c->rows);
+}
+
+static bool widen_batch(Check *c) {
+  MtSession *s = c->s;
+  bool ok = mt_begin_epoch(s, 0, 0) && s->run.backend->play(&s->run, 0, record_fetch, c);
+  for (int f = 0; ok && f < s->train.n_fields; f++) {
+    c->batch[f] = s->train.batch[f];
+    if (s->train.data->fields[f].type != MT_F32) continue;
+    int64_t n = c->rows * mt_field_elements(&s->train.data->fields[f]);
+    float *narrow = malloc((size_t)n * sizeof *narrow + 1);
+    double *wide = malloc((size_t)n * sizeof *wide + 1);
+    ok = (narrow && wide) || mt_error(&s->error, "out of memory");
+    ok = ok && s->run.backend->read(&s->run, narrow, c->batch[f], (size_t)n * sizeof *narrow);
+    for (int64_t i = 0; ok && i < n; i++) wide[i] = (double)narrow[i];
+    ok = ok && s->run.backend->write(&s->run, c->batch[f], wide, (size_t)n * sizeof *wide);
+    free(narrow);
+    free(wide);
+  }
+  return ok;
+}
+
+static long kernels_to_loss(const MtTrain *train) {
+  for (int i = 0; i < train->n_values; i++)
+    if (train->values[i].place == MT_IN_OUTPUTS && train->values[i].offset <= train->loss && train->loss < train->values[i].offset + train->values[i].count)
+      return train->values[i].kernel + 1;
+  return -1;
+}
+
+/* All gradients, in host memory. */
+static bool find_gradients(Check *c) {
+  MtSession *s = c->s;
+  int64_t n = s->program->param_count;
+  size_t bytes = (size_t)n * sizeof(double);
+  c->params = malloc(bytes + 1);
+  c->grads = malloc(bytes + 1);
+  if (!c->params || !c->grads) return mt_error(&s->error, "out of memory");
+  c->forward = -1;
+  double loss = loss_now(c);
+  if (s->run.error[0]) return false;
+  if (!isfinite(loss)) return mt_error(&s->error, "gradcheck: the loss of the first batch is %g", loss);
+  c->forward = kernels_to_loss(s->program->train);
+  bool ok = s->run.backend->read(&s->run, c->params, s->run.params, bytes) && s->run.backend->read(&s->run, c->grads, s->run.grads, bytes);
+  c->unit = ok && n ? greater(norm(c->grads, n) / sqrt((double)n), 1e-300) : 1;
+  return ok;
+}
+
+static bool in_a_group(const MtTrain *train, const MtTensor *p) {
+  for (int g = 0; g < train->n_groups; g++)
+    if (p->offset >= train->groups[g].begin && p->offset < train->groups[g].begin + train->groups[g].count) return true;
+  return false;
+}
+
+int mt_gradcheck(MtSession *s) {
+  Check c = {.s = s, .rows = mt_least(s->train.capacity, s->train.rows)};
+  const MtProgram *p = s->program;
+  int samples, wrong = 0, checked = 0;
+  double *room = malloc(2 * (size_t)p->param_count * sizeof *room + 1), worst = 0;
+  bool ok = (room || mt_error(&s->error, "out of memory")) && p->train->gradients_f64 != NULL;
+  if (room && !p->train->gradients_f64) mt_error(&s->error, "gradcheck: this trainer holds no double-precision gradients");
+  ok = ok && widen_batch(&c) && find_gradients(&c);
+  for (int i = 0; ok && i < p->n_params; i++) {
+    if (!in_a_group(p->train, &p->params[i])) continue; /* frozen */
+    double error = check_param(&c, &p->params[i], &samples, room);
+    ok = !s->run.error[0];
+    print_param(s, &p->params[i], samples, error);
+    wrong += !(error <= limit);
+    worst = error > worst || isnan(error) ? error : worst;
+    checked++;
+  }
+  if (ok && !s->options->json && !s->options->quiet) printf("%d parameters, worst relative error %.1e: %s\n", checked, worst, wrong ? "WRONG" : "ok");
+  free(room);
+  free(c.params);
+  free(c.grads);
+  return ok && !wrong ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* ---- --dump-grads ------------------------------------------------------------------------- */
+
+static void record_first(MtRun *run, void *data) {
+  MtSession *s = data;
+  int64_t rows = mt_least(s->train.capacity, s->train.rows);
+  mt_fetch(run, &s->train, rows);
+  s->program->train->gradients(run, (const void *const *)s->train.batch, rows);
+}
+
+bool mt_dump_gradients(MtSession *s) {
+  const MtProgram *p = s->program;
+  MtArchive archive = {0};
+  float loss = 0, *grads = s->host.params; /* the blocks' host copy serves as room */
+  bool ok = mt_begin_epoch(s, 0, 0) && s->run.backend->play(&s->run, 0, record_first, s) &&
+            s->run.backend->read(&s->run, &loss, (float *)s->run.outputs + p->train->loss, sizeof loss) &&
+            s->run.backend->read(&s->run, grads, s->run.grads, (size_t)p->param_count * sizeof *grads);
+  if (ok) {
+    ok = mt_archive_add(&archive, "loss", MT_WIDE_F32, 0, NULL, &loss);
+    for (int i = 0; ok && i < p->n_params; i++)
+      if (in_a_group(p->train, &p->params[i]))
+        ok = mt_archive_add(&archive, p->params[i].name, MT_WIDE_F32, p->params[i].rank, p->params[i].shape, grads + p->params[i].offset);
+    ok = ok || mt_error(&s->error, "out of memory");
+    ok = ok && mt_write_safetensors(s->options->dump_grads, NULL, &archive, &s->error);
+  }
+  mt_archive_free(&archive);
+  if (ok && !s->options->quiet && !s->options->json) printf("loss %.9g; gradients: %s\n", (double)loss, s->options->dump_grads);
+  return ok;
+}

@@ -1,0 +1,87 @@
+/* optimizer.c - optimizers on the CPU: one pass over a range of the parameter block.
+ *
+ * The formulas are torch.optim's.  Constants that depend on the step are
+ * worked out in double once a call; the pass over the elements is in real.
+ * Elements are independent of each other, so threads change no bits.
+ */
+#include <math.h>
+#include <omp.h>
+
+#include "runtime/cpu.h"
+
+/* Constants of one update, before they are narrowed to real. */
+typedef struct Rule {
+  double scale;                                     /* of the gradient: clipping */
+  double lr, momentum, undamped, decay;             /* sgd */
+  bool nesterov, first;
+  double keep, l2, beta1, new1, beta2, new2, eps;   /* adam, adamw */
+  double step_size, root;
+} Rule;
+
+/* hyper: lr, momentum, dampening, decay, nesterov. */
+static Rule sgd_rule(const MtScalars *s, const double *h) {
+  return (Rule){.scale = s->grad_scale, .lr = h[0], .momentum = h[1], .undamped = 1 - h[2], .decay = h[3], .nesterov = h[4] != 0, .first = s->step == 0};
+}
+
+/* hyper: lr, beta1, beta2, eps, decay.  Adam adds decay to the gradient, AdamW shrinks the parameter. */
+static Rule adam_rule(const MtScalars *s, const double *h, bool decoupled) {
+  double t = (double)s->step + 1;
+  return (Rule){.scale = s->grad_scale, .beta1 = h[1], .new1 = 1 - h[1], .beta2 = h[2], .new2 = 1 - h[2], .eps = h[3],
+                .keep = decoupled ? 1 - h[0] * h[4] : 1, .l2 = decoupled ? 0 : h[4],
+                .step_size = h[0] / (1 - pow(h[1], t)), .root = sqrt(1 - pow(h[2], t))};
+}
+
+#define REAL float
+#define SQRT sqrtf
+#define NAME(x) x##_f32
+#include "runtime/optimizer_loops.h"
+#define REAL double
+#define SQRT sqrt
+#define NAME(x) x##_f64
+#include "runtime/optimizer_loops.h"
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static void pass(MtRun *run, MtOptimizerKind kind, const Rule *r, int64_t begin, int64_t count) {
+  if (run->real_size == 8) {
+    double *p = (double *)run->params + begin, *g = (double *)run->grads + begin, *a = (double *)run->slots[0] + begin;
+    if (kind == MT_SGD) sgd_f64(r, p, g, a, count);
+    else adam_f64(r, p, g, a, (double *)run->slots[1] + begin, count);
+  } else {
+    float *p = (float *)run->params + begin, *g = (float *)run->grads + begin, *a = (float *)run->slots[0] + begin;
+    if (kind == MT_SGD) sgd_f32(r, p, g, a, count);
+    else adam_f32(r, p, g, a, (float *)run->slots[1] + begin, count);
+  }
+}
+
+void mt_cpu_optimize(MtRun *run, MtOptimizerKind kind, int group, int64_t begin, int64_t count) {
+  const MtScalars *s = run->scalars;
+  if (s->stop || count == 0) return;
+  const Rule rule = kind == MT_SGD ? sgd_rule(s, s->hyper[group]) : adam_rule(s, s->hyper[group], kind == MT_ADAMW);
+  if (count < MT_THREADED) {
+    pass(run, kind, &rule, begin, count);
+    return;
+  }
+#pragma omp parallel for schedule(static)
+  for (int64_t i = 0; i < count; i += MT_PIECE) pass(run, kind, &rule, begin + i, least(MT_PIECE, count - i));
+}
+
+/* ---- clipping --------------------------------------------------------------- */
+
+/* The sum of squares is taken in SHARES shares, each by one thread, and the
+ * shares are added in order: the same bits for every number of threads. */
+enum { SHARES = 64 };
+
+void mt_cpu_clip(MtRun *run, int64_t count, double max_norm) {
+  MtScalars *s = run->scalars;
+  if (s->stop) return;
+  double share[SHARES], sum = 0;
+#pragma omp parallel for schedule(static) if (count >= MT_THREADED)
+  for (int i = 0; i < SHARES; i++) {
+    int64_t from = count * i / SHARES, n = count * (i + 1) / SHARES - from;
+    share[i] = run->real_size == 8 ? squares_f64((const double *)run->grads + from, n) : squares_f32((const float *)run->grads + from, n);
+  }
+  for (int i = 0; i < SHARES; i++) sum += share[i];
+  double scale = max_norm / (sqrt(sum) * s->grad_scale + 1e-6);
+  if (!(scale >= 1)) s->grad_scale *= scale; /* NaN too: a NaN norm gives NaN gradients */
+}

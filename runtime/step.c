@@ -1,0 +1,64 @@
+/* step.c - one micro-batch: fetch, gradients, and after the last one of an
+ * update, the optimizer.
+ *
+ * The whole of it is one play(), so that a device may capture it once and
+ * replay it: nothing here depends on values that change from step to step
+ * but through MtScalars, in device memory.
+ */
+#include <string.h>
+
+#include "runtime/trainer.h"
+
+int mt_tracked(const MtTrain *train, int64_t outputs[MT_MAX_OUTPUTS]) {
+  int n = 0;
+  for (; n < train->n_logs && n < MT_MAX_OUTPUTS - 1; n++) outputs[n] = train->logs[n].output;
+  outputs[n++] = train->loss;
+  return n;
+}
+
+static const char *output_at(const MtRun *run, int64_t element) { return (const char *)run->outputs + element * run->real_size; }
+
+/* Logs that stand side by side go in one call. */
+static void add_logs(MtSession *s, int64_t rows) {
+  int64_t outputs[MT_MAX_OUTPUTS];
+  int n = mt_tracked(s->program->train, outputs);
+  for (int first = 0, last; first < n; first = last) {
+    for (last = first + 1; last < n && outputs[last] == outputs[last - 1] + 1; last++) continue;
+    s->run.backend->accumulate(&s->run, s->sums + first, output_at(&s->run, outputs[first]), last - first, '+', (double)rows);
+  }
+}
+
+typedef struct Recording {
+  MtSession *s;
+  MtStepPlan plan;
+} Recording;
+
+/* Averaged by rows: each micro-batch's gradient counts by its share of the update's rows. */
+static void sum_gradients(MtSession *s, const MtStepPlan *plan) {
+  MtRun *run = &s->run;
+  int64_t count = s->program->param_count;
+  if (plan->first) run->backend->zero(run, run->grads, (size_t)count * (size_t)run->real_size);
+  run->backend->add_scaled(run, run->grads, s->micro_grads, count, (double)plan->rows / (double)plan->group_rows);
+}
+
+static void record_step(MtRun *run, void *data) {
+  const Recording *r = data;
+  MtSession *s = r->s;
+  const MtTrain *train = s->program->train;
+  void *grads = run->grads;
+  mt_fetch(run, &s->train, r->plan.rows);
+  run->grads = s->micro_grads;
+  train->gradients(run, (const void *const *)s->train.batch, r->plan.rows);
+  run->grads = grads;
+  if (s->micro_grads != grads) sum_gradients(s, &r->plan);
+  if (!s->options->keep_going) run->backend->guard(run, output_at(run, train->loss), s->program->param_count);
+  if (r->plan.last) train->update(run);
+  add_logs(s, r->plan.rows);
+  run->backend->advance(run, r->plan.last, r->plan.rows);
+}
+
+bool mt_play_step(MtSession *s, MtStepPlan plan) {
+  Recording r = {s, plan};
+  int64_t key = mt_session_key(s, MT_KEY_STEP, plan.rows, plan.group_rows, plan.first, plan.last);
+  return s->run.backend->play(&s->run, key, record_step, &r);
+}

@@ -1,0 +1,509 @@
+/* test_trainer.c - a trainer from its command line: a hand-written model
+ * (runtime_model.h) trained, stopped, resumed, evaluated, and misused. */
+#include <check.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/storage.h"
+#include "tests/runtime_model.h"
+#include "tests/shell.h"
+
+static char folder[128];
+
+static double truth(const double *x) { return x[0] - 2 * x[1] + 0.5 * x[2] + 0.3; }
+
+static void set_up(void) {
+  char path[256];
+  snprintf(folder, sizeof folder, "%s", scratch_folder());
+  ck_assert_int_eq(chdir(folder), 0);
+  snprintf(path, sizeof path, "%s/line.csv", folder);
+  FILE *file = fopen(path, "w");
+  ck_assert_ptr_nonnull(file);
+  for (int i = 0; i < MODEL_ROWS; i++) {
+    double x[3] = {sin(i), cos(3 * i), sin(7 * i + 1)};
+    fprintf(file, "%.9g,%.9g,%.9g,%.9g\n", x[0], x[1], x[2], truth(x));
+  }
+  fclose(file);
+}
+
+/* ---- running it -------------------------------------------------------------------- */
+
+static pid_t start(const MtProgram *program, const char *arguments) {
+  fflush(NULL);
+  pid_t child = fork();
+  ck_assert_int_ge(child, 0);
+  if (child) return child;
+  static char words[1024];
+  char *argv[64] = {"./line"};
+  int argc = 1;
+  snprintf(words, sizeof words, "%s", arguments);
+  for (char *word = strtok(words, " "); word; word = strtok(NULL, " ")) argv[argc++] = word;
+  if (!freopen("output", "w", stdout) || dup2(fileno(stdout), STDERR_FILENO) < 0) _exit(99);
+  int status = mt_main(argc, argv, program);
+  fflush(stdout);
+  _exit(status);
+}
+
+static int finish(pid_t child) {
+  int status;
+  ck_assert_int_eq(waitpid(child, &status, 0), child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* The output of a run that must end with `status`. */
+static char *run(const MtProgram *program, int status, const char *arguments) {
+  int found = finish(start(program, arguments));
+  char *output = read_text("output");
+  ck_assert_msg(found == status, "`%s` ended with %d, not %d:\n%s", arguments, found, status, output);
+  return output;
+}
+
+static void train(int model, const char *arguments) { free(run(&regression_models[model], 0, arguments)); }
+
+static void ck_says(const char *text, const char *part) { ck_assert_msg(strstr(text, part) != NULL, "\"%s\" is not in:\n%s", part, text); }
+
+static char *file_text(const char *path) {
+  char *text = read_text(path);
+  ck_assert_msg(text != NULL, "%s cannot be read", path);
+  return text;
+}
+
+static void same_files(const char *a, const char *b) {
+  char line[512];
+  snprintf(line, sizeof line, "cmp %s %s", a, b);
+  ck_assert_msg(system(line) == 0, "%s and %s differ", a, b);
+}
+
+static void read_weights(const char *path, float w[4]) {
+  MtArchive archive;
+  MtError error = {""};
+  ck_assert_msg(mt_read_safetensors(path, &archive, &error), "%s", error.text);
+  memcpy(w, mt_archive_find(&archive, "w")->data, 12);
+  memcpy(w + 3, mt_archive_find(&archive, "b")->data, 4);
+  mt_archive_free(&archive);
+}
+
+/* ---- training ------------------------------------------------------------------------- */
+
+START_TEST(training_finds_the_line) {
+  char *output = run(&regression_models[_i], 0, "train --seed 3 --epochs 100");
+  float w[4];
+  const float found[4] = {1, -2, 0.5f, 0.3f};
+  ck_says(output, "4 parameters, 50 rows");
+  ck_says(output, "checkpoint: line.run/line.checkpoint.safetensors");
+  ck_says(output, "weights: line.run/net.safetensors");
+  ck_says(output, "line.run/net.best.safetensors");
+  read_weights("line.run/net.safetensors", w);
+  for (int i = 0; i < 4; i++) ck_assert_msg(fabsf(w[i] - found[i]) < 0.01f, "weight %d is %g", i, (double)w[i]);
+  free(output);
+}
+END_TEST
+
+START_TEST(a_line_an_epoch_and_metrics_always) {
+  char *output = run(&regression_models[MODEL_EPOCHS], 0, ""), *metrics = file_text("line.run/metrics.csv");
+  int lines = 0, rows = 0, step, epoch, length;
+  double mean, loss, rmse, worst, least, eval_loss;
+  for (const char *at = output; (at = strstr(at, "epoch ")); at++) lines++;
+  ck_assert_int_eq(lines, 30);
+  ck_says(output, "epoch  1/30  step   7/210  mean ");
+  ck_says(output, "  best\n");
+  const char *header = "step,epoch,mean,loss,rmse,worst,least,test_set.loss\n", *at = metrics + strlen(header);
+  ck_assert_msg(!strncmp(metrics, header, strlen(header)), "%s", metrics);
+  for (; sscanf(at, "%d,%d,%lf,%lf,%lf,%lf,%lf,%lf\n%n", &step, &epoch, &mean, &loss, &rmse, &worst, &least, &eval_loss, &length) == 8; at += length) {
+    ck_assert_int_eq(step, 7 * ++rows);
+    ck_assert_int_eq(epoch, rows);
+    ck_assert(least <= rmse && rmse <= worst && fabs(eval_loss - rmse * rmse) < 1e-6);
+  }
+  ck_assert_msg(rows == 30 && !*at, "%d rows, then: %s", rows, at);
+  free(output);
+  free(metrics);
+}
+END_TEST
+
+START_TEST(quiet_prints_nothing_and_json_prints_objects) {
+  char *quiet = run(&regression_models[MODEL_EPOCHS], 0, "--quiet --epochs 2"), *json = run(&regression_models[MODEL_EPOCHS], 0, "--json --epochs 2");
+  ck_assert_str_eq(quiet, "");
+  ck_assert_msg(!strncmp(json, "{\"step\":7,\"epoch\":1,\"mean\":", 27), "%s", json);
+  ck_says(json, "{\"step\":14,\"epoch\":2,");
+  ck_says(json, ",\"rmse\":");
+  free(quiet);
+  free(json);
+}
+END_TEST
+
+/* Logs are means by rows: over an epoch with a rate of almost 0, the mean of
+ * the batches equals that of the whole set, short last batch included. */
+START_TEST(logs_are_weighted_by_rows) {
+  train(MODEL_EPOCHS, "--epochs 1 --lr 1e-30 --no-shuffle");
+  train(MODEL_EPOCHS, "--epochs 1 --lr 1e-30 --log-every 1 --no-shuffle --save-dir each");
+  char *whole = file_text("line.run/metrics.csv"), *each = file_text("each/metrics.csv");
+  double mean, loss, sum = 0;
+  ck_assert_int_eq(sscanf(strchr(whole, '\n'), "\n7,1,%lf,%lf", &mean, &loss), 2);
+  char *at = strchr(each, '\n');
+  for (int i = 0; i < 7; i++, at = strchr(at + 1, '\n')) {
+    double one, other;
+    int step, epoch;
+    ck_assert_int_eq(sscanf(at, "\n%d,%d,%lf,%lf", &step, &epoch, &other, &one), 4);
+    sum += one * (i < 6 ? 8 : 2) / MODEL_ROWS;
+  }
+  ck_assert_double_eq_tol(sum, loss, 1e-6);
+  free(whole);
+  free(each);
+}
+END_TEST
+
+START_TEST(seeds_repeat_and_differ) {
+  train(MODEL_EPOCHS, "--epochs 2 --seed 1 --save-dir a");
+  train(MODEL_EPOCHS, "--epochs 2 --seed 1 --save-dir b");
+  train(MODEL_EPOCHS, "--epochs 2 --seed 2 --save-dir c");
+  same_files("a/net.safetensors", "b/net.safetensors");
+  ck_assert_int_ne(system("cmp -s a/net.safetensors c/net.safetensors"), 0);
+}
+END_TEST
+
+/* With the mean gradient over rows, three micro-batches of 8, 8 and 8 rows are
+ * one batch of 24; here against a twin in double. */
+START_TEST(accumulated_gradients_are_averaged_by_rows) {
+  train(MODEL_ACCUMULATE, "--epochs 1 --no-shuffle --log-every 1");
+  char *metrics = file_text("line.run/metrics.csv");
+  int rows = 0;
+  for (const char *at = strchr(metrics, '\n'); at && at[1]; at = strchr(at + 1, '\n')) rows++;
+  ck_assert_int_eq(rows, 3); /* 24, 24 and 2 of 50 rows */
+  MtArchive archive;
+  MtError error = {""};
+  ck_assert_msg(mt_read_safetensors("line.run/line.checkpoint.safetensors", &archive, &error), "%s", error.text);
+  ck_assert_str_eq(mt_archive_note(&archive, "step"), "3");
+  ck_assert_str_eq(mt_archive_note(&archive, "epoch"), "1");
+  ck_assert_str_eq(mt_archive_note(&archive, "row"), "0");
+  mt_archive_free(&archive);
+  free(metrics);
+}
+END_TEST
+
+START_TEST(the_rate_is_scaled_to_its_highest) {
+  train(MODEL_EPOCHS, "--epochs 2 --save-dir a");
+  train(MODEL_EPOCHS, "--epochs 2 --save-dir b --lr 0.1");
+  train(MODEL_EPOCHS, "--epochs 2 --save-dir c --lr 0.05");
+  same_files("a/net.safetensors", "b/net.safetensors");
+  ck_assert_int_ne(system("cmp -s a/net.safetensors c/net.safetensors"), 0);
+}
+END_TEST
+
+START_TEST(weights_travel_by_export_and_init) {
+  float w[4], start[4];
+  train(MODEL_EPOCHS, "--epochs 1 --export out.safetensors");
+  same_files("out.safetensors", "line.run/net.safetensors");
+  train(MODEL_EPOCHS, "--epochs 1 --lr 1e-30 --init out.safetensors --export net=again.safetensors --save-dir b");
+  read_weights("out.safetensors", start);
+  read_weights("again.safetensors", w);
+  for (int i = 0; i < 4; i++) ck_assert(w[i] == start[i]);
+}
+END_TEST
+
+START_TEST(several_best_values_have_files_of_their_own) {
+  train(MODEL_TWO_WATCHES, "--epochs 2");
+  ck_assert_int_eq(access("line.run/net.lowest.test_set.rmse.safetensors", R_OK), 0);
+  ck_assert_int_eq(access("line.run/net.highest.test_set.least.safetensors", R_OK), 0);
+}
+END_TEST
+
+/* ---- stopping and going on --------------------------------------------------------------- */
+
+static const char *const stops[] = {"1", "3", "7", "10", "100"};
+
+START_TEST(a_resumed_run_ends_with_the_same_bits) {
+  int model = _i % 2 ? MODEL_ACCUMULATE : MODEL_EPOCHS;
+  char arguments[200];
+  train(model, "--save-dir whole");
+  snprintf(arguments, sizeof arguments, "--save-dir parts --stop-after %s", stops[_i / 2]);
+  char *output = run(&regression_models[model], 0, arguments);
+  if (!(model == MODEL_ACCUMULATE && _i / 2 == 4)) ck_says(output, "resume with: ./line --save-dir parts --resume");
+  free(output);
+  train(model, "--save-dir parts --resume");
+  same_files("whole/net.safetensors", "parts/net.safetensors");
+  same_files("whole/net.best.safetensors", "parts/net.best.safetensors");
+  same_files("whole/line.checkpoint.safetensors", "parts/line.checkpoint.safetensors");
+}
+END_TEST
+
+START_TEST(resuming_keeps_metrics_up_to_its_step) {
+  train(MODEL_EPOCHS, "--save-dir whole --log-every 1 --epochs 3");
+  train(MODEL_EPOCHS, "--save-dir parts --log-every 1 --epochs 3 --stop-after 10");
+  ck_assert_int_eq(system("printf '11,1,9,9,,,,\\n12,1,9,9,,,,\\n' >>parts/metrics.csv"), 0); /* a run that went on and was killed */
+  train(MODEL_EPOCHS, "--save-dir parts --log-every 1 --epochs 3 --resume");
+  same_files("whole/metrics.csv", "parts/metrics.csv");
+}
+END_TEST
+
+START_TEST(signals_save_and_say_how_to_go_on) {
+  int number = _i ? SIGTERM : SIGINT;
+  pid_t child = start(&regression_models[MODEL_STEPS], "--steps 100000000 --log-every 2000 --save-dir long");
+  for (int i = 0; i < 500; i++) {
+    struct stat info;
+    if (stat("long/metrics.csv", &info) == 0 && info.st_size > 200) break;
+    usleep(10000);
+  }
+  ck_assert_int_eq(kill(child, number), 0);
+  ck_assert_int_eq(finish(child), 130);
+  char *output = read_text("output");
+  ck_says(output, "resume with: ./line --steps 100000000 --log-every 2000 --save-dir long --resume");
+  ck_says(output, "checkpoint: long/line.checkpoint.safetensors");
+  free(output);
+  output = run(&regression_models[MODEL_STEPS], 0, "--steps 100000000 --log-every 2000 --save-dir long --resume --stop-after 5");
+  ck_says(output, ", going on at ");
+  free(output);
+}
+END_TEST
+
+START_TEST(a_finished_run_has_nothing_to_resume) {
+  train(MODEL_EPOCHS, "--epochs 2");
+  char *output = run(&regression_models[MODEL_EPOCHS], 0, "--epochs 2 --resume");
+  ck_says(output, "nothing is left to train: 14 of 14 updates are done");
+  free(output);
+  output = run(&regression_models[MODEL_EPOCHS], 0, "--epochs 3 --resume");
+  ck_says(output, "going on at 14");
+  ck_says(output, "7 updates in ");
+  free(output);
+}
+END_TEST
+
+/* ---- values that are not finite -------------------------------------------------------------- */
+
+START_TEST(a_value_that_is_not_finite_stops_the_run_by_name) {
+  char *output = run(&regression_models[MODEL_EPOCHS], 1, "--lr 1e30");
+  ck_says(output, "line.mt:11: loss is not finite (inf at element 1) at step 1\n");
+  free(output);
+  output = run(&regression_models[MODEL_EPOCHS], 1, "--lr 3e38");
+  ck_says(output, "line.mt:5: net.w is not finite (inf at element 0) before step 1\n");
+  free(output);
+  output = run(&regression_models[MODEL_EPOCHS], 0, "--lr 1e30 --keep-going --epochs 3");
+  ck_says(output, "nan");
+  free(output);
+}
+END_TEST
+
+START_TEST(a_bad_row_is_named) {
+  ck_assert_int_eq(system("sed -i '5s/^[^,]*/inf/' line.csv"), 0);
+  char *output = run(&regression_models[MODEL_EPOCHS], 1, "--no-shuffle");
+  ck_says(output, "line.mt:2: field x of train_set holds inf in row 4, at step 0\n");
+  free(output);
+}
+END_TEST
+
+START_TEST(a_bad_parameter_is_named) {
+  train(MODEL_EPOCHS, "--epochs 1 --export w.safetensors");
+  MtArchive archive;
+  MtError error = {""};
+  ck_assert(mt_read_safetensors("w.safetensors", &archive, &error));
+  ((float *)mt_archive_find(&archive, "w")->data)[1] = NAN;
+  ck_assert(mt_write_safetensors("w.safetensors", NULL, &archive, &error));
+  mt_archive_free(&archive);
+  char *output = run(&regression_models[MODEL_EPOCHS], 1, "--init w.safetensors");
+  ck_says(output, "line.mt:5: net.w is not finite (nan at element 1) before step 0\n");
+  free(output);
+}
+END_TEST
+
+/* ---- the other commands ------------------------------------------------------------------------ */
+
+START_TEST(eval_takes_the_best_weights) {
+  train(MODEL_EPOCHS, "");
+  char *output = run(&regression_models[MODEL_EPOCHS], 0, "eval"), *json = run(&regression_models[MODEL_EPOCHS], 0, "eval --json");
+  double rmse, worst, least, loss;
+  ck_says(output, "weights: line.run/net.best.safetensors\n");
+  ck_assert_msg(sscanf(json, "{\"rmse\":%lf,\"worst\":%lf,\"least\":%lf,\"loss\":%lf}\n", &rmse, &worst, &least, &loss) == 4, "%s", json);
+  ck_assert(rmse < 0.02 && least <= rmse && rmse <= worst);
+  free(output);
+  free(json);
+}
+END_TEST
+
+static void write_rows(const char *path, int64_t rows, int columns) {
+  float *x = calloc((size_t)(rows * columns) + 1, sizeof *x);
+  MtArray array = {.type = MT_WIDE_F32, .rank = 2, .shape = {rows, columns}, .data = x};
+  MtError error = {""};
+  for (int64_t i = 0; i < rows * columns; i++) x[i] = (float)sin((double)i);
+  ck_assert_msg(mt_write_npy(path, &array, &error), "%s", error.text);
+  free(x);
+}
+
+START_TEST(predictions_come_in_batches_with_a_short_last_one) {
+  static const int64_t rows[] = {1, 8, 21, 0};
+  train(MODEL_EPOCHS, "");
+  write_rows("in.npy", rows[_i], 3);
+  free(run(&regression_models[MODEL_EPOCHS], 0, "predict in.npy -o out.npy"));
+  MtArray out;
+  MtError error = {""};
+  ck_assert_msg(mt_read_npy("out.npy", &out, &error), "%s", error.text);
+  ck_assert_int_eq(out.rank, 1);
+  ck_assert_int_eq(out.shape[0], rows[_i]);
+  for (int64_t i = 0; i < rows[_i]; i++) {
+    double x[3] = {sin(3.0 * (double)i), sin(3.0 * (double)i + 1), sin(3.0 * (double)i + 2)};
+    ck_assert_double_eq_tol((double)((float *)out.data)[i], truth(x), 0.05);
+  }
+  mt_array_free(&out);
+}
+END_TEST
+
+START_TEST(gradcheck_passes_right_gradients_and_finds_wrong_ones) {
+  char *output = run(&regression_models[MODEL_EPOCHS], 0, "gradcheck");
+  ck_says(output, "net.w ");
+  ck_says(output, "2 parameters, worst relative error ");
+  free(output);
+  output = run(&regression_models[MODEL_WRONG_GRADIENT], 1, "gradcheck");
+  ck_says(output, "WRONG");
+  const char *bias = strstr(output, "net.b ");
+  ck_assert(bias && strstr(bias, "  ok\n"));
+  free(output);
+}
+END_TEST
+
+START_TEST(bench_prints_its_figures) {
+  double ms, min, max, peak;
+  char *output = run(&regression_models[MODEL_EPOCHS], 0, "bench --steps 50 --json");
+  ck_assert_msg(sscanf(output, "{\"model\":\"line\",\"target\":\"c\",\"ms\":%lf,\"min\":%lf,\"max\":%lf,\"peak_MiB\":%lf}", &ms, &min, &max, &peak) == 4, "%s", output);
+  ck_assert(0 < min && min <= ms && ms <= max && max < 1000 && peak < 10);
+  free(output);
+}
+END_TEST
+
+START_TEST(the_first_gradients_can_be_written) {
+  char *output = run(&regression_models[MODEL_EPOCHS], 0, "--dump-grads g.safetensors --no-shuffle");
+  ck_says(output, "gradients: g.safetensors");
+  MtArchive archive;
+  MtError error = {""};
+  ck_assert_msg(mt_read_safetensors("g.safetensors", &archive, &error), "%s", error.text);
+  ck_assert_int_eq(archive.n_arrays, 3);
+  const MtArray *loss = mt_archive_find(&archive, "loss"), *w = mt_archive_find(&archive, "net.w");
+  ck_assert(loss && loss->rank == 0 && *(float *)loss->data > 0 && w && w->rank == 1 && w->shape[0] == 3);
+  ck_assert_ptr_nonnull(mt_archive_find(&archive, "net.b"));
+  mt_archive_free(&archive);
+  ck_assert_int_ne(access("line.run", F_OK), 0);
+  free(output);
+}
+END_TEST
+
+START_TEST(help_lists_everything) {
+  char *output = run(&regression_models[MODEL_EPOCHS], 0, "--help");
+  static const char *const words[] = {"train", "eval", "predict", "gradcheck", "bench", "--epochs N", "--steps N", "--lr X", "--seed N", "--resume", "--init", "--export",
+                                      "--save-dir DIR", "--data-dir DIR", "-o, --output FILE", "--no-shuffle", "--log-every N", "--dump-grads FILE", "--keep-going",
+                                      "--tune", "-q, --quiet", "--json", "-h, --help", "--version", "update net using sgd", "30 epochs over train_set"};
+  for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) ck_says(output, words[i]);
+  free(output);
+}
+END_TEST
+
+/* ---- misuse ----------------------------------------------------------------------------------------- */
+
+static const struct { const char *arguments; int status; const char *message; } misuse[] = {
+    {"trian", 2, "line: unknown command `trian`; did you mean `train`?\n"},
+    {"frobnicate", 2, "line: unknown command `frobnicate`\n"},
+    {"--epoch-count 3", 2, "line: unknown option --epoch-count\n"},
+    {"--sav-dir=x", 2, "line: unknown option --sav-dir=x; did you mean --save-dir?\n"},
+    {"--epochs", 2, "line: --epochs needs a value\n"},
+    {"--epochs 0", 2, "line: --epochs: expected a whole number from 1, found `0`\n"},
+    {"--epochs 2x", 2, "line: --epochs: expected a whole number from 1, found `2x`\n"},
+    {"--lr -1", 2, "line: --lr: expected a positive number, found `-1`\n"},
+    {"--seed one", 2, "line: --seed: expected a whole number, found `one`\n"},
+    {"--epochs 2 --steps 3", 2, "line: --epochs and --steps exclude each other\n"},
+    {"--resume --init w", 2, "line: --resume and --init exclude each other: a checkpoint has its own weights\n"},
+    {"eval --epochs 3", 2, "line: --epochs does not go with `eval`\n"},
+    {"train file", 2, "line: train takes no files, found `file`\n"},
+    {"predict in.npy", 2, "line: predict: -o is missing: where should the result go?\n"},
+    {"predict -o out.npy", 2, "line: predict: the model takes 1 file (x), found 0\n"},
+    {"--resume", 1, "line: line.run/line.checkpoint.safetensors: there is no checkpoint to resume from\n"},
+    {"eval", 1, "line: there are no trained weights in line.run: train first, or name a file with --init\n"},
+    {"--init missing.safetensors", 1, "line: missing.safetensors: no such file"},
+    {"--data-dir nowhere", 1, "line: nowhere/line.csv: no such file"},
+    {"--save-dir line.csv", 1, "line: line.csv: it is not a folder\n"},
+    {"--save-dir line.csv/x", 1, "line: line.csv/x: cannot make this folder: Not a directory\n"},
+    {"--export nowhere/w.safetensors", 1, "line: nowhere/w.safetensors: cannot write: No such file or directory\n"},
+    {"predict line.csv -o out.npy", 1, "line: line.csv: "},
+    {"predict in.npy -o nowhere/out.npy", 1, "line: nowhere/out.npy: cannot write: No such file or directory\n"},
+};
+enum { N_MISUSE = sizeof misuse / sizeof misuse[0] };
+
+START_TEST(misuse_is_told) {
+  char *output = run(&regression_models[MODEL_EPOCHS], misuse[_i].status, misuse[_i].arguments);
+  ck_assert_msg(!strncmp(output, misuse[_i].message, strlen(misuse[_i].message)), "`%s` said:\n%s", misuse[_i].arguments, output);
+  ck_assert_int_ne(access("line.run/net.safetensors", F_OK), 0);
+  free(output);
+}
+END_TEST
+
+START_TEST(inputs_of_another_shape_are_refused) {
+  train(MODEL_EPOCHS, "--epochs 1");
+  write_rows("in.npy", 4, 5);
+  char *output = run(&regression_models[MODEL_EPOCHS], 1, "predict in.npy -o out.npy");
+  ck_assert_str_eq(output, "line: in.npy: field x: the array is [4, 5], the model needs [rows, 3]\n");
+  ck_assert_int_ne(access("out.npy", F_OK), 0);
+  free(output);
+}
+END_TEST
+
+START_TEST(another_seed_than_the_checkpoints_is_refused) {
+  train(MODEL_EPOCHS, "--epochs 1 --seed 4");
+  char *output = run(&regression_models[MODEL_EPOCHS], 1, "--resume --seed 5");
+  ck_assert_str_eq(output, "line: --seed 5: the checkpoint in line.run was made with seed 4\n");
+  free(output);
+}
+END_TEST
+
+START_TEST(a_model_without_train_says_so) {
+  static const char *const commands[] = {"", "eval", "predict -o x", "bench"}, *const messages[] = {"no `train`", "no `eval`", "no `predict`", "no `train`"};
+  for (int i = 0; i < 4; i++) {
+    char *output = run(&regression_bare, 2, commands[i]);
+    ck_says(output, messages[i]);
+    free(output);
+  }
+}
+END_TEST
+
+Suite *trainer_suite(void) {
+  Suite *suite = suite_create("trainer");
+  TCase *training = tcase_create("training");
+  tcase_set_timeout(training, 60);
+  tcase_add_checked_fixture(training, set_up, NULL);
+  tcase_add_loop_test(training, training_finds_the_line, MODEL_EPOCHS, MODEL_ACCUMULATE + 1);
+  tcase_add_test(training, a_line_an_epoch_and_metrics_always);
+  tcase_add_test(training, quiet_prints_nothing_and_json_prints_objects);
+  tcase_add_test(training, logs_are_weighted_by_rows);
+  tcase_add_test(training, seeds_repeat_and_differ);
+  tcase_add_test(training, accumulated_gradients_are_averaged_by_rows);
+  tcase_add_test(training, the_rate_is_scaled_to_its_highest);
+  tcase_add_test(training, weights_travel_by_export_and_init);
+  tcase_add_test(training, several_best_values_have_files_of_their_own);
+  suite_add_tcase(suite, training);
+  TCase *stopping = tcase_create("stopping");
+  tcase_set_timeout(stopping, 60);
+  tcase_add_checked_fixture(stopping, set_up, NULL);
+  tcase_add_loop_test(stopping, a_resumed_run_ends_with_the_same_bits, 0, 10);
+  tcase_add_test(stopping, resuming_keeps_metrics_up_to_its_step);
+  tcase_add_loop_test(stopping, signals_save_and_say_how_to_go_on, 0, 2);
+  tcase_add_test(stopping, a_finished_run_has_nothing_to_resume);
+  tcase_add_test(stopping, a_value_that_is_not_finite_stops_the_run_by_name);
+  tcase_add_test(stopping, a_bad_row_is_named);
+  tcase_add_test(stopping, a_bad_parameter_is_named);
+  suite_add_tcase(suite, stopping);
+  TCase *commands = tcase_create("commands");
+  tcase_set_timeout(commands, 60);
+  tcase_add_checked_fixture(commands, set_up, NULL);
+  tcase_add_test(commands, eval_takes_the_best_weights);
+  tcase_add_loop_test(commands, predictions_come_in_batches_with_a_short_last_one, 0, 4);
+  tcase_add_test(commands, gradcheck_passes_right_gradients_and_finds_wrong_ones);
+  tcase_add_test(commands, bench_prints_its_figures);
+  tcase_add_test(commands, the_first_gradients_can_be_written);
+  tcase_add_test(commands, help_lists_everything);
+  tcase_add_loop_test(commands, misuse_is_told, 0, N_MISUSE);
+  tcase_add_test(commands, inputs_of_another_shape_are_refused);
+  tcase_add_test(commands, another_seed_than_the_checkpoints_is_refused);
+  tcase_add_test(commands, a_model_without_train_says_so);
+  suite_add_tcase(suite, commands);
+  return suite;
+}
