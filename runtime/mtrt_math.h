@@ -27,12 +27,12 @@
 #ifndef __cplusplus
 #if defined __GNUC__ && !defined __clang__ && defined __x86_64__ && defined __GLIBC__
 /* `const`: nobody reads errno after them, and vector code may only use such functions. */
-#define MT_VECTOR(f) \
-  double f(double) __attribute__((simd("notinbranch"), const)); \
-  float f##f(float) __attribute__((simd("notinbranch"), const));
-#define MT_CONST(f) \
-  double f(double) __attribute__((const)); \
-  float f##f(float) __attribute__((const));
+#define MT_VECTOR(name) \
+  double name(double) __attribute__((simd("notinbranch"), const)); \
+  float name##f(float) __attribute__((simd("notinbranch"), const));
+#define MT_CONST(name) \
+  double name(double) __attribute__((const)); \
+  float name##f(float) __attribute__((const));
 MT_VECTOR(exp) MT_VECTOR(log) MT_VECTOR(sin) MT_VECTOR(cos)
 double pow(double, double) __attribute__((simd("notinbranch"), const));
 float powf(float, float) __attribute__((simd("notinbranch"), const));

@@ -11,6 +11,7 @@
 #include "runtime/backend.h"
 #include "runtime/gemm.h"
 #include "runtime/random.h"
+#include "tests/shell.h"
 
 /* ---- random ----------------------------------------------------------------- */
 
@@ -189,6 +190,16 @@ VECTOR_TEST(log1p, -1, 50, 4)
 VECTOR_TEST(sin, -30, 30, 4)
 VECTOR_TEST(cos, -30, 30, 4)
 VECTOR_TEST(sqrt, -1, 50, 4)
+
+/* The loops above are worth little if gcc calls the functions one by one. */
+START_TEST(loops_call_vector_functions) {
+  static const char *const names[] = {"exp", "log", "tanh", "erf", "expm1", "log1p", "sin", "cos"};
+  const char *folder = scratch_folder(), *name = names[_i];
+  if (system("gcc -dM -E - </dev/null 2>/dev/null | grep -q __x86_64__")) return;
+  free(shell_ok("echo '#include \"runtime/mtrt_math.h\"\nvoid g(float *y, float *x, int n) {\n#pragma omp simd\nfor (int i = 0; i < n; i++) y[i] = %s(x[i]); }' >%s/loop.c && "
+                "gcc -std=c11 -D_GNU_SOURCE -I. -O3 -fopenmp -S %s/loop.c -o %s/loop.s && grep -q '_ZGVbN4v_%sf' %s/loop.s", name, folder, folder, folder, name, folder));
+}
+END_TEST
 
 /* ---- products ------------------------------------------------------------------- */
 
@@ -494,6 +505,7 @@ Suite *runtime_suite(void) {
   tcase_add_test(math, sin_in_vectors_is_within_4_ulp);
   tcase_add_test(math, cos_in_vectors_is_within_4_ulp);
   tcase_add_test(math, sqrt_in_vectors_is_within_4_ulp);
+  tcase_add_loop_test(math, loops_call_vector_functions, 0, 8);
   suite_add_tcase(suite, math);
   TCase *products = tcase_create("products");
   tcase_set_timeout(products, 60);
