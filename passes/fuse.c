@@ -82,6 +82,7 @@ static void start_kernel(Fusion *f, int id) {
     k->n_axes = n->attrs.n_axes;
     memcpy(k->axes, n->attrs.axes, sizeof k->axes);
     k->pattern = is_trailing(n) ? PATTERN_ROW : PATTERN_COLUMN;
+    k->phases = 1;
   }
   ints_push(f->arena, &k->members, id);
   for (int i = 0; i < f->n_uses[id]; i++) {

@@ -34,6 +34,7 @@ typedef struct Kernel {   /* a group in the making */
   int n_axes;             /* reduced ones; 0: a map */
   int axes[MAX_RANK];
   GroupPattern pattern;
+  int phases;             /* reductions in sequence */
   Ints members;           /* ids, ascending */
   Ints clones;            /* ids of other groups' members it recomputes, ascending */
   Ints loads;             /* ids of values read from memory */
@@ -57,6 +58,7 @@ typedef struct Fusion {
   Ints *readers;          /* ids of kernels that load a value; may be stale, see fuse_owner */
   int *stamp, *mark, *order; /* scratch by node id */
   int now;
+  int phases;             /* of the kernel that fuse_illegal last found legal */
 } Fusion;
 
 /* fuse.c */
@@ -78,7 +80,7 @@ bool fuse_is_inside(const Fusion *f, const Kernel *k, int id); /* computed in k,
 int fuse_body(Fusion *f, const Kernel *k, const Ints *stores, int *order); /* ids it needs, loads included; their number */
 
 /* fuse_legal.c: may two kernels be one? */
-enum { MAX_MEMBERS = 200, MAX_OUTPUTS = 12, MAX_LOADS = 24, MAX_FULL = 8, MAX_PHASES = 7 };
+enum { MAX_MEMBERS = 200, MAX_OUTPUTS = 12, MAX_LOADS = 24, MAX_FULL = 8, GOOD_PHASES = 4, MAX_PHASES = 7 };
 const char *fuse_illegal(Fusion *f, int a, int b);        /* NULL: legal; else why not; cycles apart */
 bool fuse_makes_cycle(Fusion *f, int a, int b);
 bool fuse_join_space(const Kernel *a, const Kernel *b, Kernel *joined);

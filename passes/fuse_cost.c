@@ -21,7 +21,8 @@ typedef struct Work { double flops, specials; } Work;
  * some special instruction or two and a polynomial. */
 static Work op_work(const Node *n) {
   switch (n->op) {
-  case OP_exp: case OP_log: case OP_sqrt: case OP_rsqrt: case OP_div: return (Work){16, 1};
+  case OP_exp: case OP_log: case OP_sqrt: return (Work){16, 1};
+  case OP_div: case OP_rsqrt: return (Work){40, 1}; /* exact division is a call */
   case OP_expm1: case OP_log1p: return (Work){30, 1};
   case OP_tanh: case OP_sigmoid: return (Work){30, 2};
   case OP_erf: return (Work){40, 1};

@@ -129,8 +129,21 @@ static const char *check_alignment(Joined *j) {
   return NULL;
 }
 
-static const char *check_phases(Joined *j) {
+/* A long chain of reductions holds many values of a row at once, each in a few
+ * registers of every thread, until one block fills a multiprocessor and nothing
+ * hides its barriers.  Making a chain longer is worth it where at least two
+ * full values need not be stored; for less, one pass over the row more costs
+ * less (measured on chains of norms). */
+static int phases_allowed(Fusion *f, int a, int b) {
+  int saved = fuse_traffic(f, a, -1).full_stores + fuse_traffic(f, b, -1).full_stores - fuse_traffic(f, a, b).full_stores;
+  if (saved >= 2) return MAX_PHASES;
+  int longer = f->kernels[a].phases > f->kernels[b].phases ? f->kernels[a].phases : f->kernels[b].phases;
+  return longer > GOOD_PHASES ? longer : GOOD_PHASES;
+}
+
+static const char *check_phases(Joined *j, int most) {
   bool column = j->k->n_axes && j->k->pattern == PATTERN_COLUMN;
+  int phases = 0;
   for (int i = 0; i < j->n; i++) {
     bool reduces = op_info[j->f->node[j->id[i]]->op].kind == REDUCE;
     j->phase[i] = 0;
@@ -141,9 +154,10 @@ static const char *check_phases(Joined *j) {
     if (column && j->phase[i] > 0 && (reduces || j->placed[i].place == PLACE_FULL))
       return "a column's reduction is finished only at the end";
     j->phase[i] += reduces;
-    if (j->phase[i] > MAX_PHASES) return "too many reductions in sequence";
+    if (j->phase[i] > phases) phases = j->phase[i];
   }
-  return NULL;
+  j->f->phases = phases;
+  return phases > most ? "too many reductions in sequence" : NULL;
 }
 
 static const char *check_limits(Joined *j, int a, int b) {
@@ -169,7 +183,7 @@ const char *fuse_illegal(Fusion *f, int a, int b) {
   f->now++;
   for (int i = 0; i < j->n; i++) f->stamp[j->id[i]] = f->now, f->mark[j->id[i]] = i;
   why = check_alignment(j);
-  return why ? why : check_phases(j);
+  return why ? why : check_phases(j, phases_allowed(f, a, b));
 }
 
 /* -- cycles ----------------------------------------------------------------- */

@@ -50,6 +50,7 @@ static int merge(Fusion *f, int a, int b) {
   joined.flops = ka->flops + kb->flops;
   joined.specials = ka->specials + kb->specials;
   joined.alone = ka->alone + kb->alone;
+  joined.phases = f->phases;
   joined.label = ka->label > kb->label ? ka->label : kb->label;
   joined.version = (ka->version > kb->version ? ka->version : kb->version) + 1;
   int root = a < b ? a : b, other = a < b ? b : a;

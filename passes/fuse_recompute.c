@@ -41,6 +41,11 @@ static bool add_load(Fusion *f, Remake *r, int id) {
   return true;
 }
 
+/* A value a row: reading it is next to nothing, and its maker has it. */
+static bool is_statistic(const Fusion *f, const Kernel *k, const Node *x) {
+  return f->n_uses[x->id] > 0 && type_count(&x->type) * 16 <= type_count(k->space);
+}
+
 static bool remake(Fusion *f, Remake *r, const Node *x, bool top) {
   int id = x->id;
   Kind kind = op_info[x->op].kind;
@@ -52,7 +57,7 @@ static bool remake(Fusion *f, Remake *r, const Node *x, bool top) {
     if (ints_have(&k->members, id)) return false; /* cannot be upstream of itself */
     if (kind != MAP && kind != RANDOM) return add_load(f, r, id);
     bool here = r->deep ? f->must_store[id] : fuse_is_stored(f, id, -1, -1);
-    if (!top && here) return add_load(f, r, id);
+    if (!top && (here || is_statistic(f, k, x))) return add_load(f, r, id);
     if (r->n_clones == MAX_CLONES) return false;
     r->clone[r->n_clones++] = id;
   }
