@@ -64,7 +64,7 @@ typedef void (*MtStep)(MtRun *run, const void *const *batch, int64_t rows);
 typedef void (*MtUpdate)(MtRun *run);
 
 /* True when the next kernel may run.  Generated code asks before each. */
-static inline bool mt_go(MtRun *run) { return run->budget < 0 || run->budget-- > 0; }
+static inline bool mt_go(MtRun *run) { return run->budget < 0 || (run->budget > 0 && run->budget-- > 0); }
 /* Record the first failure of a step (printf form). */
 void mt_fail(MtRun *run, const char *format, ...);
 
