@@ -29,7 +29,7 @@ static void name_loops(Kernel *k) {
   static const char *const letters[] = {"i", "j", "k", "l", "m", "n", "o", "p"};
   bool row = false;
   for (int l = 0, letter = 0; l < k->n_loops; l++) {
-    bool rows = k->loops[l].rows && !row;
+    bool rows = k->loops[l].rows && k->loops[l].n == 1 && !row;
     k->loops[l].name = rows ? "row" : letters[letter++ % 8];
     row |= rows;
   }

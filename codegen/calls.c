@@ -81,7 +81,7 @@ static void add_kernel(Emit *e, Step *step, Node *node, bool train) {
   else call.kernel = kernel_build(e->arena, call.group, &e->target->form, find_in_place(e, step, &call));
   call.unique = find_unique(e, call.kernel);
   call.unique->in_train |= train;
-  LIST_PUSH(e->arena, call.unique->paths, call.unique->n_paths, node->name);
+  LIST_PUSH(e->arena, call.unique->paths, call.unique->n_paths, call.group->body->outputs[0].name);
   LIST_PUSH(e->arena, step->calls, step->n_calls, call);
 }
 
@@ -154,7 +154,7 @@ void emit_kernel(Emit *e, UniqueKernel *u) {
   const Kernel *k = u->kernel;
   const Node *group = k->group;
   int n = group->body->n_outputs;
-  const char *line = model_line(e->arena, group->span), *first = formula(&e->roots, e->arena, group, 0);
+  const char *line = model_line(e->arena, group->body->outputs[0].node->span), *first = formula(&e->roots, e->arena, group, 0);
   emit_comment(e, *line ? arena_print(e->arena, "%s  %s", line, first) : first);
   for (int o = 1; o < n && o < SHOWN; o++) emit_comment(e, formula(&e->roots, e->arena, group, o));
   if (n > SHOWN) emit_comment(e, arena_print(e->arena, "and %d more results", n - SHOWN));

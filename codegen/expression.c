@@ -178,6 +178,7 @@ static bool all_integer(const Node *node, const Expr *in, int from) {
 }
 
 static Expr as_float(Arena *arena, Expr e, DType dtype) {
+  if (dtype == F64 && e.text[strspn(e.text, "-0123456789")] == 0) return (Expr){arena_print(arena, "%s.0", e.text), e.bind, false};
   return (Expr){arena_print(arena, "(%s)%s", c_type(dtype), expr_within(arena, e, BIND_UNARY)), BIND_UNARY, false};
 }
 

@@ -10,8 +10,7 @@
 
 #include "codegen/names.h"
 
-/* Keywords, what the included headers declare and a local name would hide, and
- * the fixed names of generated functions and loops. */
+/* Never: keywords, macros, functions that expressions call, and the fixed names of generated code. */
 static const char *const reserved[] = {
     "alignas", "alignof", "and", "asm", "auto", "bool", "break", "case", "catch", "char", "class", "const", "continue",
     "default", "delete", "do", "double", "else", "enum", "explicit", "export", "extern", "false", "float", "for", "friend",
@@ -19,19 +18,21 @@ static const char *const reserved[] = {
     "public", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch", "template",
     "this", "throw", "true", "try", "typedef", "typename", "typeof", "union", "unsigned", "using", "virtual", "void",
     "volatile", "while", "xor", "constexpr", "nullptr", "concept", "requires", "I", "complex", "imaginary", "NULL", "NAN",
-    "INFINITY", "EOF", "HUGE_VAL", "unix", "linux", "abs", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt",
-    "ceil", "conj", "copysign", "cos", "cosh", "div", "drem", "erf", "erfc", "exit", "exp", "exp2", "exp10", "expm1", "fabs",
-    "fdim", "finite", "floor", "fma", "fmax", "fmin", "fmod", "frexp", "gamma", "hypot", "ilogb", "index", "isinf", "isnan",
-    "j0", "j1", "jn", "labs", "ldexp", "lgamma", "llrint", "llround", "log", "log10", "log1p", "log2", "logb", "lrint",
-    "lround", "max", "min", "modf", "nan", "nearbyint", "nextafter", "norm", "pow", "rand", "random", "remainder", "remquo",
-    "rint", "round", "rsqrt", "scalb", "scalbn", "signbit", "significand", "sin", "sincos", "sinh", "sqrt", "tan", "tanh",
-    "tgamma", "time", "clock", "signal", "select", "read", "write", "close", "open", "pipe", "access", "link", "free",
-    "malloc", "trunc", "y0", "y1", "yn", "creal", "cimag", "carg", "cproj", "float2", "float4", "int2", "int4", "warpSize",
-    "std", "f64", "real", "AT", "STEP", "LAUNCH", "SHARED", "MT_DOUBLE", "Params", "main", "run", "batch", "rows", "row",
-    "column", "lane", "first", "last", "scalars", "i", "j", "k", "l", "m", "n", "o", "t", "p", "d", "s", "schedule", "train",
-    "program", "params", "states", "data", "evals", "predict", "predict_step", "train_gradients", "train_gradients_f64",
-    "train_update", "params_at", "step", "epoch", "total", "warp_sum", "warp_max", "warp_min", "block_sum", "block_max",
-    "block_min", "column_sum", "column_max", "column_min"};
+    "INFINITY", "EOF", "HUGE_VAL", "unix", "linux", "ceil", "cos", "cosh", "erf", "exp", "expm1", "fabs", "floor", "fmod",
+    "log", "log1p", "max", "min", "pow", "rint", "rsqrt", "sin", "sqrt", "tanh", "abs", "std", "f64", "real", "AT", "STEP",
+    "LAUNCH", "SHARED", "Params", "main", "run", "batch", "rows", "row", "column", "lane", "own", "first", "last", "scalars",
+    "i", "j", "k", "l", "m", "n", "o", "t", "p", "d", "s", "to"};
+
+/* Not as functions and tables: what the included headers or the file itself declare. */
+static const char *const declared[] = {
+    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "conj", "copysign", "div", "drem", "erfc", "exit", "exp2",
+    "exp10", "fdim", "finite", "fma", "fmax", "fmin", "frexp", "gamma", "hypot", "ilogb", "index", "isinf", "isnan", "j0", "j1",
+    "jn", "labs", "ldexp", "lgamma", "llrint", "llround", "log10", "log2", "logb", "lrint", "lround", "modf", "nan",
+    "nearbyint", "nextafter", "norm", "rand", "random", "remainder", "remquo", "round", "scalb", "scalbn", "signbit",
+    "significand", "sincos", "sinh", "tan", "tgamma", "time", "clock", "signal", "select", "read", "write", "close", "open",
+    "pipe", "access", "link", "free", "malloc", "trunc", "y0", "y1", "yn", "schedule", "train", "program", "params", "states",
+    "data", "evals", "predict", "predict_step", "train_gradients", "train_gradients_f64", "train_update", "params_at",
+    "predict_fields", "train_logs", "train_groups", "train_values", "train_every", "warp_sum", "block_sum", "column_sum"};
 
 typedef struct Taken {
   struct Taken *next;
@@ -71,9 +72,11 @@ bool names_has(const Names *names, const char *name) {
   return false;
 }
 
-static bool is_reserved(const char *name) {
+static bool is_reserved(const char *name, bool global) {
   for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
     if (!strcmp(reserved[i], name)) return true;
+  for (size_t i = 0; global && i < sizeof declared / sizeof declared[0]; i++)
+    if (!strcmp(declared[i], name)) return true;
   return !strncmp(name, "mt_", 3) || !strncmp(name, "Mt", 2) || !strncmp(name, "MT_", 3);
 }
 
@@ -95,7 +98,7 @@ static char *clean(Arena *arena, const char *wanted) {
 
 const char *names_take(Names *names, const char *wanted) {
   const char *base = clean(names->arena, wanted);
-  if (is_reserved(base)) base = arena_print(names->arena, "%s_", base);
+  if (is_reserved(base, !names->outer)) base = arena_print(names->arena, "%s_", base);
   if (!names_has(names, base)) return add(names, base)->name;
   Taken *first = find(names, base);
   if (!first) first = add(names, base);
@@ -169,6 +172,16 @@ const char *name_of_path(const Roots *roots, const char *text) {
   return path_join(roots, &path, 0);
 }
 
+/* A component that names what is done, not what it is. */
+static bool names_operator(const char *part) {
+  Op op;
+  if (op_find(part, &op) || isdigit((unsigned char)part[0])) return true;
+  static const char *const roles[] = {"lhs", "rhs", "mm", "to", "scalar"};
+  for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
+    if (!strcmp(part, roles[i])) return true;
+  return false;
+}
+
 enum { KERNEL_PARTS = 4 }; /* components of a kernel's name, at most */
 
 const char *name_in_common(const Roots *roots, const char *const *paths, int n) {
@@ -181,17 +194,8 @@ const char *name_in_common(const Roots *roots, const char *const *paths, int n) 
     }
     common = both;
   }
+  while (common.n > 1 && names_operator(common.part[common.n - 1])) common.n--;
   return path_join(roots, &common, common.n > KERNEL_PARTS ? common.n - KERNEL_PARTS : 0);
-}
-
-/* A component that names what is done, not what it is. */
-static bool names_operator(const char *part) {
-  Op op;
-  if (op_find(part, &op) || isdigit((unsigned char)part[0])) return true;
-  static const char *const roles[] = {"lhs", "rhs", "mm", "to", "scalar"};
-  for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
-    if (!strcmp(part, roles[i])) return true;
-  return false;
 }
 
 const char *name_short(const Roots *roots, const char *text) {

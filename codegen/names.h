@@ -23,7 +23,7 @@ Roots roots_of(const Program *program, Arena *arena, Names *globals); /* the dim
 
 /* "net.fc1.mm" -> "fc1_mm", "grad.update0.net.fc1.mm" -> "d_fc1_mm": the path without its root. */
 const char *name_of_path(const Roots *roots, const char *path);
-/* What n paths have in common, from the end: "net.l1.norm.mul", "net.l2.norm.mul" -> "norm_mul". */
+/* What n paths have in common, without operators at the end: "net.l1.norm.mul", "net.l2.norm.mul" -> "norm". */
 const char *name_in_common(const Roots *roots, const char *const *paths, int n);
 /* One identifier for a value inside a kernel: the last component, or two when
  * the last only names an operator. */

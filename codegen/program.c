@@ -29,11 +29,13 @@ static void emit_header(Emit *e) {
   else
     text_add(e->out, "// %s.c, by mtc %s from %s.\n// cc -O3 -march=native -fopenmp %s.c $(mtc --print=cflags) $(mtc --print=libs) -o %s\n", name,
              version, source, name, name);
-  text_add(e->out, "\n");
+  text_add(e->out, "//\n// Every kernel stands under the line of the model it computes; %s calls them in order.\n\n",
+           p->has_train ? "train_gradients" : "each step");
 }
 
 static void emit_includes(Emit *e) {
-  text_add(e->out, "#ifndef MT_DOUBLE\n");
+  if (e->program->has_train)
+    text_add(e->out, "#ifndef MT_DOUBLE  // this file is read twice: its end says why\n");
   if (e->target->cuda) {
     text_add(e->out, "#include \"mtrt_cuda.cuh\"\n\n#define real float\n");
   } else {
@@ -48,7 +50,7 @@ static void emit_includes(Emit *e) {
     for (int i = 0; i < p->n_symbols; i++) text_add(e->out, "%s%s = %lld", i ? ", " : "", e->roots.dims[i], (long long)p->symbols[i]->size);
     text_add(e->out, " };\n");
   }
-  text_add(e->out, "#endif\n\n");
+  text_add(e->out, e->program->has_train ? "#endif\n\n" : "\n");
 }
 
 /* ---- parameters --------------------------------------------------------------------- */
@@ -83,7 +85,8 @@ static void emit_params(Emit *e) {
 /* ---- once more in double ---------------------------------------------------------------- */
 
 static void emit_double(Emit *e) {
-  text_add(e->out, "\n// For the gradient check: what stands outside #ifndef MT_DOUBLE, once more in double precision.\n");
+  text_add(e->out, "\n// The gradient check runs in double precision: this includes, with real = double%s,\n"
+           "// what stands outside of #ifndef MT_DOUBLE once more.\n", e->target->cuda ? " and in a namespace" : " and other names");
   text_add(e->out, "#define MT_DOUBLE\n#undef real\n#define real double\n");
   if (e->target->cuda) {
     text_add(e->out, "namespace f64 {\n#include __FILE__\n}\n");

@@ -54,11 +54,13 @@ typedef struct Locals {
   Names *names;
   int n;
   const char **left, **comment;
+  int *rank;          /* inputs, then arena, then outputs */
   bool params, grads;
 } Locals;
 
-static void declare(Locals *l, const char *left, const char *comment) {
-  int n = l->n;
+static void declare(Locals *l, int rank, const char *left, const char *comment) {
+  int n = l->n, again = l->n;
+  LIST_PUSH(l->e->arena, l->rank, again, rank);
   LIST_PUSH(l->e->arena, l->left, n, left);
   LIST_PUSH(l->e->arena, l->comment, l->n, comment);
 }
@@ -74,7 +76,7 @@ static const char *declare_value(Locals *l, const Node *n) {
     left = arena_print(e->arena, "%s *%s = (%s *)((real *)run->states + %lld);", type, name, type, (long long)n->offset);
   else
     left = arena_print(e->arena, "%s *%s = AT(%s, %lld);", type, name, type, (long long)n->offset);
-  declare(l, left, shape_text(e, &n->type));
+  declare(l, n->home == HOME_ARENA ? 1 : n->home == HOME_OUTPUT ? 2 : 0, left, shape_text(e, &n->type));
   return name;
 }
 
@@ -183,6 +185,8 @@ static void gemm_call(Locals *l, const Call *call) {
 
 /* ---- the function ------------------------------------------------------------------- */
 
+/* A fused call stands where its first result does. */
+static const Node *first_result(const Call *call) { return call->group ? call->group->body->outputs[0].node : call->node; }
 static bool is_backward(const Node *n) { return !strncmp(n->name, "grad.", 5); }
 
 static void write_declarations(Locals *l, Text *out) {
@@ -193,7 +197,9 @@ static void write_declarations(Locals *l, Text *out) {
     if (strlen(l->left[i]) > widest && strlen(l->left[i]) < 80) widest = strlen(l->left[i]);
   if (params) text_add(out, "  %s\n", params);
   if (grads) text_add(out, "  %s\n", grads);
-  for (int i = 0; i < l->n; i++) text_add(out, "  %-*s  // %s\n", (int)widest, l->left[i], l->comment[i]);
+  for (int rank = 0; rank < 3; rank++)
+    for (int i = 0; i < l->n; i++)
+      if (l->rank[i] == rank) text_add(out, "  %-*s  // %s\n", (int)widest, l->left[i], l->comment[i]);
 }
 
 static bool mentions(const Text *text, const char *word) {
@@ -213,9 +219,10 @@ void emit_step(Emit *e, Step *step) {
   e->out = &calls;
   for (int i = 0; i < step->n_calls; i++) {
     const Call *call = &step->calls[i];
-    const char *at = model_line(e->arena, call->node->span);
-    if (strcmp(at, line) || backward != is_backward(call->node)) {
-      backward = is_backward(call->node);
+    const Node *node = first_result(call);
+    const char *at = model_line(e->arena, node->span);
+    if (strcmp(at, line) || backward != is_backward(node)) {
+      backward = is_backward(node);
       text_add(&calls, "\n  // %s%s\n", at, backward ? ", backward" : "");
       line = at;
     }

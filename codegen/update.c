@@ -42,7 +42,7 @@ static Expr scalar(Schedule *s, const Graph *graph, const Node *n) {
     for (int i = 0; i < n->n_in && i < 3; i++) {
       in[i] = scalar(s, graph, n->in[i]);
       dtypes[i] = n->in[i]->type.dtype;
-      if (expr_repeats(n, i) > 1 && in[i].bind < BIND_ATOM) {
+      if (in[i].bind < BIND_ATOM && (expr_repeats(n, i) > 1 || strlen(in[i].text) > 48)) {
         const char *name = names_take(s->names, name_short(&s->e->roots, n->in[i]->name));
         text_add(s->out, "  const double %s = %s;\n", name, in[i].text);
         in[i] = expr_atom(s->text[position(graph, n->in[i])] = name);
@@ -69,6 +69,7 @@ static void emit_schedule(Emit *e, const Update *update) {
   int n = graph ? graph->n_nodes : 0;
   Text lines = {0}, assignments = {0};
   Schedule s = {.e = e, .names = names_new(e->arena, e->globals), .out = &lines};
+  names_take(s.names, "step"), names_take(s.names, "epoch"), names_take(s.names, "total");
   s.uses = arena_alloc(e->arena, (size_t)(n + 1) * sizeof *s.uses);
   s.text = arena_alloc(e->arena, (size_t)(n + 1) * sizeof *s.text);
   for (int g = 0; g < update->n_groups; g++)

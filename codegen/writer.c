@@ -44,6 +44,18 @@ void write_block(Writer *w, const char *head, Text *body) {
   text_free(body);
 }
 
+/* The same for an if whose one statement may stand on its line. */
+static void write_if(Writer *w, const char *condition, Text *body) {
+  const char *head = arena_print(w->arena, "if (%s)", condition), *end = body->data ? strchr(body->data, '\n') : NULL;
+  size_t indent = body->data ? strspn(body->data, " ") : 0;
+  if (!end || end[1] || (size_t)(end - body->data) - indent + strlen(head) + 2 * (size_t)w->indent > LONGEST_LINE - 2) {
+    write_block(w, head, body);
+    return;
+  }
+  write_line(w, "%s %.*s", head, (int)(end - body->data - (long)indent), body->data + indent);
+  text_free(body);
+}
+
 Text *writer_divert(Writer *w, Text *to, int deeper) {
   Text *before = w->out;
   w->out = to;
@@ -206,12 +218,29 @@ const char *rows_condition(Writer *w, const Loop *loop) {
 
 /* ---- values ---------------------------------------------------------------------- */
 
+static bool is_in_place(const Writer *w, const Value *v) {
+  return v->kind == VALUE_LOAD && w->k->pointers[v->pointer].output >= 0;
+}
+
+/* A value is called as in the model; one that has an array's name, or is
+ * loaded from it, is that array "at" this element; a sum is a sum. */
+static const char *wanted_name(const Writer *w, const Value *v) {
+  if (is_in_place(w, v)) return name_short(w->roots, w->k->group->in[w->k->pointers[v->pointer].input]->name);
+  if (v->kind == VALUE_LOAD) return arena_print(w->arena, "%s_at", w->k->pointers[v->pointer].name);
+  const char *name = name_short(w->roots, v->node->name);
+  if (!names_has(w->names, name)) return name;
+  if (v->kind != VALUE_REDUCE) return arena_print(w->arena, "%s_at", name);
+  switch (v->node->op) {
+  case OP_max: return "highest";
+  case OP_min: return "lowest";
+  case OP_sum: return "sum";
+  default: return "position";
+  }
+}
+
 const char *value_name(Writer *w, Value *v) {
-  if (v->name) return v->name;
-  if (w->canonical) return v->name = arena_print(w->arena, "v%d", v->id);
-  const char *wanted = v->kind == VALUE_LOAD ? arena_print(w->arena, "%s_at", w->k->pointers[v->pointer].name)
-                                             : name_short(w->roots, v->node->name);
-  return v->name = names_take(w->names, wanted);
+  if (!v->name) v->name = w->canonical ? arena_print(w->arena, "v%d", v->id) : names_take(w->names, wanted_name(w, v));
+  return v->name;
 }
 
 const char *best_name(Writer *w, Value *v) { return arena_print(w->arena, "%s_best", value_name(w, v)); }
@@ -292,11 +321,6 @@ static Expr declare(Writer *w, Value *v, Expr e) {
   return variable(w, v);
 }
 
-/* Several stores: what one overwrites must be read before. */
-static bool is_overwritten(const Writer *w, const Value *v) {
-  return v->kind == VALUE_LOAD && w->k->n_stores > 1 && w->k->pointers[v->pointer].output >= 0;
-}
-
 static bool is_simple(const Value *v) {
   return v->kind == VALUE_CONST || v->kind == VALUE_ROWS || v->kind == VALUE_INDEX || v->kind == VALUE_COUNTER;
 }
@@ -306,7 +330,7 @@ static Expr operand(Writer *w, Value *v) {
   Expr e = text_of(w, v);
   if (is_simple(v)) return e;
   bool keep_now = v->kept && v->stage == w->pass, name_now = !v->full && v->named && w->pass == 0;
-  bool again = v->uses > 1 || v->kind == VALUE_RANDOM || is_overwritten(w, v);
+  bool again = v->uses > 1 || v->kind == VALUE_RANDOM || is_in_place(w, v);
   if (again || keep_now || name_now || strlen(e.text) > LONGEST_INLINE) return declare(w, v, e);
   return e;
 }
@@ -347,7 +371,7 @@ static void write_stores(Writer *w, int pass, int section) {
   Text body = {0}, *before = writer_divert(w, &body, 1);
   for (int i = 0; i < n; i++) write_line(w, "%s", lines[i]);
   writer_divert(w, before, -1);
-  write_block(w, arena_print(w->arena, "if (%s)", w->store_if), &body);
+  write_if(w, w->store_if, &body);
 }
 
 static void begin_unit(Writer *w, int pass, int section) {
