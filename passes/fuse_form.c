@@ -69,10 +69,9 @@ static bool is_role(const char *word, size_t length) {
 
 /* "net.fc1.relu" and "grad.update0.net.fc1.add.2.lhs" are both of net.fc1. */
 static const char *place_name(Arena *arena, const char *name) {
-  if (!strncmp(name, "grad.", 5)) {
-    const char *dot = strchr(name + 5, '.');
-    if (dot) name = dot + 1;
-  }
+  const char *dot = strncmp(name, "grad.", 5) ? NULL : strchr(name, '.');
+  if (dot) dot = strchr(dot + 1, '.');
+  if (dot) name = dot + 1;
   size_t length = strlen(name);
   for (size_t start = length;;) {
     while (start > 0 && name[start - 1] != '.') start--;
