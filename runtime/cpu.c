@@ -92,19 +92,54 @@ static bool cpu_play(MtRun *run, int64_t key, void (*record)(MtRun *run, void *d
   return !run->error[0];
 }
 
+/* ---- threads ---------------------------------------------------------------------- */
+
+/* Not `omp parallel if (shared)`: a team of one costs more than a small step. */
+void mt_in_pieces(int64_t count, int64_t piece, bool shared, MtPieceFunction f, void *data) {
+  if (shared && !omp_in_parallel()) {
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < count; i += piece) f(data, i, i + piece < count ? piece : count - i);
+  } else {
+    for (int64_t i = 0; i < count; i += piece) f(data, i, i + piece < count ? piece : count - i);
+  }
+}
+
+typedef struct Rows {
+  char *batch;
+  const char *set;
+  const int32_t *order;
+  size_t bytes;
+} Rows;
+
+static void fetch_rows(void *data, int64_t from, int64_t count) {
+  const Rows *rows = data;
+  for (int64_t i = from; i < from + count; i++) memcpy(rows->batch + (size_t)i * rows->bytes, rows->set + (size_t)rows->order[i] * rows->bytes, rows->bytes);
+}
+
 static void cpu_fetch(MtRun *run, void *batch, const void *set, const int32_t *order, int64_t rows, size_t row_bytes) {
-  const int32_t *first = order + run->scalars->position;
-#pragma omp parallel for schedule(static) if (rows * (int64_t)row_bytes >= MT_THREADED * 4)
-  for (int64_t i = 0; i < rows; i++) memcpy((char *)batch + (size_t)i * row_bytes, (const char *)set + (size_t)first[i] * row_bytes, row_bytes);
+  Rows all = {batch, set, order + run->scalars->position, row_bytes};
+  mt_in_pieces(rows, 8, rows * (int64_t)row_bytes >= MT_THREADED * 4, fetch_rows, &all);
+}
+
+typedef struct Products {
+  MtTranspose transpose;
+  int size;
+  int64_t m, n, k, lda, a_step, ldb, b_step, ldc, c_step;
+  const char *a, *b;
+  char *c;
+} Products;
+
+static void multiply(void *data, int64_t from, int64_t count) {
+  const Products *p = data;
+  for (int64_t i = from; i < from + count; i++)
+    mt_cpu_gemm(p->size, p->transpose, p->m, p->n, p->k, p->a + i * p->a_step * p->size, p->lda, p->b + i * p->b_step * p->size, p->ldb,
+                p->c + i * p->c_step * p->size, p->ldc);
 }
 
 static void cpu_gemm(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, int64_t a_step,
                      const void *b, int64_t ldb, int64_t b_step, void *c, int64_t ldc, int64_t c_step) {
-  int size = run->real_size;
-  bool share = batch > 1 && batch * m * n * k >= MT_THREADED * 32;
-#pragma omp parallel for schedule(static) if (share)
-  for (int64_t i = 0; i < batch; i++)
-    mt_cpu_gemm(size, t, m, n, k, (const char *)a + i * a_step * size, lda, (const char *)b + i * b_step * size, ldb, (char *)c + i * c_step * size, ldc);
+  Products p = {t, run->real_size, m, n, k, lda, a_step, ldb, b_step, ldc, c_step, a, b, c};
+  mt_in_pieces(batch, 1, batch > 1 && batch * m * n * k >= MT_THREADED * 32, multiply, &p);
 }
 
 /* ---- loops -------------------------------------------------------------------- */
@@ -120,16 +155,22 @@ static void cpu_gemm(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_
 #define NAME(x) x##_f64
 #include "runtime/cpu_loops.h"
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+typedef struct Sum {
+  int size;
+  char *sum;
+  const char *x;
+  double scale;
+} Sum;
+
+static void add_piece(void *data, int64_t from, int64_t count) {
+  const Sum *s = data;
+  if (s->size == 8) add_scaled_f64((double *)s->sum + from, (const double *)s->x + from, count, s->scale);
+  else add_scaled_f32((float *)s->sum + from, (const float *)s->x + from, count, (float)s->scale);
+}
 
 static void cpu_add_scaled(MtRun *run, void *sum, const void *x, int64_t count, double scale) {
-  bool wide = run->real_size == 8;
-#pragma omp parallel for schedule(static) if (count >= MT_THREADED)
-  for (int64_t i = 0; i < count; i += MT_PIECE) {
-    int64_t n = least(MT_PIECE, count - i);
-    if (wide) add_scaled_f64((double *)sum + i, (const double *)x + i, n, scale);
-    else add_scaled_f32((float *)sum + i, (const float *)x + i, n, (float)scale);
-  }
+  Sum s = {run->real_size, sum, x, scale};
+  mt_in_pieces(count, MT_PIECE, count >= MT_THREADED, add_piece, &s);
 }
 
 static void cpu_accumulate(MtRun *run, double *sum, const void *x, int64_t count, char combine, double weight) {
@@ -147,20 +188,25 @@ static void cpu_narrow(MtRun *run, void *x, const double *sum, int64_t count) {
   }
 }
 
-static bool all_finite(const MtRun *run, const void *x, int64_t count) {
-  return run->real_size == 8 ? finite_f64(x, count) : finite_f32(x, count);
+typedef struct Guard {
+  int size;
+  const char *x;
+  int bad;
+} Guard;
+
+static void guard_piece(void *data, int64_t from, int64_t count) {
+  Guard *g = data;
+  bool finite = g->size == 8 ? finite_f64((const double *)g->x + from, count) : finite_f32((const float *)g->x + from, count);
+  if (finite) return;
+#pragma omp atomic write
+  g->bad = 1;
 }
 
 static void cpu_guard(MtRun *run, const void *loss, int64_t count) {
-  bool finite = all_finite(run, loss, 1);
-  const char *g = run->grads;
-  if (count < MT_THREADED) {
-    finite = finite && all_finite(run, g, count);
-  } else {
-#pragma omp parallel for schedule(static) reduction(&& : finite)
-    for (int64_t i = 0; i < count; i += MT_PIECE) finite = finite && all_finite(run, g + i * run->real_size, least(MT_PIECE, count - i));
-  }
-  if (!finite) run->scalars->stop = 1;
+  Guard of_loss = {run->real_size, loss, 0}, of_grads = {run->real_size, run->grads, 0};
+  guard_piece(&of_loss, 0, 1);
+  mt_in_pieces(count, MT_PIECE, count >= MT_THREADED, guard_piece, &of_grads);
+  if (of_loss.bad || of_grads.bad) run->scalars->stop = 1;
 }
 
 static void cpu_advance(MtRun *run, int64_t steps, int64_t rows) {

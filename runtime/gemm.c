@@ -35,6 +35,12 @@ static void *gemm_room(int which, size_t bytes) {
   return room[which];
 }
 
+/* Until all threads of a product are here; a product on one thread may run inside someone else's team. */
+static void team_wait(int threads) {
+  if (threads == 1) return;
+#pragma omp barrier
+}
+
 #if defined __x86_64__
 #define REAL float
 #define LANES 16

@@ -126,28 +126,47 @@ TARGET static void NAME(block)(const MtProduct *g, int vectors, int64_t row, int
     }
 }
 
-TARGET static void NAME(product)(const MtProduct *g, int threads) {
-  int vectors = g->n <= LANES ? 1 : g->n <= 2 * LANES ? 2 : 4;
-  int64_t columns = vectors * LANES, panels = (g->n + columns - 1) / columns, k_block = g->k < K_BLOCK ? g->k : K_BLOCK;
-  int64_t row_blocks = (g->m + M_BLOCK - 1) / M_BLOCK, column_blocks = 1;
-  while (row_blocks * column_blocks < threads && column_blocks < panels) column_blocks++;
-  REAL *packed_b = gemm_room(0, (size_t)(panels * columns * k_block) * sizeof *packed_b);
-#pragma omp parallel num_threads(threads) if (threads > 1)
-  {
-    REAL *packed_a = gemm_room(1, (size_t)((M_BLOCK + 12) * k_block) * sizeof *packed_a);
-    for (int64_t k0 = 0; k0 < g->k; k0 += K_BLOCK) {
-      int64_t k = g->k - k0 < K_BLOCK ? g->k - k0 : K_BLOCK;
-#pragma omp for schedule(static)
-      for (int64_t j = 0; j < panels; j++)
-        NAME(pack)(packed_b + j * columns * k, (const REAL *)g->b + j * columns * g->b_column + k0 * g->b_k, g->b_column, g->b_k,
-                   g->n - j * columns < columns ? g->n - j * columns : columns, columns, k);
-#pragma omp for schedule(static)
-      for (int64_t t = 0; t < row_blocks * column_blocks; t++) {
-        int64_t row = t / column_blocks * M_BLOCK, part = t % column_blocks;
-        NAME(block)(g, vectors, row, g->m - row < M_BLOCK ? g->m - row : M_BLOCK, k0, k, panels * part / column_blocks,
-                    panels * (part + 1) / column_blocks, packed_a, packed_b);
-      }
+/* How a product is shared out: B's panels are packed by all, then each takes blocks of C. */
+typedef struct NAME(Plan) {
+  const MtProduct *g;
+  int vectors;
+  int64_t columns, panels, row_blocks, column_blocks, k_block;
+  REAL *packed_b;
+} NAME(Plan);
+
+/* The part of one thread of `threads`. */
+TARGET static void NAME(share)(const NAME(Plan) *plan, int thread, int threads) {
+  const MtProduct *g = plan->g;
+  int64_t columns = plan->columns, blocks = plan->row_blocks * plan->column_blocks;
+  REAL *packed_a = gemm_room(1, (size_t)((M_BLOCK + 12) * plan->k_block) * sizeof *packed_a);
+  for (int64_t k0 = 0; k0 < g->k; k0 += K_BLOCK) {
+    int64_t k = g->k - k0 < K_BLOCK ? g->k - k0 : K_BLOCK;
+    for (int64_t j = plan->panels * thread / threads; j < plan->panels * (thread + 1) / threads; j++)
+      NAME(pack)(plan->packed_b + j * columns * k, (const REAL *)g->b + j * columns * g->b_column + k0 * g->b_k, g->b_column, g->b_k,
+                 g->n - j * columns < columns ? g->n - j * columns : columns, columns, k);
+    team_wait(threads);
+    for (int64_t t = blocks * thread / threads; t < blocks * (thread + 1) / threads; t++) {
+      int64_t row = t / plan->column_blocks * M_BLOCK, part = t % plan->column_blocks;
+      NAME(block)(g, plan->vectors, row, g->m - row < M_BLOCK ? g->m - row : M_BLOCK, k0, k, plan->panels * part / plan->column_blocks,
+                  plan->panels * (part + 1) / plan->column_blocks, packed_a, plan->packed_b);
     }
+    team_wait(threads);
+  }
+}
+
+static void NAME(product)(const MtProduct *g, int threads) {
+  int vectors = g->n <= LANES ? 1 : g->n <= 2 * LANES ? 2 : 4;
+  NAME(Plan) plan = {.g = g, .vectors = vectors, .columns = vectors * LANES, .column_blocks = 1};
+  plan.panels = (g->n + plan.columns - 1) / plan.columns;
+  plan.k_block = g->k < K_BLOCK ? g->k : K_BLOCK;
+  plan.row_blocks = (g->m + M_BLOCK - 1) / M_BLOCK;
+  while (plan.row_blocks * plan.column_blocks < threads && plan.column_blocks < plan.panels) plan.column_blocks++;
+  plan.packed_b = gemm_room(0, (size_t)(plan.panels * plan.columns * plan.k_block) * sizeof *plan.packed_b);
+  if (threads > 1) {
+#pragma omp parallel num_threads(threads)
+    NAME(share)(&plan, omp_get_thread_num(), omp_get_num_threads());
+  } else {
+    NAME(share)(&plan, 0, 1); /* without a team: starting one costs as much as a small product */
   }
 }
 

@@ -4,8 +4,7 @@
  * worked out in double once a call; the pass over the elements is in real.
  * Elements are independent of each other, so threads change no bits.
  */
-#include <math.h>
-#include <omp.h>
+#include "runtime/mtrt_math.h"
 
 #include "runtime/cpu.h"
 
@@ -32,38 +31,39 @@ static Rule adam_rule(const MtScalars *s, const double *h, bool decoupled) {
 }
 
 #define REAL float
-#define SQRT sqrtf
 #define NAME(x) x##_f32
 #include "runtime/optimizer_loops.h"
 #define REAL double
-#define SQRT sqrt
 #define NAME(x) x##_f64
 #include "runtime/optimizer_loops.h"
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+typedef struct Pass {
+  const MtRun *run;
+  MtOptimizerKind kind;
+  int64_t begin;
+  Rule rule;
+} Pass;
 
-static void pass(MtRun *run, MtOptimizerKind kind, const Rule *r, int64_t begin, int64_t count) {
+static void pass_piece(void *data, int64_t from, int64_t count) {
+  const Pass *pass = data;
+  const MtRun *run = pass->run;
+  int64_t at = pass->begin + from;
   if (run->real_size == 8) {
-    double *p = (double *)run->params + begin, *g = (double *)run->grads + begin, *a = (double *)run->slots[0] + begin;
-    if (kind == MT_SGD) sgd_f64(r, p, g, a, count);
-    else adam_f64(r, p, g, a, (double *)run->slots[1] + begin, count);
+    double *p = (double *)run->params + at, *g = (double *)run->grads + at, *a = (double *)run->slots[0] + at;
+    if (pass->kind == MT_SGD) sgd_f64(&pass->rule, p, g, a, count);
+    else adam_f64(&pass->rule, p, g, a, (double *)run->slots[1] + at, count);
   } else {
-    float *p = (float *)run->params + begin, *g = (float *)run->grads + begin, *a = (float *)run->slots[0] + begin;
-    if (kind == MT_SGD) sgd_f32(r, p, g, a, count);
-    else adam_f32(r, p, g, a, (float *)run->slots[1] + begin, count);
+    float *p = (float *)run->params + at, *g = (float *)run->grads + at, *a = (float *)run->slots[0] + at;
+    if (pass->kind == MT_SGD) sgd_f32(&pass->rule, p, g, a, count);
+    else adam_f32(&pass->rule, p, g, a, (float *)run->slots[1] + at, count);
   }
 }
 
 void mt_cpu_optimize(MtRun *run, MtOptimizerKind kind, int group, int64_t begin, int64_t count) {
   const MtScalars *s = run->scalars;
-  if (s->stop || count == 0) return;
-  const Rule rule = kind == MT_SGD ? sgd_rule(s, s->hyper[group]) : adam_rule(s, s->hyper[group], kind == MT_ADAMW);
-  if (count < MT_THREADED) {
-    pass(run, kind, &rule, begin, count);
-    return;
-  }
-#pragma omp parallel for schedule(static)
-  for (int64_t i = 0; i < count; i += MT_PIECE) pass(run, kind, &rule, begin + i, least(MT_PIECE, count - i));
+  if (s->stop) return;
+  Pass pass = {run, kind, begin, kind == MT_SGD ? sgd_rule(s, s->hyper[group]) : adam_rule(s, s->hyper[group], kind == MT_ADAMW)};
+  mt_in_pieces(count, MT_PIECE, count >= MT_THREADED, pass_piece, &pass);
 }
 
 /* ---- clipping --------------------------------------------------------------- */
@@ -72,16 +72,27 @@ void mt_cpu_optimize(MtRun *run, MtOptimizerKind kind, int group, int64_t begin,
  * shares are added in order: the same bits for every number of threads. */
 enum { SHARES = 64 };
 
+typedef struct Squares {
+  const MtRun *run;
+  int64_t count;
+  double share[SHARES];
+} Squares;
+
+static void add_squares(void *data, int64_t from, int64_t count) {
+  Squares *sum = data;
+  for (int64_t i = from; i < from + count; i++) {
+    int64_t first = sum->count * i / SHARES, n = sum->count * (i + 1) / SHARES - first;
+    sum->share[i] = sum->run->real_size == 8 ? squares_f64((const double *)sum->run->grads + first, n) : squares_f32((const float *)sum->run->grads + first, n);
+  }
+}
+
 void mt_cpu_clip(MtRun *run, int64_t count, double max_norm) {
   MtScalars *s = run->scalars;
   if (s->stop) return;
-  double share[SHARES], sum = 0;
-#pragma omp parallel for schedule(static) if (count >= MT_THREADED)
-  for (int i = 0; i < SHARES; i++) {
-    int64_t from = count * i / SHARES, n = count * (i + 1) / SHARES - from;
-    share[i] = run->real_size == 8 ? squares_f64((const double *)run->grads + from, n) : squares_f32((const float *)run->grads + from, n);
-  }
-  for (int i = 0; i < SHARES; i++) sum += share[i];
+  Squares squares = {.run = run, .count = count};
+  double sum = 0;
+  mt_in_pieces(SHARES, 1, count >= MT_THREADED, add_squares, &squares);
+  for (int i = 0; i < SHARES; i++) sum += squares.share[i];
   double scale = max_norm / (sqrt(sum) * s->grad_scale + 1e-6);
   if (!(scale >= 1)) s->grad_scale *= scale; /* NaN too: a NaN norm gives NaN gradients */
 }

@@ -1,5 +1,5 @@
 /* optimizer_loops.h - the loops of optimizer.c for one type; included with
- * REAL, SQRT and NAME(x) defined.  p: parameter, g: gradient, then the slots. */
+ * REAL and NAME(x) defined.  p: parameter, g: gradient, then the slots. */
 
 /* torch.optim.SGD: decay goes into the gradient, the first buffer is the gradient itself. */
 MT_CLONES static void NAME(sgd)(const Rule *r, REAL *restrict p, const REAL *restrict g, REAL *restrict buffer, int64_t count) {
@@ -27,7 +27,7 @@ MT_CLONES static void NAME(adam)(const Rule *r, REAL *restrict p, const REAL *re
     REAL d = g[i] * scale + l2 * p[i];
     m[i] = beta1 * m[i] + new1 * d;
     v[i] = beta2 * v[i] + new2 * (d * d);
-    p[i] = p[i] * keep - step_size * m[i] / (SQRT(v[i]) / root + eps);
+    p[i] = p[i] * keep - step_size * m[i] / (sqrt(v[i]) / root + eps);
   }
 }
 
@@ -42,5 +42,4 @@ MT_CLONES static double NAME(squares)(const REAL *g, int64_t count) {
 }
 
 #undef REAL
-#undef SQRT
 #undef NAME

@@ -59,7 +59,7 @@ enum { N_ROWS = sizeof rows / sizeof rows[0] };
 
 static void print_model(const MtProgram *program) {
   char count[32];
-  printf("\nThe model, %s: %s parameters", program->source, mt_grouped(count, program->param_count));
+  printf("\nThe model, %s: %s parameters", program->source, mt_grouped(count, mt_parameters(program)));
   const MtTrain *train = program->train;
   if (train) printf("; %lld %s over %s", (long long)train->count, train->unit == MT_EPOCHS ? "epochs" : "updates", program->data[train->data].name);
   printf("\n");

@@ -285,7 +285,7 @@ static void print_start(const Trainer *t) {
   const MtSession *s = t->s;
   char count[3][32];
   if (s->options->quiet || s->options->json) return;
-  printf("%s on %s: %s parameters, %s rows, %s updates", s->program->name, s->run.backend->describe(&t->s->run), mt_grouped(count[0], s->program->param_count),
+  printf("%s on %s: %s parameters, %s rows, %s updates", s->program->name, s->run.backend->describe(&t->s->run), mt_grouped(count[0], mt_parameters(s->program)),
          mt_grouped(count[1], s->train.rows), mt_grouped(count[2], t->at.total));
   if (t->at.epochs) printf(" in %lld epoch%s", (long long)t->at.epochs, t->at.epochs == 1 ? "" : "s");
   if (t->at.step) printf(", going on at %lld", (long long)t->at.step);

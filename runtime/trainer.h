@@ -85,6 +85,7 @@ static inline int64_t mt_least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ---- weights.c: blocks from and to files ---- */
 bool mt_init_blocks(MtSession *s);
+int64_t mt_parameters(const MtProgram *program); /* the block may be longer: it is padded */
 bool mt_push_blocks(MtSession *s, bool slots);
 bool mt_pull_blocks(MtSession *s, bool slots);
 bool mt_take_init(MtSession *s);      /* --init */

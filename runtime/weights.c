@@ -13,6 +13,12 @@
 #include "runtime/random.h"
 #include "runtime/trainer.h"
 
+int64_t mt_parameters(const MtProgram *program) {
+  int64_t count = 0;
+  for (int i = 0; i < program->n_params; i++) count += mt_tensor_count(&program->params[i]);
+  return count;
+}
+
 bool mt_init_blocks(MtSession *s) {
   const MtProgram *p = s->program;
   for (int i = 0; i < p->n_params; i++) mt_init_tensor(&p->params[i], s->scalars.seed, s->host.params + p->params[i].offset);

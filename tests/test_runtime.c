@@ -290,6 +290,24 @@ START_TEST(batched_products_step_through_their_operands) {
 }
 END_TEST
 
+START_TEST(large_batched_products_are_shared_by_threads) {
+  enum { BATCH = 7, SIZE = 90 };
+  float *a = matrix(4, BATCH * SIZE * SIZE, element), *b = matrix(4, BATCH * SIZE * SIZE, element);
+  static float one[SIZE * SIZE], all[BATCH][SIZE * SIZE];
+  for (int threads = 1; threads <= 3; threads++) {
+    omp_set_num_threads(threads);
+    memset(all, 0, sizeof all);
+    mt_gemm_batched(&run, MT_NT, BATCH, SIZE, SIZE, SIZE, a, SIZE, SIZE * SIZE, b, SIZE, SIZE * SIZE, all, SIZE, SIZE * SIZE);
+    for (int i = 0; i < BATCH; i++) {
+      mt_cpu_gemm(4, MT_NT, SIZE, SIZE, SIZE, a + i * SIZE * SIZE, SIZE, b + i * SIZE * SIZE, SIZE, one, SIZE);
+      ck_assert_mem_eq(one, all[i], sizeof one);
+    }
+  }
+  free(a);
+  free(b);
+}
+END_TEST
+
 START_TEST(memory_is_zeroed_aligned_and_counted) {
   char *x = mt_cpu.alloc(&run, 1000), *y = mt_cpu.alloc(&run, 10);
   ck_assert_uint_eq((uintptr_t)x % 64, 0);
@@ -516,6 +534,7 @@ Suite *runtime_suite(void) {
   tcase_set_timeout(cpu, 60);
   tcase_add_checked_fixture(cpu, open_cpu, close_cpu);
   tcase_add_test(cpu, batched_products_step_through_their_operands);
+  tcase_add_test(cpu, large_batched_products_are_shared_by_threads);
   tcase_add_test(cpu, memory_is_zeroed_aligned_and_counted);
   tcase_add_test(cpu, rows_are_fetched_by_order_and_position);
   tcase_add_test(cpu, sums_are_weighted_and_nan_wins);
