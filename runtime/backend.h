@@ -42,8 +42,9 @@ typedef struct MtBackend {
   void (*add_scaled)(MtRun *run, void *sum, const void *x, int64_t count, double scale);  /* sum += scale x: micro-batch gradients */
   void (*accumulate)(MtRun *run, double *sum, const void *x, int64_t count, char combine, double weight); /* in double: logs ('+', rows), eval accumulators */
   void (*narrow)(MtRun *run, void *x, const double *sum, int64_t count);                 /* double to real */
-  /* After an update: step + 1, position + rows.  Before it, `guard` sets
-   * scalars->stop when the loss or a gradient is not finite. */
+  /* After a micro-batch: position + rows; after an update's last one (steps 1)
+   * also step + 1 and micro = 0, after others (steps 0) micro + 1.  Before it,
+   * `guard` sets scalars->stop when the loss or a gradient is not finite. */
   void (*guard)(MtRun *run, const void *loss, int64_t count);
   void (*advance)(MtRun *run, int64_t steps, int64_t rows); /* also: grad_scale = 1 */
 

@@ -52,18 +52,20 @@ static void print(const MtSession *s, const double *ms, int64_t steps) {
   if (s->options->json) {
     printf("{\"model\":");
     mt_json_text(stdout, s->program->name);
-    printf(",\"target\":\"%s\",\"ms\":%.6g,\"min\":%.6g,\"max\":%.6g,\"peak_MiB\":%.1f}\n", s->run.backend->target, median, ms[0], ms[ROUNDS - 1], mib);
+    printf(",\"target\":\"%s\",\"ms\":%.6g,\"min\":%.6g,\"max\":%.6g,\"peak_MiB\":%.1f}\n", s->run.backend->target,
+           median, ms[0], ms[ROUNDS - 1], mib);
     return;
   }
-  printf("%s, target %s: %.4g ms a step (%.4g to %.4g; median of %d rounds of %lld steps), %.1f MiB at most\n", s->program->name, s->run.backend->target,
-         median, ms[0], ms[ROUNDS - 1], ROUNDS, (long long)steps, mib);
+  printf("%s, target %s: %.4g ms a step (%.4g to %.4g; median of %d rounds of %lld steps), %.1f MiB at most\n",
+         s->program->name, s->run.backend->target, median, ms[0], ms[ROUNDS - 1], ROUNDS, (long long)steps, mib);
 }
 
 int mt_bench(MtSession *s) {
   double ms[ROUNDS];
   int64_t steps;
   s->scalars.total = INT32_MAX; /* schedules stay near their beginning */
-  bool ok = mt_push_scalars(s) && mt_begin_epoch(s, 0, 0) && s->run.backend->play(&s->run, 0, record_fetch, s) && time_steps(s, WARM_STEPS) >= 0;
+  bool ok = mt_push_scalars(s) && mt_begin_epoch(s, 0, 0) && s->run.backend->play(&s->run, 0, record_fetch, s) &&
+            time_steps(s, WARM_STEPS) >= 0;
   if (!ok || (steps = steps_a_round(s)) < 1) return EXIT_FAILURE;
   for (int i = 0; ok && i < ROUNDS; i++) {
     double seconds = time_steps(s, steps);

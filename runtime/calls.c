@@ -17,12 +17,19 @@ void mt_gemm(MtRun *run, MtTranspose t, int64_t m, int64_t n, int64_t k, const v
   run->backend->gemm(run, t, 1, m, n, k, a, ta ? m : k, 0, b, tb ? k : n, 0, c, n, 0);
 }
 
-void mt_gemm_batched(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, int64_t a_step,
-                     const void *b, int64_t ldb, int64_t b_step, void *c, int64_t ldc, int64_t c_step) {
+void mt_gemm_batched(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a,
+                     int64_t lda, int64_t a_step, const void *b, int64_t ldb, int64_t b_step, void *c, int64_t ldc,
+                     int64_t c_step) {
   run->backend->gemm(run, t, batch, m, n, k, a, lda, a_step, b, ldb, b_step, c, ldc, c_step);
 }
 
 void mt_clip_gradients(MtRun *run, int64_t count, double max_norm) { run->backend->clip(run, count, max_norm); }
-void mt_sgd(MtRun *run, int group, int64_t begin, int64_t count) { run->backend->optimize(run, MT_SGD, group, begin, count); }
-void mt_adam(MtRun *run, int group, int64_t begin, int64_t count) { run->backend->optimize(run, MT_ADAM, group, begin, count); }
-void mt_adamw(MtRun *run, int group, int64_t begin, int64_t count) { run->backend->optimize(run, MT_ADAMW, group, begin, count); }
+void mt_sgd(MtRun *run, int group, int64_t begin, int64_t count) {
+  run->backend->optimize(run, MT_SGD, group, begin, count);
+}
+void mt_adam(MtRun *run, int group, int64_t begin, int64_t count) {
+  run->backend->optimize(run, MT_ADAM, group, begin, count);
+}
+void mt_adamw(MtRun *run, int group, int64_t begin, int64_t count) {
+  run->backend->optimize(run, MT_ADAMW, group, begin, count);
+}

@@ -83,7 +83,8 @@ static void name_columns(MtConsole *c) {
       int column = mt_eval_column(p, e, i);
       char name[128];
       snprintf(name, sizeof name, "%.120s", p->evals[e].logs[i].name);
-      if (is_taken(c, column, name)) snprintf(name, sizeof name, "%.60s.%.60s", p->data[p->evals[e].data].name, p->evals[e].logs[i].name);
+      if (is_taken(c, column, name))
+        snprintf(name, sizeof name, "%.60s.%.60s", p->data[p->evals[e].data].name, p->evals[e].logs[i].name);
       memcpy(c->names[column], name, sizeof name);
     }
 }
@@ -154,7 +155,9 @@ static int digits_of(int64_t n) {
 }
 
 static void print_line(const MtConsole *c, const MtMoment *at) {
-  if (at->epochs) printf("epoch %*lld/%lld  ", digits_of(at->epochs), (long long)(at->ends_epoch ? at->epoch : at->epoch + 1), (long long)at->epochs);
+  if (at->epochs)
+    printf("epoch %*lld/%lld  ", digits_of(at->epochs), (long long)(at->ends_epoch ? at->epoch : at->epoch + 1),
+           (long long)at->epochs);
   printf("step %*lld/%lld", digits_of(at->total), (long long)at->step, (long long)at->total);
   for (int i = 0; i < c->n; i++)
     if (c->set[i]) printf("  %s %.4g", c->names[i], c->values[i]);
@@ -212,13 +215,15 @@ void mt_console_bar(MtConsole *c, const MtMoment *at, double loss) {
   struct winsize window = {0};
   int width = ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col ? window.ws_col : 80, length = width / 3;
   double seconds = mt_now() - c->begin, rate = (double)(at->step - c->first_step) / (seconds > 1e-9 ? seconds : 1e-9);
-  double left = rate > 0 ? (double)(at->total - at->step) / rate : 0, done = at->total ? (double)at->step / (double)at->total : 1;
+  double left = rate > 0 ? (double)(at->total - at->step) / rate : 0,
+         done = at->total ? (double)at->step / (double)at->total : 1;
   if (length > 40) length = 40;
   char right[200], bar[64];
   int filled = (int)(done * length);
   for (int i = 0; i < length; i++) bar[i] = i < filled ? '#' : '-';
   bar[length] = 0;
-  snprintf(right, sizeof right, "%3d%%  loss %.4g  %.*f steps/s  %d:%02d left", (int)(100 * done), loss, rate < 10 ? 1 : 0, rate, (int)left / 60, (int)left % 60);
+  snprintf(right, sizeof right, "%3d%%  loss %.4g  %.*f steps/s  %d:%02d left", (int)(100 * done), loss,
+           rate < 10 ? 1 : 0, rate, (int)left / 60, (int)left % 60);
   printf("\r\033[K[%s] %.*s", bar, width - length - 4 > 0 ? width - length - 4 : 0, right);
   fflush(stdout);
   c->drawn = true;

@@ -113,7 +113,8 @@ typedef struct Rows {
 
 static void fetch_rows(void *data, int64_t from, int64_t count) {
   const Rows *rows = data;
-  for (int64_t i = from; i < from + count; i++) memcpy(rows->batch + (size_t)i * rows->bytes, rows->set + (size_t)rows->order[i] * rows->bytes, rows->bytes);
+  for (int64_t i = from; i < from + count; i++)
+    memcpy(rows->batch + (size_t)i * rows->bytes, rows->set + (size_t)rows->order[i] * rows->bytes, rows->bytes);
 }
 
 static void cpu_fetch(MtRun *run, void *batch, const void *set, const int32_t *order, int64_t rows, size_t row_bytes) {
@@ -132,12 +133,13 @@ typedef struct Products {
 static void multiply(void *data, int64_t from, int64_t count) {
   const Products *p = data;
   for (int64_t i = from; i < from + count; i++)
-    mt_cpu_gemm(p->size, p->transpose, p->m, p->n, p->k, p->a + i * p->a_step * p->size, p->lda, p->b + i * p->b_step * p->size, p->ldb,
-                p->c + i * p->c_step * p->size, p->ldc);
+    mt_cpu_gemm(p->size, p->transpose, p->m, p->n, p->k, p->a + i * p->a_step * p->size, p->lda,
+                p->b + i * p->b_step * p->size, p->ldb, p->c + i * p->c_step * p->size, p->ldc);
 }
 
-static void cpu_gemm(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, int64_t a_step,
-                     const void *b, int64_t ldb, int64_t b_step, void *c, int64_t ldc, int64_t c_step) {
+static void cpu_gemm(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a,
+                     int64_t lda, int64_t a_step, const void *b, int64_t ldb, int64_t b_step, void *c, int64_t ldc,
+                     int64_t c_step) {
   Products p = {t, run->real_size, m, n, k, lda, a_step, ldb, b_step, ldc, c_step, a, b, c};
   mt_in_pieces(batch, 1, batch > 1 && batch * m * n * k >= MT_THREADED * 32, multiply, &p);
 }
@@ -196,7 +198,8 @@ typedef struct Guard {
 
 static void guard_piece(void *data, int64_t from, int64_t count) {
   Guard *g = data;
-  bool finite = g->size == 8 ? finite_f64((const double *)g->x + from, count) : finite_f32((const float *)g->x + from, count);
+  bool finite =
+      g->size == 8 ? finite_f64((const double *)g->x + from, count) : finite_f32((const float *)g->x + from, count);
   if (finite) return;
 #pragma omp atomic write
   g->bad = 1;
@@ -218,8 +221,24 @@ static void cpu_advance(MtRun *run, int64_t steps, int64_t rows) {
   s->grad_scale = 1;
 }
 
-const MtBackend mt_cpu = {
-    .target = "c", .describe = cpu_describe, .open = cpu_open, .close = cpu_close, .alloc = cpu_alloc, .release = cpu_release,
-    .write = cpu_copy, .read = cpu_copy, .zero = cpu_zero, .wait = cpu_wait, .peak = cpu_peak, .play = cpu_play, .fetch = cpu_fetch,
-    .gemm = cpu_gemm, .clip = mt_cpu_clip, .optimize = mt_cpu_optimize, .add_scaled = cpu_add_scaled, .accumulate = cpu_accumulate,
-    .narrow = cpu_narrow, .guard = cpu_guard, .advance = cpu_advance};
+const MtBackend mt_cpu = {.target = "c",
+                          .describe = cpu_describe,
+                          .open = cpu_open,
+                          .close = cpu_close,
+                          .alloc = cpu_alloc,
+                          .release = cpu_release,
+                          .write = cpu_copy,
+                          .read = cpu_copy,
+                          .zero = cpu_zero,
+                          .wait = cpu_wait,
+                          .peak = cpu_peak,
+                          .play = cpu_play,
+                          .fetch = cpu_fetch,
+                          .gemm = cpu_gemm,
+                          .clip = mt_cpu_clip,
+                          .optimize = mt_cpu_optimize,
+                          .add_scaled = cpu_add_scaled,
+                          .accumulate = cpu_accumulate,
+                          .narrow = cpu_narrow,
+                          .guard = cpu_guard,
+                          .advance = cpu_advance};

@@ -14,7 +14,8 @@ void mt_in_pieces(int64_t count, int64_t piece, bool shared, MtPieceFunction f, 
 
 /* The library is built for any x86-64; hot loops are compiled three times and
  * chosen when the program starts. */
-#if defined __GNUC__ && !defined __clang__ && defined __x86_64__ && defined __GLIBC__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+#if defined __GNUC__ && !defined __clang__ && defined __x86_64__ && defined __GLIBC__ &&                               \
+    !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
 #define MT_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define MT_CLONES

@@ -77,7 +77,8 @@ static bool read_logs(MtSession *s, const MtEval *eval, double *logs) {
 bool mt_evaluate(MtSession *s, int index, double *logs) {
   const MtEval *eval = &s->program->evals[index];
   const MtTable *table = &s->tables[eval->data];
-  if (eval->n_accumulators > MOST_ACCUMULATORS) return mt_error(&s->error, "eval in %s: more than %d sums", table->data->name, MOST_ACCUMULATORS);
+  if (eval->n_accumulators > MOST_ACCUMULATORS)
+    return mt_error(&s->error, "eval in %s: more than %d sums", table->data->name, MOST_ACCUMULATORS);
   if (!mt_pull_scalars(s) || !start_sums(s, eval)) return false;
   const MtScalars training = s->scalars;
   s->scalars.position = s->scalars.micro = 0;
@@ -87,7 +88,8 @@ bool mt_evaluate(MtSession *s, int index, double *logs) {
     ok = s->run.backend->play(&s->run, mt_session_key(s, MT_KEY_EVAL, index, r.rows, 0, 0), record_batch, &r);
   }
   Recording r = {s, eval, table->rows};
-  ok = ok && s->run.backend->play(&s->run, mt_session_key(s, MT_KEY_FINISH, index, 0, 0, 0), record_finish, &r) && read_logs(s, eval, logs);
+  ok = ok && s->run.backend->play(&s->run, mt_session_key(s, MT_KEY_FINISH, index, 0, 0, 0), record_finish, &r) &&
+       read_logs(s, eval, logs);
   s->scalars = training;
   return ok && mt_push_scalars(s);
 }
@@ -123,7 +125,8 @@ int mt_eval_command(MtSession *s) {
   if (!s->options->quiet && !s->options->json) printf("weights: %s\n", source);
   if (s->options->json) printf("{");
   for (int i = 0; i < s->program->n_evals; i++) {
-    if (s->program->evals[i].n_logs > MT_MAX_OUTPUTS) return mt_error(&s->error, "an eval has more than %d logs", MT_MAX_OUTPUTS), EXIT_FAILURE;
+    if (s->program->evals[i].n_logs > MT_MAX_OUTPUTS)
+      return mt_error(&s->error, "an eval has more than %d logs", MT_MAX_OUTPUTS), EXIT_FAILURE;
     if (!mt_evaluate(s, i, logs)) return EXIT_FAILURE;
     print_results(s, i, logs, &first);
   }

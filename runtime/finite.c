@@ -43,27 +43,32 @@ static bool replay(MtSession *s, int64_t rows, long kernels) {
   return ok;
 }
 
-static bool say(MtSession *s, const char *where, const char *what, float value, const char *unit, int64_t at, const char *when) {
+static bool say(MtSession *s, const char *where, const char *what, float value, const char *unit, int64_t at,
+                const char *when) {
   s->error_is_located = true;
-  return mt_error(&s->error, "%s: %s is not finite (%s at %s %lld) %s step %lld", where, what, word_for(value), unit, (long long)at, when, (long long)s->scalars.step);
+  return mt_error(&s->error, "%s: %s is not finite (%s at %s %lld) %s step %lld", where, what, word_for(value), unit,
+                  (long long)at, when, (long long)s->scalars.step);
 }
 
 /* True: found, and told. */
 static bool look_at(MtSession *s, const MtValue *value, int64_t rows, float *room) {
   int64_t count = value->row_elements ? rows * value->row_elements : value->count;
-  const char *from = value->place == MT_IN_ARENA ? (char *)s->run.arena + value->offset
-                     : value->place == MT_IN_GRADS ? (char *)s->micro_grads + value->offset * 4 : (char *)s->run.outputs + value->offset * 4;
+  const char *from = value->place == MT_IN_ARENA   ? (char *)s->run.arena + value->offset
+                     : value->place == MT_IN_GRADS ? (char *)s->micro_grads + value->offset * 4
+                                                   : (char *)s->run.outputs + value->offset * 4;
   if (!s->run.backend->read(&s->run, room, from, (size_t)count * sizeof *room)) return false;
   int64_t bad = first_bad(room, count);
   if (bad < 0) return false;
   bool by_row = value->row_elements > 0;
-  say(s, value->where, value->name, room[bad], by_row ? "row" : "element", by_row ? bad / value->row_elements : bad, "at");
+  say(s, value->where, value->name, room[bad], by_row ? "row" : "element", by_row ? bad / value->row_elements : bad,
+      "at");
   return true;
 }
 
 static bool params_are_bad(MtSession *s) {
   const MtProgram *p = s->program;
-  if (!s->run.backend->read(&s->run, s->host.params, s->run.params, (size_t)p->param_count * sizeof(float))) return false;
+  if (!s->run.backend->read(&s->run, s->host.params, s->run.params, (size_t)p->param_count * sizeof(float)))
+    return false;
   for (int i = 0; i < p->n_params; i++) {
     const float *values = s->host.params + p->params[i].offset;
     int64_t bad = first_bad(values, mt_tensor_count(&p->params[i]));
@@ -79,11 +84,14 @@ static bool batch_is_bad(MtSession *s, int64_t rows) {
   for (int f = 0; f < s->train.n_fields; f++) {
     int64_t n = mt_field_elements(&data->fields[f]);
     float *values = data->fields[f].type == MT_F32 ? malloc((size_t)(rows * n) * sizeof *values + 1) : NULL;
-    int64_t bad = values && s->run.backend->read(&s->run, values, s->train.batch[f], (size_t)(rows * n) * sizeof *values) ? first_bad(values, rows * n) : -1;
+    int64_t bad =
+        values && s->run.backend->read(&s->run, values, s->train.batch[f], (size_t)(rows * n) * sizeof *values)
+            ? first_bad(values, rows * n)
+            : -1;
     if (bad >= 0 && s->run.backend->read(&s->run, &row, s->train.order + s->scalars.position + bad / n, sizeof row)) {
       s->error_is_located = true;
-      mt_error(&s->error, "%s: field %s of %s holds %s in row %d, at step %lld", data->where, data->fields[f].name, data->name, word_for(values[bad]), row,
-               (long long)s->scalars.step);
+      mt_error(&s->error, "%s: field %s of %s holds %s in row %d, at step %lld", data->where, data->fields[f].name,
+               data->name, word_for(values[bad]), row, (long long)s->scalars.step);
     }
     free(values);
     if (bad >= 0) return true;
@@ -93,7 +101,8 @@ static bool batch_is_bad(MtSession *s, int64_t rows) {
 
 static bool gradients_are_bad(MtSession *s) {
   const MtProgram *p = s->program;
-  if (!s->run.backend->read(&s->run, s->host.params, s->micro_grads, (size_t)p->param_count * sizeof(float))) return false;
+  if (!s->run.backend->read(&s->run, s->host.params, s->micro_grads, (size_t)p->param_count * sizeof(float)))
+    return false;
   for (int i = 0; i < p->n_params; i++) {
     const float *values = s->host.params + p->params[i].offset;
     int64_t bad = first_bad(values, mt_tensor_count(&p->params[i]));
@@ -128,8 +137,11 @@ static bool value_is_bad(MtSession *s, int64_t rows) {
 }
 
 bool mt_explain_nonfinite(MtSession *s, int64_t rows) {
-  if (!mt_pull_scalars(s) || params_are_bad(s) || !replay(s, rows, 0) || batch_is_bad(s, rows) || value_is_bad(s, rows)) return false;
+  if (!mt_pull_scalars(s) || params_are_bad(s) || !replay(s, rows, 0) || batch_is_bad(s, rows) || value_is_bad(s, rows))
+    return false;
   if (!replay(s, rows, -1) || gradients_are_bad(s)) return false;
   s->error_is_located = true;
-  return mt_error(&s->error, "%s: the loss or a gradient is not finite at step %lld: the sum over micro-batches overflows", s->program->source, (long long)s->scalars.step);
+  return mt_error(&s->error,
+                  "%s: the loss or a gradient is not finite at step %lld: the sum over micro-batches overflows",
+                  s->program->source, (long long)s->scalars.step);
 }

@@ -76,10 +76,15 @@ static void team_wait(int threads) {
 
 typedef void (*Product)(const MtProduct *, int threads);
 
+static int widest = 64; /* bytes of a vector */
+
+void mt_cpu_gemm_limit(int bytes) { widest = bytes; }
+
 static Product pick(int size) {
 #if defined __x86_64__
-  if (__builtin_cpu_supports("avx512f")) return size == 4 ? f32_avx512_product : f64_avx512_product;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return size == 4 ? f32_avx2_product : f64_avx2_product;
+  if (widest >= 64 && __builtin_cpu_supports("avx512f")) return size == 4 ? f32_avx512_product : f64_avx512_product;
+  if (widest >= 32 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    return size == 4 ? f32_avx2_product : f64_avx2_product;
 #endif
   return size == 4 ? f32_plain_product : f64_plain_product;
 }
@@ -88,7 +93,8 @@ static int threads_for(int64_t work) {
   return work < THREADED_WORK || omp_in_parallel() ? 1 : omp_get_max_threads();
 }
 
-void mt_cpu_gemm(int size, MtTranspose t, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, const void *b, int64_t ldb, void *c, int64_t ldc) {
+void mt_cpu_gemm(int size, MtTranspose t, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, const void *b,
+                 int64_t ldb, void *c, int64_t ldc) {
   bool ta = t == MT_TN || t == MT_TT, tb = t == MT_NT || t == MT_TT;
   MtProduct g = {m, n, k, a, b, ta ? 1 : lda, ta ? lda : 1, tb ? ldb : 1, tb ? 1 : ldb, c, ldc};
   if (m == 0 || n == 0) return;

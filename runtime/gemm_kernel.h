@@ -16,8 +16,16 @@ typedef REAL NAME(vector) __attribute__((vector_size(LANES * sizeof(REAL)), alig
 /* tile = sum over p of a[p] b[p]': 6 x 4 vectors, and 12 x 2 and 12 x 1 for few columns. */
 #define DECLARE(i) NAME(vector) c##i##_0 = {0}, c##i##_1 = {0}, c##i##_2 = {0}, c##i##_3 = {0};
 #define MULTIPLY(i) { REAL x = a[i]; c##i##_0 += x * b0; c##i##_1 += x * b1; c##i##_2 += x * b2; c##i##_3 += x * b3; }
-#define WRITE(i) STORE(tile + i * ld, c##i##_0); STORE(tile + i * ld + LANES, c##i##_1); STORE(tile + i * ld + 2 * LANES, c##i##_2); STORE(tile + i * ld + 3 * LANES, c##i##_3);
-#define ADD(i) c##i##_0 += LOAD(tile + i * ld); c##i##_1 += LOAD(tile + i * ld + LANES); c##i##_2 += LOAD(tile + i * ld + 2 * LANES); c##i##_3 += LOAD(tile + i * ld + 3 * LANES);
+#define WRITE(i)                                                                                                       \
+  STORE(tile + i * ld, c##i##_0);                                                                                      \
+  STORE(tile + i * ld + LANES, c##i##_1);                                                                              \
+  STORE(tile + i * ld + 2 * LANES, c##i##_2);                                                                          \
+  STORE(tile + i * ld + 3 * LANES, c##i##_3);
+#define ADD(i)                                                                                                         \
+  c##i##_0 += LOAD(tile + i * ld);                                                                                     \
+  c##i##_1 += LOAD(tile + i * ld + LANES);                                                                             \
+  c##i##_2 += LOAD(tile + i * ld + 2 * LANES);                                                                         \
+  c##i##_3 += LOAD(tile + i * ld + 3 * LANES);
 TARGET static void NAME(tile4)(int64_t k, const REAL *a, const REAL *b, REAL *tile, int64_t ld, bool add) {
   ROWS_6(DECLARE)
   for (int64_t p = 0; p < k; p++, a += 6, b += 4 * LANES) {
@@ -69,51 +77,61 @@ TARGET static void NAME(tile1)(int64_t k, const REAL *a, const REAL *b, REAL *ti
 #undef ADD
 
 /* Lines that stand side by side in memory; inlined for each width, since a call to memcpy costs more than it moves. */
-TARGET static inline __attribute__((always_inline)) void NAME(copy_lines)(REAL *out, const REAL *x, int64_t k_step, int64_t k, int64_t width) {
+TARGET static inline __attribute__((always_inline)) void NAME(copy_lines)(REAL *out, const REAL *x, int64_t k_step,
+                                                                          int64_t k, int64_t width, int64_t count) {
   for (int64_t p = 0; p < k; p++, out += width, x += k_step)
-    for (int64_t i = 0; i < width; i++) out[i] = x[i];
+    for (int64_t i = 0; i < count; i++) out[i] = x[i];
 }
 
 /* Lines that run along k: eight elements of each at a time, so that the panel is written in order. */
-TARGET static inline __attribute__((always_inline)) void NAME(turn_lines)(REAL *out, const REAL *x, int64_t line_step, int64_t k, int64_t width) {
+TARGET static inline __attribute__((always_inline)) void NAME(turn_lines)(REAL *out, const REAL *x, int64_t line_step,
+                                                                          int64_t k, int64_t width, int64_t count) {
   int64_t p = 0;
   for (; p + 8 <= k; p += 8)
-    for (int64_t i = 0; i < width; i++) {
+    for (int64_t i = 0; i < count; i++) {
       const REAL *from = x + i * line_step + p;
       REAL *to = out + p * width + i;
       for (int64_t q = 0; q < 8; q++) to[q * width] = from[q];
     }
   for (; p < k; p++)
-    for (int64_t i = 0; i < width; i++) out[p * width + i] = x[i * line_step + p];
+    for (int64_t i = 0; i < count; i++) out[p * width + i] = x[i * line_step + p];
 }
 
-/* `count` lines of `width` elements along k, zeros behind the last: out[p][i] = x(i, p). */
-TARGET static void NAME(pack)(REAL *out, const REAL *x, int64_t line_step, int64_t k_step, int64_t count, int64_t width, int64_t k) {
-  bool whole = count == width;
-  if (!whole) memset(out, 0, (size_t)(width * k) * sizeof *out);
-  if (whole && line_step == 1 && width == 6) NAME(copy_lines)(out, x, k_step, k, 6);
-  else if (whole && line_step == 1 && width == 12) NAME(copy_lines)(out, x, k_step, k, 12);
-  else if (whole && line_step == 1 && width == 4 * LANES) NAME(copy_lines)(out, x, k_step, k, 4 * LANES);
-  else if (whole && line_step == 1 && width == LANES) NAME(copy_lines)(out, x, k_step, k, LANES);
-  else if (whole && k_step == 1 && width == 6) NAME(turn_lines)(out, x, line_step, k, 6);
-  else if (whole && k_step == 1 && width == 12) NAME(turn_lines)(out, x, line_step, k, 12);
-  else if (whole && k_step == 1 && width == 4 * LANES) NAME(turn_lines)(out, x, line_step, k, 4 * LANES);
-  else
-    for (int64_t i = 0; i < count; i++)
-      for (int64_t p = 0; p < k; p++) out[p * width + i] = x[i * line_step + p * k_step];
+/* `count` lines of `width` elements along k, zeros behind the last: out[p][i] = x(i, p).
+ * One of the steps is 1; whole panels have loops of fixed width. */
+TARGET static void NAME(pack)(REAL *out, const REAL *x, int64_t line_step, int64_t k_step, int64_t count, int64_t width,
+                              int64_t k) {
+  if (count < width) memset(out, 0, (size_t)(width * k) * sizeof *out);
+  if (line_step == 1) {
+    if (count < width) NAME(copy_lines)(out, x, k_step, k, width, count);
+    else if (width == 6) NAME(copy_lines)(out, x, k_step, k, 6, 6);
+    else if (width == 12) NAME(copy_lines)(out, x, k_step, k, 12, 12);
+    else if (width == LANES) NAME(copy_lines)(out, x, k_step, k, LANES, LANES);
+    else if (width == 2 * LANES) NAME(copy_lines)(out, x, k_step, k, 2 * LANES, 2 * LANES);
+    else NAME(copy_lines)(out, x, k_step, k, 4 * LANES, 4 * LANES);
+  } else {
+    if (count < width) NAME(turn_lines)(out, x, line_step, k, width, count);
+    else if (width == 6) NAME(turn_lines)(out, x, line_step, k, 6, 6);
+    else if (width == 12) NAME(turn_lines)(out, x, line_step, k, 12, 12);
+    else if (width == LANES) NAME(turn_lines)(out, x, line_step, k, LANES, LANES);
+    else if (width == 2 * LANES) NAME(turn_lines)(out, x, line_step, k, 2 * LANES, 2 * LANES);
+    else NAME(turn_lines)(out, x, line_step, k, 4 * LANES, 4 * LANES);
+  }
 }
 
 /* One block of C: `m` rows from packed A (its panels made here) against packed panels [first, last) of B. */
-TARGET static void NAME(block)(const MtProduct *g, int vectors, int64_t row, int64_t m, int64_t k0, int64_t k, int64_t first, int64_t last,
-                               REAL *packed_a, const REAL *packed_b) {
+TARGET static void NAME(block)(const MtProduct *g, int vectors, int64_t row, int64_t m, int64_t k0, int64_t k,
+                               int64_t first, int64_t last, REAL *packed_a, const REAL *packed_b) {
   int64_t rows = vectors == 4 ? 6 : 12, columns = vectors * LANES;
   const REAL *a = g->a;
   REAL *c = g->c, spill[12 * 4 * LANES];
   for (int64_t i = 0; i < m; i += rows)
-    NAME(pack)(packed_a + i * k, a + (row + i) * g->a_row + k0 * g->a_k, g->a_row, g->a_k, m - i < rows ? m - i : rows, rows, k);
+    NAME(pack)
+    (packed_a + i * k, a + (row + i) * g->a_row + k0 * g->a_k, g->a_row, g->a_k, m - i < rows ? m - i : rows, rows, k);
   for (int64_t j = first; j < last; j++)
     for (int64_t i = 0; i < m; i += rows) {
-      int64_t mi = m - i < rows ? m - i : rows, nj = g->n - j * columns < columns ? g->n - j * columns : columns, ld = g->ldc;
+      int64_t mi = m - i < rows ? m - i : rows, nj = g->n - j * columns < columns ? g->n - j * columns : columns,
+              ld = g->ldc;
       REAL *at = c + (row + i) * ld + j * columns, *tile = at;
       bool whole = mi == rows && nj == columns, add = k0 > 0;
       const REAL *pa = packed_a + i * k, *pb = packed_b + j * columns * k;
@@ -142,13 +160,16 @@ TARGET static void NAME(share)(const NAME(Plan) *plan, int thread, int threads) 
   for (int64_t k0 = 0; k0 < g->k; k0 += K_BLOCK) {
     int64_t k = g->k - k0 < K_BLOCK ? g->k - k0 : K_BLOCK;
     for (int64_t j = plan->panels * thread / threads; j < plan->panels * (thread + 1) / threads; j++)
-      NAME(pack)(plan->packed_b + j * columns * k, (const REAL *)g->b + j * columns * g->b_column + k0 * g->b_k, g->b_column, g->b_k,
-                 g->n - j * columns < columns ? g->n - j * columns : columns, columns, k);
+      NAME(pack)
+      (plan->packed_b + j * columns * k, (const REAL *)g->b + j * columns * g->b_column + k0 * g->b_k, g->b_column,
+       g->b_k, g->n - j * columns < columns ? g->n - j * columns : columns, columns, k);
     team_wait(threads);
     for (int64_t t = blocks * thread / threads; t < blocks * (thread + 1) / threads; t++) {
       int64_t row = t / plan->column_blocks * M_BLOCK, part = t % plan->column_blocks;
-      NAME(block)(g, plan->vectors, row, g->m - row < M_BLOCK ? g->m - row : M_BLOCK, k0, k, plan->panels * part / plan->column_blocks,
-                  plan->panels * (part + 1) / plan->column_blocks, packed_a, plan->packed_b);
+      NAME(block)
+      (g, plan->vectors, row, g->m - row < M_BLOCK ? g->m - row : M_BLOCK, k0, k,
+       plan->panels * part / plan->column_blocks, plan->panels * (part + 1) / plan->column_blocks, packed_a,
+       plan->packed_b);
     }
     team_wait(threads);
   }

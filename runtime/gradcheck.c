@@ -38,7 +38,8 @@ static double loss_now(Check *c) {
   double loss = NAN;
   run->budget = c->forward;
   bool ok = run->backend->play(run, 0, record, c) &&
-            run->backend->read(run, &loss, (char *)run->outputs + run->program->train->loss * (int64_t)sizeof loss, sizeof loss);
+            run->backend->read(run, &loss, (char *)run->outputs + run->program->train->loss * (int64_t)sizeof loss,
+                               sizeof loss);
   run->budget = -1;
   return ok ? loss : NAN;
 }
@@ -60,7 +61,8 @@ static double difference(Check *c, int64_t at, int64_t count, const double *dire
 }
 
 /* How far the derivative `given` is from the closest difference. */
-static double distance(Check *c, int64_t at, int64_t count, const double *direction, double given, double scale, double *room) {
+static double distance(Check *c, int64_t at, int64_t count, const double *direction, double given, double scale,
+                       double *room) {
   double best = INFINITY;
   for (size_t i = 0; i < sizeof steps / sizeof steps[0] && !(best <= 1e-9 * scale); i++) {
     double d = fabs(difference(c, at, count, direction, steps[i], room) - given);
@@ -85,14 +87,20 @@ static double greater(double a, double b) { return a > b ? a : b; }
 static double check_param(Check *c, const MtTensor *p, int *samples, double *room) {
   int64_t n = mt_tensor_count(p);
   const double *g = c->grads + p->offset;
-  double *direction = room + n, errors[SAMPLES], tried[SAMPLES], along = 0, typical = greater(norm(g, n) / sqrt((double)n), c->unit * 1e-2);
+  double *direction = room + n, errors[SAMPLES], tried[SAMPLES], along = 0,
+         typical = greater(norm(g, n) / sqrt((double)n), c->unit * 1e-2);
   *samples = (int)mt_least(n, SAMPLES);
   for (int i = 0; i < *samples; i++) {
-    int64_t e = n <= SAMPLES ? i : (int64_t)(mt_word_uniform(mt_words(c->s->scalars.seed, mt_hash(p->name), (uint64_t)i, 0, 0x7ffffffd).v[0]) * (double)n);
+    int64_t e = n <= SAMPLES
+                    ? i
+                    : (int64_t)(mt_word_uniform(
+                                    mt_words(c->s->scalars.seed, mt_hash(p->name), (uint64_t)i, 0, 0x7ffffffd).v[0]) *
+                                (double)n);
     tried[i] = g[e];
     errors[i] = distance(c, p->offset + e, 1, NULL, g[e], typical, room);
   }
-  for (int64_t i = 0; i < n; i++) direction[i] = mt_words_normal(mt_words(c->s->scalars.seed, mt_hash(p->name), (uint64_t)i, 1, 0x7ffffffd));
+  for (int64_t i = 0; i < n; i++)
+    direction[i] = mt_words_normal(mt_words(c->s->scalars.seed, mt_hash(p->name), (uint64_t)i, 1, 0x7ffffffd));
   double length = norm(direction, n);
   for (int64_t i = 0; i < n; i++) along += g[i] * (direction[i] /= length);
   double single = norm(errors, *samples) / greater(norm(tried, *samples), typical * sqrt((double)*samples));
@@ -109,7 +117,8 @@ static void print_param(const MtSession *s, const MtTensor *p, int samples, doub
     mt_json_number(stdout, error);
     printf(",\"ok\":%s}\n", good ? "true" : "false");
   } else if (!good || !s->options->quiet) {
-    printf("%-32s %4d of %8lld elements  relative error %.1e  %s\n", p->name, samples, (long long)mt_tensor_count(p), error, good ? "ok" : "WRONG");
+    printf("%-32s %4d of %8lld elements  relative error %.1e  %s\n", p->name, samples, (long long)mt_tensor_count(p),
+           error, good ? "ok" : "WRONG");
   }
   fflush(stdout);
 }
@@ -142,7 +151,8 @@ static bool widen_batch(Check *c) {
 
 static long kernels_to_loss(const MtTrain *train) {
   for (int i = 0; i < train->n_values; i++)
-    if (train->values[i].place == MT_IN_OUTPUTS && train->values[i].offset <= train->loss && train->loss < train->values[i].offset + train->values[i].count)
+    if (train->values[i].place == MT_IN_OUTPUTS && train->values[i].offset <= train->loss &&
+        train->loss < train->values[i].offset + train->values[i].count)
       return train->values[i].kernel + 1;
   return -1;
 }
@@ -160,7 +170,8 @@ static bool find_gradients(Check *c) {
   if (s->run.error[0]) return false;
   if (!isfinite(loss)) return mt_error(&s->error, "gradcheck: the loss of the first batch is %g", loss);
   c->forward = kernels_to_loss(s->program->train);
-  bool ok = s->run.backend->read(&s->run, c->params, s->run.params, bytes) && s->run.backend->read(&s->run, c->grads, s->run.grads, bytes);
+  bool ok = s->run.backend->read(&s->run, c->params, s->run.params, bytes) &&
+            s->run.backend->read(&s->run, c->grads, s->run.grads, bytes);
   c->unit = ok && n ? greater(norm(c->grads, n) / sqrt((double)n), 1e-300) : 1;
   return ok;
 }
@@ -177,7 +188,8 @@ int mt_gradcheck(MtSession *s) {
   int samples, wrong = 0, checked = 0;
   double *room = malloc(2 * (size_t)p->param_count * sizeof *room + 1), worst = 0;
   bool ok = (room || mt_error(&s->error, "out of memory")) && p->train->gradients_f64 != NULL;
-  if (room && !p->train->gradients_f64) mt_error(&s->error, "gradcheck: this trainer holds no double-precision gradients");
+  if (room && !p->train->gradients_f64)
+    mt_error(&s->error, "gradcheck: this trainer holds no double-precision gradients");
   ok = ok && widen_batch(&c) && find_gradients(&c);
   for (int i = 0; ok && i < p->n_params; i++) {
     if (!in_a_group(p->train, &p->params[i])) continue; /* frozen */
@@ -188,7 +200,8 @@ int mt_gradcheck(MtSession *s) {
     worst = error > worst || isnan(error) ? error : worst;
     checked++;
   }
-  if (ok && !s->options->json && !s->options->quiet) printf("%d parameters, worst relative error %.1e: %s\n", checked, worst, wrong ? "WRONG" : "ok");
+  if (ok && !s->options->json && !s->options->quiet)
+    printf("%d parameters, worst relative error %.1e: %s\n", checked, worst, wrong ? "WRONG" : "ok");
   free(room);
   free(c.params);
   free(c.grads);
@@ -215,11 +228,13 @@ bool mt_dump_gradients(MtSession *s) {
     ok = mt_archive_add(&archive, "loss", MT_WIDE_F32, 0, NULL, &loss);
     for (int i = 0; ok && i < p->n_params; i++)
       if (in_a_group(p->train, &p->params[i]))
-        ok = mt_archive_add(&archive, p->params[i].name, MT_WIDE_F32, p->params[i].rank, p->params[i].shape, grads + p->params[i].offset);
+        ok = mt_archive_add(&archive, p->params[i].name, MT_WIDE_F32, p->params[i].rank, p->params[i].shape,
+                            grads + p->params[i].offset);
     ok = ok || mt_error(&s->error, "out of memory");
     ok = ok && mt_write_safetensors(s->options->dump_grads, NULL, &archive, &s->error);
   }
   mt_archive_free(&archive);
-  if (ok && !s->options->quiet && !s->options->json) printf("loss %.9g; gradients: %s\n", (double)loss, s->options->dump_grads);
+  if (ok && !s->options->quiet && !s->options->json)
+    printf("loss %.9g; gradients: %s\n", (double)loss, s->options->dump_grads);
   return ok;
 }

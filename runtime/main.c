@@ -15,7 +15,8 @@ static const struct { int needs, real_size; int (*run)(MtSession *s); } commands
 static void complain(const MtSession *s) {
   const char *text = s->error.text[0] ? s->error.text : s->run.error;
   fflush(stdout);
-  if (text[0]) fprintf(stderr, "%s%s%s\n", s->error_is_located ? "" : s->program->name, s->error_is_located ? "" : ": ", text);
+  if (text[0])
+    fprintf(stderr, "%s%s%s\n", s->error_is_located ? "" : s->program->name, s->error_is_located ? "" : ": ", text);
 }
 
 int mt_main(int argc, char **argv, const MtProgram *program) {

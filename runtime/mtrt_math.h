@@ -126,11 +126,13 @@ MT_ANYWHERE double mt_words_normal(philox4x32_ctr_t words) {
 }
 
 MT_ANYWHERE float mt_uniform(const MtScalars *scalars, uint64_t site, uint64_t element) {
-  return mt_word_uniform(mt_words(scalars->seed, site, element, (uint32_t)scalars->step, (uint32_t)scalars->micro).v[0]);
+  return mt_word_uniform(
+      mt_words(scalars->seed, site, element, (uint32_t)scalars->step, (uint32_t)scalars->micro).v[0]);
 }
 
 MT_ANYWHERE float mt_normal(const MtScalars *scalars, uint64_t site, uint64_t element) {
-  return (float)mt_words_normal(mt_words(scalars->seed, site, element, (uint32_t)scalars->step, (uint32_t)scalars->micro));
+  return (float)mt_words_normal(
+      mt_words(scalars->seed, site, element, (uint32_t)scalars->step, (uint32_t)scalars->micro));
 }
 
 /* Last, for its macros: from here on exp(x) is expf for a float x. */

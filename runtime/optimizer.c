@@ -19,7 +19,13 @@ typedef struct Rule {
 
 /* hyper: lr, momentum, dampening, decay, nesterov. */
 static Rule sgd_rule(const MtScalars *s, const double *h) {
-  return (Rule){.scale = s->grad_scale, .lr = h[0], .momentum = h[1], .undamped = 1 - h[2], .decay = h[3], .nesterov = h[4] != 0, .first = s->step == 0};
+  return (Rule){.scale = s->grad_scale,
+                .lr = h[0],
+                .momentum = h[1],
+                .undamped = 1 - h[2],
+                .decay = h[3],
+                .nesterov = h[4] != 0,
+                .first = s->step == 0};
 }
 
 /* hyper: lr, beta1, beta2, eps, decay.  Adam adds decay to the gradient, AdamW shrinks the parameter. */
@@ -62,7 +68,8 @@ static void pass_piece(void *data, int64_t from, int64_t count) {
 void mt_cpu_optimize(MtRun *run, MtOptimizerKind kind, int group, int64_t begin, int64_t count) {
   const MtScalars *s = run->scalars;
   if (s->stop) return;
-  Pass pass = {run, kind, begin, kind == MT_SGD ? sgd_rule(s, s->hyper[group]) : adam_rule(s, s->hyper[group], kind == MT_ADAMW)};
+  Pass pass = {run, kind, begin,
+               kind == MT_SGD ? sgd_rule(s, s->hyper[group]) : adam_rule(s, s->hyper[group], kind == MT_ADAMW)};
   mt_in_pieces(count, MT_PIECE, count >= MT_THREADED, pass_piece, &pass);
 }
 
@@ -82,7 +89,8 @@ static void add_squares(void *data, int64_t from, int64_t count) {
   Squares *sum = data;
   for (int64_t i = from; i < from + count; i++) {
     int64_t first = sum->count * i / SHARES, n = sum->count * (i + 1) / SHARES - first;
-    sum->share[i] = sum->run->real_size == 8 ? squares_f64((const double *)sum->run->grads + first, n) : squares_f32((const float *)sum->run->grads + first, n);
+    sum->share[i] = sum->run->real_size == 8 ? squares_f64((const double *)sum->run->grads + first, n)
+                                             : squares_f32((const float *)sum->run->grads + first, n);
   }
 }
 

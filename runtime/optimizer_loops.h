@@ -2,14 +2,16 @@
  * REAL and NAME(x) defined.  p: parameter, g: gradient, then the slots. */
 
 /* torch.optim.SGD: decay goes into the gradient, the first buffer is the gradient itself. */
-MT_CLONES static void NAME(sgd)(const Rule *r, REAL *restrict p, const REAL *restrict g, REAL *restrict buffer, int64_t count) {
+MT_CLONES static void NAME(sgd)(const Rule *r, REAL *restrict p, const REAL *restrict g, REAL *restrict buffer,
+                                int64_t count) {
   const REAL scale = (REAL)r->scale, lr = (REAL)r->lr, momentum = (REAL)r->momentum, decay = (REAL)r->decay;
   const REAL keep = r->first ? 0 : momentum, add = r->first ? 1 : (REAL)r->undamped;
   if (momentum == 0) {
     for (int64_t i = 0; i < count; i++) p[i] -= lr * (g[i] * scale + decay * p[i]);
     return;
   }
-  const REAL of_g = r->nesterov, of_buffer = r->nesterov ? momentum : 1; /* the step taken: g + momentum buffer, or the buffer */
+  const REAL of_g = r->nesterov,
+             of_buffer = r->nesterov ? momentum : 1; /* the step taken: g + momentum buffer, or the buffer */
   for (int64_t i = 0; i < count; i++) {
     REAL d = g[i] * scale + decay * p[i];
     buffer[i] = keep * buffer[i] + add * d;
@@ -19,7 +21,8 @@ MT_CLONES static void NAME(sgd)(const Rule *r, REAL *restrict p, const REAL *res
 
 /* torch.optim.Adam and AdamW: root is the square root of the second bias
  * correction, step_size is lr over the first. */
-MT_CLONES static void NAME(adam)(const Rule *r, REAL *restrict p, const REAL *restrict g, REAL *restrict m, REAL *restrict v, int64_t count) {
+MT_CLONES static void NAME(adam)(const Rule *r, REAL *restrict p, const REAL *restrict g, REAL *restrict m,
+                                 REAL *restrict v, int64_t count) {
   const REAL scale = (REAL)r->scale, keep = (REAL)r->keep, l2 = (REAL)r->l2, eps = (REAL)r->eps;
   const REAL beta1 = (REAL)r->beta1, new1 = (REAL)r->new1, beta2 = (REAL)r->beta2, new2 = (REAL)r->new2;
   const REAL step_size = (REAL)r->step_size, root = (REAL)r->root;

@@ -9,8 +9,14 @@
 #include "runtime/trainer.h"
 
 enum { EXIT_USAGE = 2 };
-enum { TRAIN = 1 << MT_COMMAND_TRAIN, EVAL = 1 << MT_COMMAND_EVAL, PREDICT = 1 << MT_COMMAND_PREDICT, CHECK = 1 << MT_COMMAND_GRADCHECK,
-       BENCH = 1 << MT_COMMAND_BENCH, ALL = TRAIN | EVAL | PREDICT | CHECK | BENCH };
+enum {
+  TRAIN = 1 << MT_COMMAND_TRAIN,
+  EVAL = 1 << MT_COMMAND_EVAL,
+  PREDICT = 1 << MT_COMMAND_PREDICT,
+  CHECK = 1 << MT_COMMAND_GRADCHECK,
+  BENCH = 1 << MT_COMMAND_BENCH,
+  ALL = TRAIN | EVAL | PREDICT | CHECK | BENCH
+};
 
 static const struct { const char *name, *help; } commands[MT_N_COMMANDS] = {
     [MT_COMMAND_TRAIN] = {"train", "train the model (what happens without a command)"},
@@ -34,18 +40,24 @@ typedef struct Row {
 static const Row rows[] = {
     {"epochs", "N", 0, COUNT, TRAIN, AT(epochs), 0, "train for N epochs; learning rate schedules stretch to fit"},
     {"steps", "N", 0, COUNT, TRAIN | BENCH, AT(steps), 0, "train for N updates; bench: updates a round"},
-    {"stop-after", "N", 0, COUNT, TRAIN, AT(stop_after), 0, "stop after N updates as Ctrl-C would; schedules stay as they are"},
-    {"lr", "X", 0, RATE, TRAIN, AT(lr), 0, "scale all learning rates so that the first group's highest, over the whole run, is X"},
-    {"seed", "N", 0, SEED, ALL, AT(seed), AT(seed_given), "first parameters, order of rows and random draws (default 0)"},
+    {"stop-after", "N", 0, COUNT, TRAIN, AT(stop_after), 0,
+     "stop after N updates as Ctrl-C would; schedules stay as they are"},
+    {"lr", "X", 0, RATE, TRAIN, AT(lr), 0,
+     "scale all learning rates so that the first group's highest, over the whole run, is X"},
+    {"seed", "N", 0, SEED, ALL, AT(seed), AT(seed_given),
+     "first parameters, order of rows and random draws (default 0)"},
     {"resume", NULL, 0, FLAG, TRAIN, AT(resume), 0, "go on from the checkpoint in the save folder, to the same bits"},
-    {"init", "[NAME=]FILE", 0, LIST, ALL, AT(init), AT(n_init), "start from safetensors weights; NAME: the instance, where there are several"},
+    {"init", "[NAME=]FILE", 0, LIST, ALL, AT(init), AT(n_init),
+     "start from safetensors weights; NAME: the instance, where there are several"},
     {"export", "[NAME=]FILE", 0, LIST, TRAIN, AT(export), AT(n_export), "write the final weights as safetensors"},
-    {"save-dir", "DIR", 0, TEXT, TRAIN | EVAL | PREDICT, AT(save_dir), 0, "folder of checkpoints, weights and metrics.csv"},
+    {"save-dir", "DIR", 0, TEXT, TRAIN | EVAL | PREDICT, AT(save_dir), 0,
+     "folder of checkpoints, weights and metrics.csv"},
     {"data-dir", "DIR", 0, TEXT, ALL, AT(data_dir), 0, "folder that paths of data sets start from"},
     {"output", "FILE", 'o', TEXT, PREDICT, AT(output), 0, "where predictions go (npy)"},
     {"no-shuffle", NULL, 0, FLAG, TRAIN | CHECK | BENCH, AT(no_shuffle), 0, "take rows in the order of the file"},
     {"log-every", "N", 0, COUNT, TRAIN, AT(log_every), 0, "a line and a row of metrics.csv every N updates"},
-    {"dump-grads", "FILE", 0, TEXT, TRAIN, AT(dump_grads), 0, "write loss and gradients of the first batch as safetensors, and stop"},
+    {"dump-grads", "FILE", 0, TEXT, TRAIN, AT(dump_grads), 0,
+     "write loss and gradients of the first batch as safetensors, and stop"},
     {"keep-going", NULL, 0, FLAG, TRAIN, AT(keep_going), 0, "do not stop at a loss or gradient that is not finite"},
     {"tune", NULL, 0, FLAG, TRAIN | BENCH, AT(tune), 0, "time the ways to do each matrix product, keep the fastest"},
     {"quiet", NULL, 'q', FLAG, ALL, AT(quiet), 0, "print errors and results only"},
@@ -61,19 +73,24 @@ static void print_model(const MtProgram *program) {
   char count[32];
   printf("\nThe model, %s: %s parameters", program->source, mt_grouped(count, mt_parameters(program)));
   const MtTrain *train = program->train;
-  if (train) printf("; %lld %s over %s", (long long)train->count, train->unit == MT_EPOCHS ? "epochs" : "updates", program->data[train->data].name);
+  if (train)
+    printf("; %lld %s over %s", (long long)train->count, train->unit == MT_EPOCHS ? "epochs" : "updates",
+           program->data[train->data].name);
   printf("\n");
-  for (int i = 0; train && i < train->n_groups; i++) printf("  update %s using %s\n", train->groups[i].target, train->groups[i].optimizer);
+  for (int i = 0; train && i < train->n_groups; i++)
+    printf("  update %s using %s\n", train->groups[i].target, train->groups[i].optimizer);
 }
 
 static void print_help(const MtProgram *program) {
-  printf("%s, a trainer made by mtc from %s\n\n  %s [COMMAND] [OPTIONS]\n\n", program->name, program->source, program->name);
+  printf("%s, a trainer made by mtc from %s\n\n  %s [COMMAND] [OPTIONS]\n\n", program->name, program->source,
+         program->name);
   for (int i = 0; i < MT_N_COMMANDS; i++) printf("  %-12s%s\n", commands[i].name, commands[i].help);
   printf("\n");
   for (int i = 0; i < N_ROWS; i++) {
     char left[64], letter[8] = "    ";
     if (rows[i].letter) snprintf(letter, sizeof letter, "-%c, ", rows[i].letter);
-    snprintf(left, sizeof left, "%s--%s%s%s", letter, rows[i].name, rows[i].argument ? " " : "", rows[i].argument ? rows[i].argument : "");
+    snprintf(left, sizeof left, "%s--%s%s%s", letter, rows[i].name, rows[i].argument ? " " : "",
+             rows[i].argument ? rows[i].argument : "");
     printf("  %-26s%s\n", left, rows[i].help);
   }
   print_model(program);
@@ -106,7 +123,8 @@ static int distance(const char *a, const char *b) {
       int best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
       if (d[i - 1][j] + 1 < best) best = d[i - 1][j] + 1;
       if (d[i][j - 1] + 1 < best) best = d[i][j - 1] + 1;
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < best) best = d[i - 2][j - 2] + 1;
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < best)
+        best = d[i - 2][j - 2] + 1;
       d[i][j] = best;
     }
   return d[m][n];
@@ -125,7 +143,8 @@ static int unknown_option(const MtProgram *program, const char *given) {
 
 static int unknown_command(const MtProgram *program, const char *given) {
   for (int i = 0; i < MT_N_COMMANDS; i++)
-    if (distance(given, commands[i].name) <= 2) return usage(program, "unknown command `%s`; did you mean `%s`?", given, commands[i].name);
+    if (distance(given, commands[i].name) <= 2)
+      return usage(program, "unknown command `%s`; did you mean `%s`?", given, commands[i].name);
   return usage(program, "unknown command `%s`", given);
 }
 
@@ -155,17 +174,20 @@ static int take(MtOptions *out, const Row *row, const char *value, const MtProgr
     *(int64_t *)at = (int64_t)number;
     break;
   case SEED:
-    if (!whole_number(value, true, &number)) return usage(program, "--%s: expected a whole number, found `%s`", row->name, value);
+    if (!whole_number(value, true, &number))
+      return usage(program, "--%s: expected a whole number, found `%s`", row->name, value);
     *(uint64_t *)at = number;
     *(bool *)extra = true;
     break;
   case RATE:
     rate = strtod(value, &end);
-    if (end == value || *end || !isfinite(rate) || rate <= 0) return usage(program, "--%s: expected a positive number, found `%s`", row->name, value);
+    if (end == value || *end || !isfinite(rate) || rate <= 0)
+      return usage(program, "--%s: expected a positive number, found `%s`", row->name, value);
     *(double *)at = rate;
     break;
   case LIST:
-    if (*(int *)extra == MT_MAX_GROUPS) return usage(program, "--%s is given more than %d times", row->name, MT_MAX_GROUPS);
+    if (*(int *)extra == MT_MAX_GROUPS)
+      return usage(program, "--%s is given more than %d times", row->name, MT_MAX_GROUPS);
     ((const char **)at)[(*(int *)extra)++] = value;
     break;
   case HELP: print_help(program); return 0;
@@ -191,14 +213,20 @@ static int take_words(MtOptions *out, int n, char **words, const MtProgram *prog
 static int check_together(const MtOptions *o, const bool *given, const MtProgram *program) {
   const char *command = commands[o->command].name;
   for (int i = 0; i < N_ROWS; i++)
-    if (given[i] && !(rows[i].commands & 1 << o->command)) return usage(program, "--%s does not go with `%s`", rows[i].name, command);
+    if (given[i] && !(rows[i].commands & 1 << o->command))
+      return usage(program, "--%s does not go with `%s`", rows[i].name, command);
   if (o->epochs && o->steps) return usage(program, "--epochs and --steps exclude each other");
-  if (o->resume && o->n_init) return usage(program, "--resume and --init exclude each other: a checkpoint has its own weights");
-  if (o->command == MT_COMMAND_PREDICT && !program->predict) return usage(program, "%s has no `predict`", program->source);
-  if (o->command == MT_COMMAND_PREDICT && !o->output) return usage(program, "predict: -o is missing: where should the result go?");
+  if (o->resume && o->n_init)
+    return usage(program, "--resume and --init exclude each other: a checkpoint has its own weights");
+  if (o->command == MT_COMMAND_PREDICT && !program->predict)
+    return usage(program, "%s has no `predict`", program->source);
+  if (o->command == MT_COMMAND_PREDICT && !o->output)
+    return usage(program, "predict: -o is missing: where should the result go?");
   if (o->command == MT_COMMAND_PREDICT && o->n_inputs != program->predict->n_fields)
-    return usage(program, "predict: the model takes %d file%s (%s%s), found %d", program->predict->n_fields, program->predict->n_fields == 1 ? "" : "s",
-                 program->predict->n_fields ? program->predict->fields[0].name : "none", program->predict->n_fields > 1 ? ", ..." : "", o->n_inputs);
+    return usage(program, "predict: the model takes %d file%s (%s%s), found %d", program->predict->n_fields,
+                 program->predict->n_fields == 1 ? "" : "s",
+                 program->predict->n_fields ? program->predict->fields[0].name : "none",
+                 program->predict->n_fields > 1 ? ", ..." : "", o->n_inputs);
   if (o->command == MT_COMMAND_EVAL && !program->n_evals) return usage(program, "%s has no `eval`", program->source);
   if (o->command != MT_COMMAND_PREDICT && o->command != MT_COMMAND_EVAL && !program->train)
     return usage(program, "%s has no `train`", program->source);

@@ -13,7 +13,8 @@ typedef struct Job {
 
 static void shape_text(char *out, size_t room, const char *first, int rank, const int64_t *shape) {
   size_t used = (size_t)snprintf(out, room, "[%s", first);
-  for (int i = 0; i < rank && used < room; i++) used += (size_t)snprintf(out + used, room - used, *first || i ? ", %lld" : "%lld", (long long)shape[i]);
+  for (int i = 0; i < rank && used < room; i++)
+    used += (size_t)snprintf(out + used, room - used, *first || i ? ", %lld" : "%lld", (long long)shape[i]);
   if (used < room) snprintf(out + used, room - used, "]");
 }
 
@@ -33,14 +34,17 @@ static bool read_input(MtSession *s, Job *job, int f) {
   shape_text(found, sizeof found, "", array.rank, array.shape);
   shape_text(wanted, sizeof wanted, "rows", field->rank, field->shape);
   snprintf(what, sizeof what, "%.2000s: field %.200s", path, field->name);
-  bool ok = same_rows(field, &array) || mt_error(&s->error, "%s: the array is %s, the model needs %s", what, found, wanted);
+  bool ok =
+      same_rows(field, &array) || mt_error(&s->error, "%s: the array is %s, the model needs %s", what, found, wanted);
   if (ok && f > 0 && array.shape[0] != job->rows)
-    ok = mt_error(&s->error, "%s: it has %lld rows, the fields before it have %lld", what, (long long)array.shape[0], (long long)job->rows);
+    ok = mt_error(&s->error, "%s: it has %lld rows, the fields before it have %lld", what, (long long)array.shape[0],
+                  (long long)job->rows);
   if (ok) {
     job->rows = array.shape[0];
     job->row_bytes[f] = (size_t)mt_field_elements(field) * mt_type_size(field->type);
     job->inputs[f] = malloc((size_t)job->rows * job->row_bytes[f] + 1);
-    ok = (job->inputs[f] || mt_error(&s->error, "%s: out of memory", what)) && mt_array_convert(&array, field->type, job->inputs[f], what, &s->error);
+    ok = (job->inputs[f] || mt_error(&s->error, "%s: out of memory", what)) &&
+         mt_array_convert(&array, field->type, job->inputs[f], what, &s->error);
   }
   mt_array_free(&array);
   return ok;
@@ -62,10 +66,12 @@ static bool run_batches(MtSession *s, Job *job, float *out) {
   for (int64_t row = 0; ok && row < job->rows; row += job->capacity) {
     Recording r = {job, mt_least(job->capacity, job->rows - row)};
     for (int f = 0; ok && f < job->predict->n_fields; f++)
-      ok = device->write(&s->run, job->batch[f], (char *)job->inputs[f] + (size_t)row * job->row_bytes[f], (size_t)r.rows * job->row_bytes[f]);
+      ok = device->write(&s->run, job->batch[f], (char *)job->inputs[f] + (size_t)row * job->row_bytes[f],
+                         (size_t)r.rows * job->row_bytes[f]);
     int64_t from = job->predict->batched ? row : 0, rows = job->predict->batched ? r.rows : 1;
     ok = ok && device->play(&s->run, mt_session_key(s, MT_KEY_PREDICT, r.rows, 0, 0, 0), record, &r) &&
-         device->read(&s->run, out + from * job->row_elements, s->run.outputs, (size_t)(rows * job->row_elements) * sizeof *out);
+         device->read(&s->run, out + from * job->row_elements, s->run.outputs,
+                      (size_t)(rows * job->row_elements) * sizeof *out);
   }
   return ok;
 }
@@ -79,7 +85,8 @@ static bool open_job(MtSession *s, Job *job) {
   for (int i = 0; i < p->rank; i++) job->row_elements *= p->shape[i];
   job->capacity = p->capacity > 0 ? p->capacity : job->rows ? job->rows : 1;
   if (!p->batched && job->rows > job->capacity)
-    return mt_error(&s->error, "%s: it has %lld rows; this model predicts one result from at most %lld", s->options->inputs[0], (long long)job->rows, (long long)job->capacity);
+    return mt_error(&s->error, "%s: it has %lld rows; this model predicts one result from at most %lld",
+                    s->options->inputs[0], (long long)job->rows, (long long)job->capacity);
   for (int f = 0; ok && f < p->n_fields; f++)
     ok = mt_session_alloc(s, &job->batch[f], (size_t)job->capacity * job->row_bytes[f], "a batch");
   return ok;

@@ -48,7 +48,8 @@ bool mt_scale_rate(MtSession *s) {
   MtScalars base = s->scalars;
   double highest = highest_rate(s, &base);
   if (!(highest > 0) || isinf(highest))
-    return mt_error(&s->error, "--lr: the highest learning rate of the model is %g; it cannot be scaled to %g", highest, s->options->lr);
+    return mt_error(&s->error, "--lr: the highest learning rate of the model is %g; it cannot be scaled to %g", highest,
+                    s->options->lr);
   s->scalars = base;
   s->scalars.lr_scale = s->options->lr / highest;
   return mt_push_scalars(s);

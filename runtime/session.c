@@ -17,8 +17,12 @@ bool mt_session_alloc(MtSession *s, void **out, size_t bytes, const char *what) 
   return *out || mt_error(&s->error, "%s: %s", what, s->run.error);
 }
 
-bool mt_push_scalars(MtSession *s) { return s->run.backend->write(&s->run, s->run.scalars, &s->scalars, sizeof s->scalars); }
-bool mt_pull_scalars(MtSession *s) { return s->run.backend->read(&s->run, &s->scalars, s->run.scalars, sizeof s->scalars); }
+bool mt_push_scalars(MtSession *s) {
+  return s->run.backend->write(&s->run, s->run.scalars, &s->scalars, sizeof s->scalars);
+}
+bool mt_pull_scalars(MtSession *s) {
+  return s->run.backend->read(&s->run, &s->scalars, s->run.scalars, sizeof s->scalars);
+}
 
 int64_t mt_session_key(MtSession *s, int64_t what, int64_t a, int64_t b, int64_t c, int64_t d) {
   const int64_t key[5] = {what, a, b, c, d};
@@ -38,7 +42,8 @@ static bool add_root(MtSession *s, const char *name) {
   int length = dot ? (int)(dot - name) : 0;
   for (int i = 0; i < s->n_roots; i++)
     if (!strncmp(s->roots[i], name, (size_t)length) && !s->roots[i][length]) return true;
-  if (s->n_roots == MT_MAX_ROOTS || length >= (int)sizeof s->roots[0]) return mt_error(&s->error, "%s has more than %d instances", s->program->source, MT_MAX_ROOTS);
+  if (s->n_roots == MT_MAX_ROOTS || length >= (int)sizeof s->roots[0])
+    return mt_error(&s->error, "%s has more than %d instances", s->program->source, MT_MAX_ROOTS);
   snprintf(s->roots[s->n_roots++], sizeof s->roots[0], "%.*s", length, name);
   return true;
 }
@@ -70,11 +75,14 @@ static bool open_blocks(MtSession *s, int needs) {
   int slots = most_slots(p);
   bool ok = host_block(s, &s->host.params, p->param_count) && host_block(s, &s->host.states, p->state_count);
   for (int i = 0; ok && i < slots; i++) ok = host_block(s, &s->host.slots[i], p->param_count);
-  ok = ok && mt_session_alloc(s, &s->run.params, bytes, "parameters") && mt_session_alloc(s, &s->run.states, (size_t)p->state_count * real, "states");
+  ok = ok && mt_session_alloc(s, &s->run.params, bytes, "parameters") &&
+       mt_session_alloc(s, &s->run.states, (size_t)p->state_count * real, "states");
   if (ok && needs & MT_NEED_TRAIN) ok = mt_session_alloc(s, &s->run.grads, bytes, "gradients");
   s->micro_grads = s->run.grads;
-  if (ok && needs & MT_NEED_UPDATES && p->train->accumulate > 1) ok = mt_session_alloc(s, &s->micro_grads, bytes, "gradients of a micro-batch");
-  for (int i = 0; ok && needs & MT_NEED_UPDATES && i < (slots ? slots : 1); i++) ok = mt_session_alloc(s, &s->run.slots[i], bytes, "optimizer state");
+  if (ok && needs & MT_NEED_UPDATES && p->train->accumulate > 1)
+    ok = mt_session_alloc(s, &s->micro_grads, bytes, "gradients of a micro-batch");
+  for (int i = 0; ok && needs & MT_NEED_UPDATES && i < (slots ? slots : 1); i++)
+    ok = mt_session_alloc(s, &s->run.slots[i], bytes, "optimizer state");
   return ok;
 }
 
@@ -129,7 +137,8 @@ static bool send_table(MtSession *s, MtTable *table, MtSet *set, const char *wha
   table->row_bytes = calloc((size_t)set->n_fields + 1, sizeof *table->row_bytes);
   if (!table->fields || !table->batch || !table->row_bytes) return mt_error(&s->error, "out of memory");
   for (int f = 0; f < set->n_fields; f++) {
-    size_t row = set->row_bytes[f], wide = s->program->data[table - s->tables].fields[f].type == MT_F32 ? (size_t)s->run.real_size / 4 : 1;
+    size_t row = set->row_bytes[f],
+           wide = s->program->data[table - s->tables].fields[f].type == MT_F32 ? (size_t)s->run.real_size / 4 : 1;
     table->row_bytes[f] = row;
     if (!mt_session_alloc(s, &table->fields[f], (size_t)set->rows * row, what) ||
         !mt_session_alloc(s, &table->batch[f], (size_t)table->capacity * row * wide, what) ||
@@ -153,7 +162,9 @@ static bool load_table(MtSession *s, int index) {
   table->rows = data->drop ? set.rows / table->capacity * table->capacity : set.rows;
   snprintf(what, sizeof what, "%s: data %.100s of %lld rows", data->where, data->name, (long long)set.rows);
   bool ok = set.rows <= INT32_MAX || mt_error(&s->error, "%s: more than %d rows are not supported", what, INT32_MAX);
-  if (ok && table->rows == 0) ok = mt_error(&s->error, "%s: fewer than one batch of %lld, and `drop` leaves short ones out", what, (long long)table->capacity);
+  if (ok && table->rows == 0)
+    ok = mt_error(&s->error, "%s: fewer than one batch of %lld, and `drop` leaves short ones out", what,
+                  (long long)table->capacity);
   ok = ok && send_table(s, table, &set, what);
   mt_free_set(&set);
   return ok;
@@ -187,7 +198,8 @@ static bool open_tables(MtSession *s, int needs) {
   s->tables = calloc((size_t)s->program->n_data + 1, sizeof *s->tables);
   if (!s->tables) return mt_error(&s->error, "out of memory");
   if (needs & MT_NEED_TRAIN) ok = load_table(s, s->program->train->data);
-  for (int e = 0; ok && needs & MT_NEED_EVALS && e < s->program->n_evals; e++) ok = load_table(s, s->program->evals[e].data);
+  for (int e = 0; ok && needs & MT_NEED_EVALS && e < s->program->n_evals; e++)
+    ok = load_table(s, s->program->evals[e].data);
   return ok && open_orders(s, needs);
 }
 
@@ -202,12 +214,14 @@ bool mt_begin_epoch(MtSession *s, int64_t epoch, int64_t row) {
   s->scalars.epoch = epoch;
   s->scalars.position = row;
   s->scalars.micro = 0;
-  return device->write(&s->run, &to->epoch, &epoch, sizeof epoch) && device->write(&s->run, &to->micro, &none, sizeof none) &&
+  return device->write(&s->run, &to->epoch, &epoch, sizeof epoch) &&
+         device->write(&s->run, &to->micro, &none, sizeof none) &&
          device->write(&s->run, &to->position, &row, sizeof row);
 }
 
 void mt_fetch(MtRun *run, const MtTable *table, int64_t rows) {
-  for (int f = 0; f < table->n_fields; f++) run->backend->fetch(run, table->batch[f], table->fields[f], table->order, rows, table->row_bytes[f]);
+  for (int f = 0; f < table->n_fields; f++)
+    run->backend->fetch(run, table->batch[f], table->fields[f], table->order, rows, table->row_bytes[f]);
 }
 
 /* ---- open and close -------------------------------------------------------------------- */
@@ -222,14 +236,27 @@ bool mt_session_open(MtSession *s, const MtProgram *program, const MtOptions *op
   else snprintf(s->save_dir, sizeof s->save_dir, "%s.run", program->name);
   if (!find_roots(s) || !program->backend->open(&s->run, program->train && program->train->tf32)) return false;
   if (options->tune && program->backend->tune) program->backend->tune(&s->run, true);
-  return open_blocks(s, needs) && open_tables(s, needs) && open_room(s, needs) && mt_init_blocks(s) && mt_push_scalars(s);
+  return open_blocks(s, needs) && open_tables(s, needs) && open_room(s, needs) && mt_init_blocks(s) &&
+         mt_push_scalars(s);
 }
 
 void mt_session_close(MtSession *s) {
   MtRun *run = &s->run;
   if (run->device) {
-    void *memory[] = {run->params, run->grads, run->states, run->slots[0], run->slots[1], run->slots[2], run->arena, run->outputs, run->scalars,
-                      s->micro_grads != run->grads ? s->micro_grads : NULL, s->sums, s->eval_sums, s->eval_values, s->identity,
+    void *memory[] = {run->params,
+                      run->grads,
+                      run->states,
+                      run->slots[0],
+                      run->slots[1],
+                      run->slots[2],
+                      run->arena,
+                      run->outputs,
+                      run->scalars,
+                      s->micro_grads != run->grads ? s->micro_grads : NULL,
+                      s->sums,
+                      s->eval_sums,
+                      s->eval_values,
+                      s->identity,
                       s->train.order != s->identity ? s->train.order : NULL};
     for (size_t i = 0; i < sizeof memory / sizeof memory[0]; i++) run->backend->release(run, memory[i]);
     for (int i = 0; s->tables && i < s->program->n_data; i++)

@@ -16,7 +16,9 @@ int mt_tracked(const MtTrain *train, int64_t outputs[MT_MAX_OUTPUTS]) {
   return n;
 }
 
-static const char *output_at(const MtRun *run, int64_t element) { return (const char *)run->outputs + element * run->real_size; }
+static const char *output_at(const MtRun *run, int64_t element) {
+  return (const char *)run->outputs + element * run->real_size;
+}
 
 /* Logs that stand side by side go in one call. */
 static void add_logs(MtSession *s, int64_t rows) {
@@ -24,7 +26,8 @@ static void add_logs(MtSession *s, int64_t rows) {
   int n = mt_tracked(s->program->train, outputs);
   for (int first = 0, last; first < n; first = last) {
     for (last = first + 1; last < n && outputs[last] == outputs[last - 1] + 1; last++) continue;
-    s->run.backend->accumulate(&s->run, s->sums + first, output_at(&s->run, outputs[first]), last - first, '+', (double)rows);
+    s->run.backend->accumulate(&s->run, s->sums + first, output_at(&s->run, outputs[first]), last - first, '+',
+                               (double)rows);
   }
 }
 

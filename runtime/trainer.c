@@ -79,7 +79,8 @@ static bool write_line(Trainer *t) {
   int n = 0;
   if (!look(t)) return false;
   if (t->rows_since_line) {
-    if (!read_means(t, means, &n) || !t->s->run.backend->zero(&t->s->run, t->s->sums, MT_MAX_OUTPUTS * sizeof(double))) return false;
+    if (!read_means(t, means, &n) || !t->s->run.backend->zero(&t->s->run, t->s->sums, MT_MAX_OUTPUTS * sizeof(double)))
+      return false;
     for (int i = 0; i < t->train->n_logs; i++) mt_console_set(t->console, i, means[i]);
   }
   t->rows_since_line = 0;
@@ -100,8 +101,14 @@ static bool draw_bar(Trainer *t) {
 static bool save_checkpoint(Trainer *t) {
   MtSession *s = t->s;
   const MtBackend *device = s->run.backend;
-  MtProgress p = {.step = t->at.step, .epoch = t->at.epoch, .row = t->row, .seed = s->scalars.seed, .n_best = t->n_watches, .best_names = t->best_names,
-                  .best_values = t->best, .gemm = device->choices ? device->choices(&s->run) : NULL};
+  MtProgress p = {.step = t->at.step,
+                  .epoch = t->at.epoch,
+                  .row = t->row,
+                  .seed = s->scalars.seed,
+                  .n_best = t->n_watches,
+                  .best_names = t->best_names,
+                  .best_values = t->best,
+                  .gemm = device->choices ? device->choices(&s->run) : NULL};
   bool ok = mt_pull_blocks(s, true) && mt_save_checkpoint(s->save_dir, s->program, &s->host, &p, &s->error);
   free(p.gemm);
   t->last_save = mt_now();
@@ -112,7 +119,8 @@ static bool save_if_better(Trainer *t, const MtAction *action) {
   int w = 0;
   while (t->watches[w].action != action) w++;
   double value = t->evaluated[t->watches[w].column];
-  if (isnan(value) || !(isnan(t->best[w]) || (action->kind == 'h' ? value > t->best[w] : value < t->best[w]))) return true;
+  if (isnan(value) || !(isnan(t->best[w]) || (action->kind == 'h' ? value > t->best[w] : value < t->best[w])))
+    return true;
   t->best[w] = value;
   mt_console_note(t->console, "best");
   return mt_pull_blocks(t->s, false) && mt_save_instances(t->s, t->watches[w].tag);
@@ -155,12 +163,15 @@ static int find_log(const MtProgram *program, const MtAction *action) {
 
 static bool add_watch(Trainer *t, const MtAction *action) {
   const MtProgram *program = t->s->program;
-  if (t->n_watches == MAX_WATCHES) return mt_error(&t->s->error, "%s saves the best of more than %d values", program->source, MAX_WATCHES);
+  if (t->n_watches == MAX_WATCHES)
+    return mt_error(&t->s->error, "%s saves the best of more than %d values", program->source, MAX_WATCHES);
   Watch *w = &t->watches[t->n_watches];
   w->action = action;
   w->column = find_log(program, action);
-  if (w->column < 0) return mt_error(&t->s->error, "%s: `save` watches %s, which its eval does not log", program->source, action->log);
-  snprintf(w->name, sizeof w->name, "%s.%.60s.%.50s", action->kind == 'h' ? "highest" : "lowest", program->data[program->evals[action->eval].data].name, action->log);
+  if (w->column < 0)
+    return mt_error(&t->s->error, "%s: `save` watches %s, which its eval does not log", program->source, action->log);
+  snprintf(w->name, sizeof w->name, "%s.%.60s.%.50s", action->kind == 'h' ? "highest" : "lowest",
+           program->data[program->evals[action->eval].data].name, action->log);
   t->best_names[t->n_watches] = w->name;
   t->best[t->n_watches++] = NAN;
   return true;
@@ -172,7 +183,8 @@ static bool find_watches(Trainer *t) {
   for (int i = 0; i < t->train->n_every; i++)
     for (int a = 0; ok && a < t->train->every[i].n_actions; a++)
       if (strchr("hl", t->train->every[i].actions[a].kind)) ok = add_watch(t, &t->train->every[i].actions[a]);
-  for (int w = 0; w < t->n_watches; w++) snprintf(t->watches[w].tag, sizeof t->watches[w].tag, "%s", t->n_watches == 1 ? "best" : t->watches[w].name);
+  for (int w = 0; w < t->n_watches; w++)
+    snprintf(t->watches[w].tag, sizeof t->watches[w].tag, "%s", t->n_watches == 1 ? "best" : t->watches[w].name);
   return ok;
 }
 
@@ -203,12 +215,14 @@ static bool after_update(Trainer *t) {
   if (ok && (due || t->has_results)) ok = write_line(t);
   if (ok && mt_now() - t->last_look > 0.2) ok = look(t);
   if (ok && mt_console_wants_bar(t->console)) ok = draw_bar(t);
-  if (ok && t->at.ends_epoch && mt_now() - t->last_save > 1) ok = look(t) && save_checkpoint(t); /* at most one a second */
+  if (ok && t->at.ends_epoch && mt_now() - t->last_save > 1)
+    ok = look(t) && save_checkpoint(t); /* at most one a second */
   return ok;
 }
 
 static bool is_over(const Trainer *t) {
-  return interrupted || t->at.step >= t->at.total || (t->s->options->stop_after && t->at.step - t->first_step >= t->s->options->stop_after);
+  return interrupted || t->at.step >= t->at.total ||
+         (t->s->options->stop_after && t->at.step - t->first_step >= t->s->options->stop_after);
 }
 
 static bool loop(Trainer *t) {
@@ -232,7 +246,10 @@ static void plan(Trainer *t) {
   int64_t count = o->epochs ? o->epochs : o->steps ? o->steps : t->train->count;
   t->at.total = unit == MT_EPOCHS ? count * t->updates_per_epoch : count;
   t->at.epochs = unit == MT_EPOCHS ? count : 0;
-  t->line_every = o->log_every ? o->log_every : unit == MT_EPOCHS ? 0 : t->at.total / LINES > 0 ? t->at.total / LINES : 1;
+  t->line_every = o->log_every              ? o->log_every
+                  : unit == MT_EPOCHS       ? 0
+                  : t->at.total / LINES > 0 ? t->at.total / LINES
+                                            : 1;
   t->s->scalars.total = t->at.total;
 }
 
@@ -245,8 +262,11 @@ static bool resume(Trainer *t) {
   bool ok = !p.gemm || !s->run.backend->choose || s->run.backend->choose(&s->run, p.gemm);
   free(p.gemm);
   if (s->options->seed_given && s->options->seed != p.seed)
-    return mt_error(&s->error, "--seed %llu: the checkpoint in %s was made with seed %llu", (unsigned long long)s->options->seed, s->save_dir, (unsigned long long)p.seed);
-  if (p.row >= s->train.rows) return mt_error(&s->error, "the checkpoint in %s stands at row %lld of data %s, which has %lld", s->save_dir, (long long)p.row, s->train.data->name, (long long)s->train.rows);
+    return mt_error(&s->error, "--seed %llu: the checkpoint in %s was made with seed %llu",
+                    (unsigned long long)s->options->seed, s->save_dir, (unsigned long long)p.seed);
+  if (p.row >= s->train.rows)
+    return mt_error(&s->error, "the checkpoint in %s stands at row %lld of data %s, which has %lld", s->save_dir,
+                    (long long)p.row, s->train.data->name, (long long)s->train.rows);
   s->scalars.seed = p.seed;
   s->scalars.step = t->at.step = p.step;
   t->at.epoch = p.epoch;
@@ -259,7 +279,8 @@ static bool exports_are_writable(Trainer *t) {
   for (int i = 0; ok && i < t->s->options->n_export; i++) {
     const char *path = t->s->options->export[i], *equals = strchr(path, '=');
     bool named = false;
-    for (int r = 0; equals && r < t->s->n_roots; r++) named = named || !strncmp(t->s->roots[r], path, (size_t)(equals - path));
+    for (int r = 0; equals && r < t->s->n_roots; r++)
+      named = named || !strncmp(t->s->roots[r], path, (size_t)(equals - path));
     ok = mt_can_write(t->s, named ? equals + 1 : path);
   }
   return ok;
@@ -269,9 +290,11 @@ static bool prepare(Trainer *t) {
   MtSession *s = t->s;
   char path[MT_PATH];
   snprintf(path, sizeof path, "%s/%s.checkpoint.safetensors", s->save_dir, s->program->name);
-  if (t->train->n_logs >= MT_MAX_OUTPUTS) return mt_error(&s->error, "%s logs more than %d values", s->program->source, MT_MAX_OUTPUTS - 1);
+  if (t->train->n_logs >= MT_MAX_OUTPUTS)
+    return mt_error(&s->error, "%s logs more than %d values", s->program->source, MT_MAX_OUTPUTS - 1);
   for (int e = 0; e < s->program->n_evals; e++)
-    if (s->program->evals[e].n_logs > MT_MAX_OUTPUTS) return mt_error(&s->error, "an eval of %s logs more than %d values", s->program->source, MT_MAX_OUTPUTS);
+    if (s->program->evals[e].n_logs > MT_MAX_OUTPUTS)
+      return mt_error(&s->error, "an eval of %s logs more than %d values", s->program->source, MT_MAX_OUTPUTS);
   plan(t);
   t->evaluated = calloc((size_t)mt_eval_column(s->program, s->program->n_evals, 0) + 1, sizeof *t->evaluated);
   if (!t->evaluated) return mt_error(&s->error, "out of memory");
@@ -285,8 +308,9 @@ static void print_start(const Trainer *t) {
   const MtSession *s = t->s;
   char count[3][32];
   if (s->options->quiet || s->options->json) return;
-  printf("%s on %s: %s parameters, %s rows, %s updates", s->program->name, s->run.backend->describe(&t->s->run), mt_grouped(count[0], mt_parameters(s->program)),
-         mt_grouped(count[1], s->train.rows), mt_grouped(count[2], t->at.total));
+  printf("%s on %s: %s parameters, %s rows, %s updates", s->program->name, s->run.backend->describe(&t->s->run),
+         mt_grouped(count[0], mt_parameters(s->program)), mt_grouped(count[1], s->train.rows),
+         mt_grouped(count[2], t->at.total));
   if (t->at.epochs) printf(" in %lld epoch%s", (long long)t->at.epochs, t->at.epochs == 1 ? "" : "s");
   if (t->at.step) printf(", going on at %lld", (long long)t->at.step);
   printf("\n");
@@ -310,15 +334,22 @@ static void print_end(const Trainer *t) {
   char count[32];
   double seconds = mt_now() - t->begin;
   if (s->options->quiet || s->options->json) return;
-  if (t->first_step >= t->at.total) printf("nothing is left to train: %lld of %lld updates are done\n", (long long)t->at.step, (long long)t->at.total);
-  else if (t->at.step < t->at.total) printf("stopped after %s of %lld updates\n", mt_grouped(count, t->at.step), (long long)t->at.total);
-  else printf("%s updates in %.1f s (%.0f a second)\n", mt_grouped(count, t->at.step - t->first_step), seconds, (double)(t->at.step - t->first_step) / (seconds > 0 ? seconds : 1));
+  if (t->first_step >= t->at.total)
+    printf("nothing is left to train: %lld of %lld updates are done\n", (long long)t->at.step, (long long)t->at.total);
+  else if (t->at.step < t->at.total)
+    printf("stopped after %s of %lld updates\n", mt_grouped(count, t->at.step), (long long)t->at.total);
+  else
+    printf("%s updates in %.1f s (%.0f a second)\n", mt_grouped(count, t->at.step - t->first_step), seconds,
+           (double)(t->at.step - t->first_step) / (seconds > 0 ? seconds : 1));
   for (int w = 0; w < t->n_watches; w++)
-    if (!isnan(t->best[w])) printf("%s %s %.6g: %s/%s.%s.safetensors\n", t->watches[w].action->kind == 'h' ? "highest" : "lowest", t->watches[w].action->log, t->best[w],
-                                   s->save_dir, s->n_roots && s->roots[0][0] ? s->roots[0] : s->program->name, t->watches[w].tag);
+    if (!isnan(t->best[w]))
+      printf("%s %s %.6g: %s/%s.%s.safetensors\n", t->watches[w].action->kind == 'h' ? "highest" : "lowest",
+             t->watches[w].action->log, t->best[w], s->save_dir,
+             s->n_roots && s->roots[0][0] ? s->roots[0] : s->program->name, t->watches[w].tag);
   if (t->at.step < t->at.total) print_resume(s->options);
   else
-    for (int i = 0; i < s->n_roots; i++) printf("weights: %s/%s.safetensors\n", s->save_dir, s->roots[i][0] ? s->roots[i] : s->program->name);
+    for (int i = 0; i < s->n_roots; i++)
+      printf("weights: %s/%s.safetensors\n", s->save_dir, s->roots[i][0] ? s->roots[i] : s->program->name);
   printf("checkpoint: %s/%s.checkpoint.safetensors\n", s->save_dir, s->program->name);
 }
 

@@ -17,7 +17,14 @@
 #define MT_VERSION "0.1"
 
 /* ---- options.c: the command line ---- */
-typedef enum MtCommand { MT_COMMAND_TRAIN, MT_COMMAND_EVAL, MT_COMMAND_PREDICT, MT_COMMAND_GRADCHECK, MT_COMMAND_BENCH, MT_N_COMMANDS } MtCommand;
+typedef enum MtCommand {
+  MT_COMMAND_TRAIN,
+  MT_COMMAND_EVAL,
+  MT_COMMAND_PREDICT,
+  MT_COMMAND_GRADCHECK,
+  MT_COMMAND_BENCH,
+  MT_N_COMMANDS
+} MtCommand;
 typedef struct MtOptions {
   MtCommand command;
   int64_t epochs, steps, stop_after, log_every; /* 0: not given */

@@ -21,8 +21,10 @@ int64_t mt_parameters(const MtProgram *program) {
 
 bool mt_init_blocks(MtSession *s) {
   const MtProgram *p = s->program;
-  for (int i = 0; i < p->n_params; i++) mt_init_tensor(&p->params[i], s->scalars.seed, s->host.params + p->params[i].offset);
-  for (int i = 0; i < p->n_states; i++) mt_init_tensor(&p->states[i], s->scalars.seed, s->host.states + p->states[i].offset);
+  for (int i = 0; i < p->n_params; i++)
+    mt_init_tensor(&p->params[i], s->scalars.seed, s->host.params + p->params[i].offset);
+  for (int i = 0; i < p->n_states; i++)
+    mt_init_tensor(&p->states[i], s->scalars.seed, s->host.states + p->states[i].offset);
   return mt_take_init(s) && mt_push_blocks(s, false);
 }
 
@@ -38,7 +40,8 @@ static bool push(MtSession *s, void *to, const float *from, int64_t count) {
 
 bool mt_push_blocks(MtSession *s, bool slots) {
   const MtProgram *p = s->program;
-  bool ok = push(s, s->run.params, s->host.params, p->param_count) && push(s, s->run.states, s->host.states, p->state_count);
+  bool ok =
+      push(s, s->run.params, s->host.params, p->param_count) && push(s, s->run.states, s->host.states, p->state_count);
   for (int i = 0; ok && slots && i < MT_MAX_SLOTS; i++)
     if (s->host.slots[i]) ok = push(s, s->run.slots[i], s->host.slots[i], p->param_count);
   return ok;
@@ -135,9 +138,12 @@ bool mt_load_trained(MtSession *s, char source[MT_PATH]) {
     instance_path(s, 0, "best", source);
     return load_instances(s, "best") && mt_push_blocks(s, false);
   }
-  if (access(checkpoint, R_OK)) return mt_error(&s->error, "there are no trained weights in %s: train first, or name a file with --init", s->save_dir);
+  if (access(checkpoint, R_OK))
+    return mt_error(&s->error, "there are no trained weights in %s: train first, or name a file with --init",
+                    s->save_dir);
   MtProgress progress = {0};
-  bool ok = mt_load_checkpoint(s->save_dir, s->program, &s->host, &progress, note, &s->error) && mt_push_blocks(s, false);
+  bool ok =
+      mt_load_checkpoint(s->save_dir, s->program, &s->host, &progress, note, &s->error) && mt_push_blocks(s, false);
   if (note[0]) fprintf(stderr, "%s: warning: %s\n", s->program->name, note);
   free(progress.gemm);
   snprintf(source, MT_PATH, "%s", checkpoint);
@@ -154,7 +160,8 @@ bool mt_make_folder(MtSession *s, const char *folder) {
     if (path[i] != '/' && path[i] != 0) continue;
     char before = path[i];
     path[i] = 0;
-    if (mkdir(path, 0777) && errno != EEXIST) return mt_error(&s->error, "%s: cannot make this folder: %s", path, strerror(errno));
+    if (mkdir(path, 0777) && errno != EEXIST)
+      return mt_error(&s->error, "%s: cannot make this folder: %s", path, strerror(errno));
     path[i] = before;
   }
   struct stat info;

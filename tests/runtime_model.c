@@ -77,13 +77,17 @@ static const MtLog logs[] = {{"mean", MEAN}, {"loss", LOSS}};
 static const MtGroup groups[] = {{"net", "sgd", 1, {"buf"}, 0, IN + 1}};
 static const MtAccumulator accumulators[] = {{'+', 0, 1}, {'>', 1, 1}, {'<', 2, 1}};
 static const MtLog eval_logs[] = {{"rmse", 0}, {"worst", 1}, {"least", 2}, {"loss", 3}};
-static const MtEval evals[] = {{1, evaluate_batch, {ARENA_BYTES, 3}, 3, accumulators, evaluate_finish, {0, 4}, 4, eval_logs}};
+static const MtEval evals[] = {
+    {1, evaluate_batch, {ARENA_BYTES, 3}, 3, accumulators, evaluate_finish, {0, 4}, 4, eval_logs}};
 static const MtAction actions[] = {{'e', 0, 0}, {'l', 0, "rmse"}, {'h', 0, "least"}};
 static const MtEvery one_watch[] = {{1, MT_EPOCHS, 2, actions}}, two_watches[] = {{5, MT_STEPS, 3, actions}};
 static const MtPredict predict = {1, fields, CAPACITY, predict_rows, {ARENA_BYTES, CAPACITY}, 0, {0}, true};
 
-#define TRAIN(count, unit, accumulate, wide, every) \
-  {0, true, 7, count, unit, accumulate, false, gradients_f32, wide, update, {ARENA_BYTES, 2}, LOSS, 2, logs, 1, groups, 5, values, 1, every}
+#define TRAIN(count, unit, accumulate, wide, every)                                                                    \
+  {                                                                                                                    \
+    0, true, 7, count, unit, accumulate, false, gradients_f32, wide, update, {ARENA_BYTES, 2}, LOSS, 2, logs, 1,       \
+        groups, 5, values, 1, every                                                                                    \
+  }
 static const MtTrain trains[N_MODELS] = {
     [MODEL_EPOCHS] = TRAIN(30, MT_EPOCHS, 1, gradients_f64, one_watch),
     [MODEL_STEPS] = TRAIN(100, MT_STEPS, 1, gradients_f64, one_watch),
@@ -91,6 +95,8 @@ static const MtTrain trains[N_MODELS] = {
     [MODEL_WRONG_GRADIENT] = TRAIN(30, MT_EPOCHS, 1, wrong_gradients, one_watch),
     [MODEL_TWO_WATCHES] = TRAIN(30, MT_EPOCHS, 1, gradients_f64, two_watches),
 };
-#define PROGRAM(kind) {"line", "line.mt", &mt_cpu, 2, 0, 2, 1, IN + 1, 0, params, NULL, data, &trains[kind], evals, &predict}
+#define PROGRAM(kind)                                                                                                  \
+  { "line", "line.mt", &mt_cpu, 2, 0, 2, 1, IN + 1, 0, params, NULL, data, &trains[kind], evals, &predict }
 const MtProgram regression_models[N_MODELS] = {PROGRAM(0), PROGRAM(1), PROGRAM(2), PROGRAM(3), PROGRAM(4)};
-const MtProgram regression_bare = {"line", "line.mt", &mt_cpu, 2, 0, 0, 0, IN + 1, 0, params, NULL, NULL, NULL, NULL, NULL};
+const MtProgram regression_bare = {"line", "line.mt", &mt_cpu, 2,    0,    0,    0,   IN + 1,
+                                   0,      params,    NULL,    NULL, NULL, NULL, NULL};

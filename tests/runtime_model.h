@@ -10,7 +10,14 @@
 
 #include "runtime/mtrt.h"
 
-typedef enum ModelKind { MODEL_EPOCHS, MODEL_STEPS, MODEL_ACCUMULATE, MODEL_WRONG_GRADIENT, MODEL_TWO_WATCHES, N_MODELS } ModelKind;
+typedef enum ModelKind {
+  MODEL_EPOCHS,
+  MODEL_STEPS,
+  MODEL_ACCUMULATE,
+  MODEL_WRONG_GRADIENT,
+  MODEL_TWO_WATCHES,
+  N_MODELS
+} ModelKind;
 extern const MtProgram regression_models[N_MODELS];
 extern const MtProgram regression_bare; /* neither train, eval nor predict */
 enum { MODEL_ROWS = 50, MODEL_INPUTS = 3, MODEL_BATCH = 8 };

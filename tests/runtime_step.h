@@ -6,7 +6,9 @@ static void NAME(forward)(MtRun *run, const void *const *batch, int64_t rows) {
   const real *params = run->params;
   if (mt_go(run)) mt_gemm(run, MT_NN, rows, 1, IN, batch[0], params, y);
   if (mt_go(run))
-    for (int64_t i = 0; i < rows; i++) y[i] += params[IN] + (real)0.01 * (mt_uniform(run->scalars, 0x1234u, (uint64_t)(run->scalars->position + i)) - (real)0.5);
+    for (int64_t i = 0; i < rows; i++)
+      y[i] += params[IN] +
+              (real)0.01 * (mt_uniform(run->scalars, 0x1234u, (uint64_t)(run->scalars->position + i)) - (real)0.5);
 }
 
 static void NAME(gradients)(MtRun *run, const void *const *batch, int64_t rows) {

@@ -16,10 +16,13 @@
 /* ---- random ----------------------------------------------------------------- */
 
 /* From Random123's own known answers (kat_vectors, philox4x32 10). */
-static const struct { uint32_t counter[4], key[2], answer[4]; } philox[] = {
+static const struct { uint32_t counter[4], key[2], answer[4];
+} philox[] = {
     {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
     {{~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-    {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}, {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+    {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+     {0xa4093822, 0x299f31d0},
+     {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
 };
 
 START_TEST(philox_gives_the_known_answers) {
@@ -58,7 +61,8 @@ START_TEST(a_draw_depends_on_every_part_of_its_place) {
   float first = mt_uniform(&base, 10, 20);
   ck_assert(first == mt_uniform(&base, 10, 20));
   for (int i = 0; i < 3; i++) ck_assert(first != mt_uniform(&other[i], 10, 20));
-  ck_assert(first != mt_uniform(&base, 11, 20) && first != mt_uniform(&base, 10, 21) && first != mt_uniform(&base, 10, 20 + (UINT64_C(1) << 32)));
+  ck_assert(first != mt_uniform(&base, 11, 20) && first != mt_uniform(&base, 10, 21) &&
+            first != mt_uniform(&base, 10, 20 + (UINT64_C(1) << 32)));
 }
 END_TEST
 
@@ -119,7 +123,8 @@ START_TEST(every_permutation_is_about_as_likely) {
     }
     count[rank]++;
   }
-  for (int i = 0; i < 24; i++) ck_assert_msg(abs(count[i] - 1000) < 160, "permutation %d came %d times of 24000", i, count[i]);
+  for (int i = 0; i < 24; i++)
+    ck_assert_msg(abs(count[i] - 1000) < 160, "permutation %d came %d times of 24000", i, count[i]);
 }
 END_TEST
 
@@ -127,7 +132,8 @@ END_TEST
 
 START_TEST(nan_wins_maxima_and_minima) {
   float n = NAN;
-  ck_assert(isnan(mt_maximum(n, 1.0f)) && isnan(mt_maximum(1.0f, n)) && isnan(mt_minimum(n, 1.0f)) && isnan(mt_minimum(1.0f, n)));
+  ck_assert(isnan(mt_maximum(n, 1.0f)) && isnan(mt_maximum(1.0f, n)) && isnan(mt_minimum(n, 1.0f)) &&
+            isnan(mt_minimum(1.0f, n)));
   ck_assert(mt_maximum(1.0f, 2.0f) == 2 && mt_minimum(1.0f, 2.0f) == 1 && mt_maximum(-INFINITY, -1.0) == -1);
   ck_assert(mt_maximum(3, -4) == 3 && mt_minimum(INT64_C(5000000000), INT64_C(6000000000)) == 5000000000);
   ck_assert_uint_eq(sizeof mt_maximum(1.0f, 1.0f), sizeof(float));
@@ -137,8 +143,9 @@ START_TEST(nan_wins_maxima_and_minima) {
 END_TEST
 
 /* What Python prints for a // b and a % b. */
-static const struct { int a, b, quotient, rest; } whole[] = {
-    {7, 2, 3, 1}, {-7, 2, -4, 1}, {7, -2, -4, -1}, {-7, -2, 3, -1}, {6, 3, 2, 0}, {-6, 3, -2, 0}, {0, 5, 0, 0}, {INT32_MIN + 1, -1, INT32_MAX, 0}};
+static const struct { int a, b, quotient, rest;
+} whole[] = {{7, 2, 3, 1}, {-7, 2, -4, 1}, {7, -2, -4, -1}, {-7, -2, 3, -1},
+             {6, 3, 2, 0}, {-6, 3, -2, 0}, {0, 5, 0, 0},    {INT32_MIN + 1, -1, INT32_MAX, 0}};
 
 START_TEST(division_floors_and_the_remainder_has_the_divisors_sign) {
   for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++) {
@@ -146,9 +153,12 @@ START_TEST(division_floors_and_the_remainder_has_the_divisors_sign) {
     ck_assert_int_eq(mt_floordiv(a, b), whole[i].quotient);
     ck_assert_int_eq(mt_mod(a, b), whole[i].rest);
     ck_assert(mt_floordiv((double)a, (double)b) == whole[i].quotient && mt_mod((double)a, (double)b) == whole[i].rest);
-    if (abs(a) < 1000) ck_assert(mt_floordiv((float)a, (float)b) == (float)whole[i].quotient && mt_mod((float)a, (float)b) == (float)whole[i].rest);
+    if (abs(a) < 1000)
+      ck_assert(mt_floordiv((float)a, (float)b) == (float)whole[i].quotient &&
+                mt_mod((float)a, (float)b) == (float)whole[i].rest);
   }
-  ck_assert(mt_floordiv(1.0, 0.1) == 9 && mt_floordiv(-0.5f, 2.0f) == -1 && isinf(mt_floordiv(1.0f, 0.0f)) && isnan(mt_mod(1.0f, 0.0f)));
+  ck_assert(mt_floordiv(1.0, 0.1) == 9 && mt_floordiv(-0.5f, 2.0f) == -1 && isinf(mt_floordiv(1.0f, 0.0f)) &&
+            isnan(mt_mod(1.0f, 0.0f)));
   ck_assert(mt_floordiv(5, 0) == 0 && mt_mod(5, 0) == 0 && mt_mod(INT32_MIN, -1) == 0);
 }
 END_TEST
@@ -157,28 +167,31 @@ enum { POINTS = 4000 };
 static float points[POINTS];
 
 static void fill_points(double low, double high) {
-  static const float edges[] = {0.0f, -0.0f, 1, -1, INFINITY, -INFINITY, NAN, 1e-40f, 1e-30f, 3e38f, -3e38f, 88.7f, -87.3f, -104, 1e-8f};
+  static const float edges[] = {0.0f,   -0.0f, 1,      -1,    INFINITY, -INFINITY, NAN,  1e-40f,
+                                1e-30f, 3e38f, -3e38f, 88.7f, -87.3f,   -104,      1e-8f};
   for (int i = 0; i < POINTS; i++) points[i] = (float)(low + (high - low) * i / POINTS);
   for (size_t i = 0; i < sizeof edges / sizeof edges[0]; i++) points[i * 100] = edges[i];
 }
 
 static double ulps(float found, double exact) {
   float rounded = (float)exact;
-  if (isnan(found) || isnan(rounded) || isinf(found) || isinf(rounded)) return (isnan(found) && isnan(rounded)) || found == rounded ? 0 : 1e9;
+  if (isnan(found) || isnan(rounded) || isinf(found) || isinf(rounded))
+    return (isnan(found) && isnan(rounded)) || found == rounded ? 0 : 1e9;
   double step = nextafterf(fabsf(rounded), INFINITY) - fabsf(rounded);
   return fabs((double)found - exact) / step;
 }
 
-#define VECTOR_TEST(f, low, high, limit) \
-  START_TEST(f##_in_vectors_is_within_##limit##_ulp) { \
-    static float y[POINTS]; \
-    fill_points(low, high); \
-    for (int i = 0; i < POINTS; i++) y[i] = f(points[i]); /* gcc makes vectors of it */ \
-    for (int i = 0; i < POINTS; i++) { \
-      double exact = f((double)points[i]); \
-      ck_assert_msg(ulps(y[i], exact) <= limit, #f "(%.9g) = %.9g, exactly %.17g", (double)points[i], (double)y[i], exact); \
-    } \
-  } \
+#define VECTOR_TEST(f, low, high, limit)                                                                               \
+  START_TEST(f##_in_vectors_is_within_##limit##_ulp) {                                                                 \
+    static float y[POINTS];                                                                                            \
+    fill_points(low, high);                                                                                            \
+    for (int i = 0; i < POINTS; i++) y[i] = f(points[i]); /* gcc makes vectors of it */                                \
+    for (int i = 0; i < POINTS; i++) {                                                                                 \
+      double exact = f((double)points[i]);                                                                             \
+      ck_assert_msg(ulps(y[i], exact) <= limit, #f "(%.9g) = %.9g, exactly %.17g", (double)points[i], (double)y[i],    \
+                    exact);                                                                                            \
+    }                                                                                                                  \
+  }                                                                                                                    \
   END_TEST
 
 VECTOR_TEST(exp, -90, 88, 4)
@@ -196,8 +209,11 @@ START_TEST(loops_call_vector_functions) {
   static const char *const names[] = {"exp", "log", "tanh", "erf", "expm1", "log1p", "sin", "cos"};
   const char *folder = scratch_folder(), *name = names[_i];
   if (system("gcc -dM -E - </dev/null 2>/dev/null | grep -q __x86_64__")) return;
-  free(shell_ok("echo '#include \"runtime/mtrt_math.h\"\nvoid g(float *y, float *x, int n) {\n#pragma omp simd\nfor (int i = 0; i < n; i++) y[i] = %s(x[i]); }' >%s/loop.c && "
-                "gcc -std=c11 -D_GNU_SOURCE -I. -O3 -fopenmp -S %s/loop.c -o %s/loop.s && grep -q '_ZGVbN4v_%sf' %s/loop.s", name, folder, folder, folder, name, folder));
+  free(shell_ok(
+      "echo '#include \"runtime/mtrt_math.h\"\nvoid g(float *y, float *x, int n) {\n#pragma omp simd\nfor (int i = 0; "
+      "i < n; i++) y[i] = %s(x[i]); }' >%s/loop.c && "
+      "gcc -std=c11 -D_GNU_SOURCE -I. -O3 -fopenmp -S %s/loop.c -o %s/loop.s && grep -q '_ZGVbN4v_%sf' %s/loop.s",
+      name, folder, folder, folder, name, folder));
 }
 END_TEST
 
@@ -205,7 +221,9 @@ END_TEST
 
 static double element(int i) { return (double)((i * 7919 + 13) % 1009) / 1009 - 0.4; }
 
-static double at(const void *x, int size, int64_t i) { return size == 8 ? ((const double *)x)[i] : (double)((const float *)x)[i]; }
+static double at(const void *x, int size, int64_t i) {
+  return size == 8 ? ((const double *)x)[i] : (double)((const float *)x)[i];
+}
 
 static void *matrix(int size, int64_t count, double (*value)(int)) {
   void *x = calloc((size_t)count + 1, (size_t)size);
@@ -222,7 +240,8 @@ static double not_a_number(int i) { return (void)i, NAN; }
 static void check_product(int size, MtTranspose t, int64_t m, int64_t n, int64_t k) {
   bool ta = t == MT_TN || t == MT_TT, tb = t == MT_NT || t == MT_TT;
   int64_t lda = (ta ? m : k) + 3, ldb = (tb ? k : n) + 1, ldc = n + 2;
-  void *a = matrix(size, (ta ? k : m) * lda, element), *b = matrix(size, (tb ? n : k) * ldb, element), *c = matrix(size, m * ldc, not_a_number);
+  void *a = matrix(size, (ta ? k : m) * lda, element), *b = matrix(size, (tb ? n : k) * ldb, element),
+       *c = matrix(size, m * ldc, not_a_number);
   mt_cpu_gemm(size, t, m, n, k, a, lda, b, ldb, c, ldc);
   double eps = size == 8 ? 2.3e-16 : 1.2e-7;
   for (int64_t i = 0; i < m; i++) {
@@ -234,8 +253,9 @@ static void check_product(int size, MtTranspose t, int64_t m, int64_t n, int64_t
         all += fabs(term);
       }
       double found = at(c, size, i * ldc + j);
-      ck_assert_msg(fabs(found - sum) <= 4 * eps * sqrt((double)k + 1) * all + 1e-300, "%d bytes, %d, %dx%dx%d at (%d, %d): %.17g, not %.17g", size, (int)t, (int)m,
-                    (int)n, (int)k, (int)i, (int)j, found, sum);
+      ck_assert_msg(fabs(found - sum) <= 4 * eps * sqrt((double)k + 1) * all + 1e-300,
+                    "%d bytes, %d, %dx%dx%d at (%d, %d): %.17g, not %.17g", size, (int)t, (int)m, (int)n, (int)k,
+                    (int)i, (int)j, found, sum);
     }
     ck_assert(isnan(at(c, size, i * ldc + n)) && isnan(at(c, size, i * ldc + n + 1)));
   }
@@ -245,10 +265,14 @@ static void check_product(int size, MtTranspose t, int64_t m, int64_t n, int64_t
 }
 
 START_TEST(products_of_odd_sizes_are_right) {
-  static const int64_t sizes[][3] = {{1, 1, 1}, {1, 7, 3}, {2, 1, 5}, {5, 16, 9}, {6, 64, 8}, {7, 65, 17}, {12, 32, 33}, {13, 31, 40}, {64, 10, 128}, {64, 128, 64},
-                                     {97, 66, 5}, {33, 129, 385}, {3, 2, 800}, {100, 300, 1}, {0, 4, 4}, {4, 0, 4}, {4, 4, 0}};
+  static const int64_t sizes[][3] = {{1, 1, 1},   {1, 7, 3},      {2, 1, 5},    {5, 16, 9},    {6, 64, 8},
+                                     {7, 65, 17}, {12, 32, 33},   {13, 31, 40}, {64, 10, 128}, {64, 128, 64},
+                                     {97, 66, 5}, {33, 129, 385}, {3, 2, 800},  {100, 300, 1}, {0, 4, 4},
+                                     {4, 0, 4},   {4, 4, 0}};
+  mt_cpu_gemm_limit(16 << _i / 4);
   for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
-    for (int size = 4; size <= 8; size += 4) check_product(size, (MtTranspose)_i, sizes[i][0], sizes[i][1], sizes[i][2]);
+    for (int size = 4; size <= 8; size += 4)
+      check_product(size, (MtTranspose)(_i % 4), sizes[i][0], sizes[i][1], sizes[i][2]);
 }
 END_TEST
 
@@ -297,7 +321,8 @@ START_TEST(large_batched_products_are_shared_by_threads) {
   for (int threads = 1; threads <= 3; threads++) {
     omp_set_num_threads(threads);
     memset(all, 0, sizeof all);
-    mt_gemm_batched(&run, MT_NT, BATCH, SIZE, SIZE, SIZE, a, SIZE, SIZE * SIZE, b, SIZE, SIZE * SIZE, all, SIZE, SIZE * SIZE);
+    mt_gemm_batched(&run, MT_NT, BATCH, SIZE, SIZE, SIZE, a, SIZE, SIZE * SIZE, b, SIZE, SIZE * SIZE, all, SIZE,
+                    SIZE * SIZE);
     for (int i = 0; i < BATCH; i++) {
       mt_cpu_gemm(4, MT_NT, SIZE, SIZE, SIZE, a + i * SIZE * SIZE, SIZE, b + i * SIZE * SIZE, SIZE, one, SIZE);
       ck_assert_mem_eq(one, all[i], sizeof one);
@@ -382,6 +407,18 @@ START_TEST(the_guard_stops_at_any_value_that_is_not_finite) {
 }
 END_TEST
 
+START_TEST(a_budget_lets_so_many_kernels_run) {
+  for (int budget = 0; budget < 4; budget++) {
+    int went = 0;
+    run.budget = budget;
+    for (int i = 0; i < 10; i++) went += mt_go(&run);
+    ck_assert_int_eq(went, budget);
+  }
+  run.budget = -1;
+  for (int i = 0; i < 10; i++) ck_assert(mt_go(&run));
+}
+END_TEST
+
 START_TEST(steps_and_micro_batches_are_counted) {
   scalars.grad_scale = 0.5;
   mt_cpu.advance(&run, 0, 8);
@@ -400,7 +437,8 @@ static void clip_by(const double *g, int n, double limit, double expected) {
   run.grads = grads;
   scalars.grad_scale = 1;
   mt_clip_gradients(&run, n, limit);
-  ck_assert_msg(scalars.grad_scale == expected || fabs(scalars.grad_scale - expected) < 1e-12, "%.17g, not %.17g", scalars.grad_scale, expected);
+  ck_assert_msg(scalars.grad_scale == expected || fabs(scalars.grad_scale - expected) < 1e-12, "%.17g, not %.17g",
+                scalars.grad_scale, expected);
 }
 
 START_TEST(clipping_is_that_of_clip_grad_norm) {
@@ -433,7 +471,8 @@ START_TEST(clipping_adds_in_the_same_order_with_any_number_of_threads) {
 }
 END_TEST
 
-static const char *const hyper_names[][5] = {{"lr", "momentum", "dampening", "decay", "nesterov"}, {"lr", "beta1", "beta2", "eps", "decay"}};
+static const char *const hyper_names[][5] = {{"lr", "momentum", "dampening", "decay", "nesterov"},
+                                             {"lr", "beta1", "beta2", "eps", "decay"}};
 enum { STORED = 4, COPIES = 20000 }; /* each stored element, many times over: threads and vector tails too */
 
 static void set(void *x, int size, int64_t i, double value) {
@@ -444,26 +483,32 @@ static void set(void *x, int size, int64_t i, double value) {
 static void follow(json_t *item, int size, int64_t copies, double tolerance) {
   const char *name = json_string_value(json_object_get(item, "optimizer"));
   int64_t n = STORED * copies;
-  void *p = calloc((size_t)n, (size_t)size), *g = calloc((size_t)n, (size_t)size), *slots[2] = {calloc((size_t)n, (size_t)size), calloc((size_t)n, (size_t)size)};
+  void *p = calloc((size_t)n, (size_t)size), *g = calloc((size_t)n, (size_t)size),
+       *slots[2] = {calloc((size_t)n, (size_t)size), calloc((size_t)n, (size_t)size)};
   run.real_size = size;
   run.params = p, run.grads = g, run.slots[0] = slots[0], run.slots[1] = slots[1];
   scalars.step = 0;
   for (int i = 0; i < 5; i++)
-    scalars.hyper[2][i] = json_number_value(json_object_get(json_object_get(item, "options"), hyper_names[strcmp(name, "sgd") != 0][i]));
-  for (int64_t i = 0; i < n; i++) set(p, size, i, json_number_value(json_array_get(json_object_get(item, "start"), (size_t)i % STORED)));
+    scalars.hyper[2][i] =
+        json_number_value(json_object_get(json_object_get(item, "options"), hyper_names[strcmp(name, "sgd") != 0][i]));
+  for (int64_t i = 0; i < n; i++)
+    set(p, size, i, json_number_value(json_array_get(json_object_get(item, "start"), (size_t)i % STORED)));
   json_t *steps = json_object_get(item, "steps");
   ck_assert_uint_eq(json_array_size(steps), 10);
   for (size_t t = 0; t < json_array_size(steps); t++) {
     json_t *step = json_array_get(steps, t);
     scalars.grad_scale = 0.25;
-    for (int64_t i = 0; i < n; i++) set(g, size, i, 4 * json_number_value(json_array_get(json_object_get(step, "g"), (size_t)i % STORED)));
+    for (int64_t i = 0; i < n; i++)
+      set(g, size, i, 4 * json_number_value(json_array_get(json_object_get(step, "g"), (size_t)i % STORED)));
     if (!strcmp(name, "sgd")) mt_sgd(&run, 2, 0, n);
     else if (!strcmp(name, "adam")) mt_adam(&run, 2, 0, n);
     else mt_adamw(&run, 2, 0, n);
     mt_cpu.advance(&run, 1, 0);
     for (int64_t i = 0; i < n; i++) {
-      double exact = json_number_value(json_array_get(json_object_get(step, "p"), (size_t)i % STORED)), found = at(p, size, i);
-      ck_assert_msg(fabs(found - exact) <= tolerance * (1 + fabs(exact)), "%s, step %d, element %d: %.17g, not %.17g", name, (int)t, (int)i, found, exact);
+      double exact = json_number_value(json_array_get(json_object_get(step, "p"), (size_t)i % STORED)),
+             found = at(p, size, i);
+      ck_assert_msg(fabs(found - exact) <= tolerance * (1 + fabs(exact)), "%s, step %d, element %d: %.17g, not %.17g",
+                    name, (int)t, (int)i, found, exact);
     }
   }
   free(p);
@@ -527,7 +572,7 @@ Suite *runtime_suite(void) {
   suite_add_tcase(suite, math);
   TCase *products = tcase_create("products");
   tcase_set_timeout(products, 60);
-  tcase_add_loop_test(products, products_of_odd_sizes_are_right, 0, 4);
+  tcase_add_loop_test(products, products_of_odd_sizes_are_right, 0, 12); /* transposes times widths of vectors */
   tcase_add_test(products, products_have_the_same_bits_with_any_number_of_threads);
   suite_add_tcase(suite, products);
   TCase *cpu = tcase_create("cpu");
@@ -539,6 +584,7 @@ Suite *runtime_suite(void) {
   tcase_add_test(cpu, rows_are_fetched_by_order_and_position);
   tcase_add_test(cpu, sums_are_weighted_and_nan_wins);
   tcase_add_test(cpu, the_guard_stops_at_any_value_that_is_not_finite);
+  tcase_add_test(cpu, a_budget_lets_so_many_kernels_run);
   tcase_add_test(cpu, steps_and_micro_batches_are_counted);
   tcase_add_test(cpu, clipping_is_that_of_clip_grad_norm);
   tcase_add_test(cpu, clipping_adds_in_the_same_order_with_any_number_of_threads);

@@ -66,7 +66,9 @@ static char *run(const MtProgram *program, int status, const char *arguments) {
 
 static void train(int model, const char *arguments) { free(run(&regression_models[model], 0, arguments)); }
 
-static void ck_says(const char *text, const char *part) { ck_assert_msg(strstr(text, part) != NULL, "\"%s\" is not in:\n%s", part, text); }
+static void ck_says(const char *text, const char *part) {
+  ck_assert_msg(strstr(text, part) != NULL, "\"%s\" is not in:\n%s", part, text);
+}
 
 static char *file_text(const char *path) {
   char *text = read_text(path);
@@ -115,7 +117,9 @@ START_TEST(a_line_an_epoch_and_metrics_always) {
   ck_says(output, "  best\n");
   const char *header = "step,epoch,mean,loss,rmse,worst,least,test_set.loss\n", *at = metrics + strlen(header);
   ck_assert_msg(!strncmp(metrics, header, strlen(header)), "%s", metrics);
-  for (; sscanf(at, "%d,%d,%lf,%lf,%lf,%lf,%lf,%lf\n%n", &step, &epoch, &mean, &loss, &rmse, &worst, &least, &eval_loss, &length) == 8; at += length) {
+  for (; sscanf(at, "%d,%d,%lf,%lf,%lf,%lf,%lf,%lf\n%n", &step, &epoch, &mean, &loss, &rmse, &worst, &least, &eval_loss,
+                &length) == 8;
+       at += length) {
     ck_assert_int_eq(step, 7 * ++rows);
     ck_assert_int_eq(epoch, rows);
     ck_assert(least <= rmse && rmse <= worst && fabs(eval_loss - rmse * rmse) < 1e-6);
@@ -127,7 +131,8 @@ START_TEST(a_line_an_epoch_and_metrics_always) {
 END_TEST
 
 START_TEST(quiet_prints_nothing_and_json_prints_objects) {
-  char *quiet = run(&regression_models[MODEL_EPOCHS], 0, "--quiet --epochs 2"), *json = run(&regression_models[MODEL_EPOCHS], 0, "--json --epochs 2");
+  char *quiet = run(&regression_models[MODEL_EPOCHS], 0, "--quiet --epochs 2"),
+       *json = run(&regression_models[MODEL_EPOCHS], 0, "--json --epochs 2");
   ck_assert_str_eq(quiet, "");
   ck_assert_msg(!strncmp(json, "{\"step\":7,\"epoch\":1,\"mean\":", 27), "%s", json);
   ck_says(json, "{\"step\":14,\"epoch\":2,");
@@ -235,7 +240,8 @@ END_TEST
 START_TEST(resuming_keeps_metrics_up_to_its_step) {
   train(MODEL_EPOCHS, "--save-dir whole --log-every 1 --epochs 3");
   train(MODEL_EPOCHS, "--save-dir parts --log-every 1 --epochs 3 --stop-after 10");
-  ck_assert_int_eq(system("printf '11,1,9,9,,,,\\n12,1,9,9,,,,\\n' >>parts/metrics.csv"), 0); /* a run that went on and was killed */
+  ck_assert_int_eq(system("printf '11,1,9,9,,,,\\n12,1,9,9,,,,\\n' >>parts/metrics.csv"),
+                   0); /* a run that went on and was killed */
   train(MODEL_EPOCHS, "--save-dir parts --log-every 1 --epochs 3 --resume");
   same_files("whole/metrics.csv", "parts/metrics.csv");
 }
@@ -255,7 +261,8 @@ START_TEST(signals_save_and_say_how_to_go_on) {
   ck_says(output, "resume with: ./line --steps 100000000 --log-every 2000 --save-dir long --resume");
   ck_says(output, "checkpoint: long/line.checkpoint.safetensors");
   free(output);
-  output = run(&regression_models[MODEL_STEPS], 0, "--steps 100000000 --log-every 2000 --save-dir long --resume --stop-after 5");
+  output = run(&regression_models[MODEL_STEPS], 0,
+               "--steps 100000000 --log-every 2000 --save-dir long --resume --stop-after 5");
   ck_says(output, ", going on at ");
   free(output);
 }
@@ -314,10 +321,13 @@ END_TEST
 
 START_TEST(eval_takes_the_best_weights) {
   train(MODEL_EPOCHS, "");
-  char *output = run(&regression_models[MODEL_EPOCHS], 0, "eval"), *json = run(&regression_models[MODEL_EPOCHS], 0, "eval --json");
+  char *output = run(&regression_models[MODEL_EPOCHS], 0, "eval"),
+       *json = run(&regression_models[MODEL_EPOCHS], 0, "eval --json");
   double rmse, worst, least, loss;
   ck_says(output, "weights: line.run/net.best.safetensors\n");
-  ck_assert_msg(sscanf(json, "{\"rmse\":%lf,\"worst\":%lf,\"least\":%lf,\"loss\":%lf}\n", &rmse, &worst, &least, &loss) == 4, "%s", json);
+  ck_assert_msg(
+      sscanf(json, "{\"rmse\":%lf,\"worst\":%lf,\"least\":%lf,\"loss\":%lf}\n", &rmse, &worst, &least, &loss) == 4,
+      "%s", json);
   ck_assert(rmse < 0.02 && least <= rmse && rmse <= worst);
   free(output);
   free(json);
@@ -367,7 +377,10 @@ END_TEST
 START_TEST(bench_prints_its_figures) {
   double ms, min, max, peak;
   char *output = run(&regression_models[MODEL_EPOCHS], 0, "bench --steps 50 --json");
-  ck_assert_msg(sscanf(output, "{\"model\":\"line\",\"target\":\"c\",\"ms\":%lf,\"min\":%lf,\"max\":%lf,\"peak_MiB\":%lf}", &ms, &min, &max, &peak) == 4, "%s", output);
+  ck_assert_msg(sscanf(output,
+                       "{\"model\":\"line\",\"target\":\"c\",\"ms\":%lf,\"min\":%lf,\"max\":%lf,\"peak_MiB\":%lf}", &ms,
+                       &min, &max, &peak) == 4,
+                "%s", output);
   ck_assert(0 < min && min <= ms && ms <= max && max < 1000 && peak < 10);
   free(output);
 }
@@ -391,9 +404,32 @@ END_TEST
 
 START_TEST(help_lists_everything) {
   char *output = run(&regression_models[MODEL_EPOCHS], 0, "--help");
-  static const char *const words[] = {"train", "eval", "predict", "gradcheck", "bench", "--epochs N", "--steps N", "--lr X", "--seed N", "--resume", "--init", "--export",
-                                      "--save-dir DIR", "--data-dir DIR", "-o, --output FILE", "--no-shuffle", "--log-every N", "--dump-grads FILE", "--keep-going",
-                                      "--tune", "-q, --quiet", "--json", "-h, --help", "--version", "update net using sgd", "30 epochs over train_set"};
+  static const char *const words[] = {"train",
+                                      "eval",
+                                      "predict",
+                                      "gradcheck",
+                                      "bench",
+                                      "--epochs N",
+                                      "--steps N",
+                                      "--lr X",
+                                      "--seed N",
+                                      "--resume",
+                                      "--init",
+                                      "--export",
+                                      "--save-dir DIR",
+                                      "--data-dir DIR",
+                                      "-o, --output FILE",
+                                      "--no-shuffle",
+                                      "--log-every N",
+                                      "--dump-grads FILE",
+                                      "--keep-going",
+                                      "--tune",
+                                      "-q, --quiet",
+                                      "--json",
+                                      "-h, --help",
+                                      "--version",
+                                      "update net using sgd",
+                                      "30 epochs over train_set"};
   for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) ck_says(output, words[i]);
   free(output);
 }
@@ -431,7 +467,8 @@ enum { N_MISUSE = sizeof misuse / sizeof misuse[0] };
 
 START_TEST(misuse_is_told) {
   char *output = run(&regression_models[MODEL_EPOCHS], misuse[_i].status, misuse[_i].arguments);
-  ck_assert_msg(!strncmp(output, misuse[_i].message, strlen(misuse[_i].message)), "`%s` said:\n%s", misuse[_i].arguments, output);
+  ck_assert_msg(!strncmp(output, misuse[_i].message, strlen(misuse[_i].message)), "`%s` said:\n%s",
+                misuse[_i].arguments, output);
   ck_assert_int_ne(access("line.run/net.safetensors", F_OK), 0);
   free(output);
 }
@@ -456,7 +493,9 @@ START_TEST(another_seed_than_the_checkpoints_is_refused) {
 END_TEST
 
 START_TEST(a_model_without_train_says_so) {
-  static const char *const commands[] = {"", "eval", "predict -o x", "bench"}, *const messages[] = {"no `train`", "no `eval`", "no `predict`", "no `train`"};
+  static const char *const commands[] = {"", "eval", "predict -o x", "bench"}, *const messages[] = {
+                                                                                   "no `train`", "no `eval`",
+                                                                                   "no `predict`", "no `train`"};
   for (int i = 0; i < 4; i++) {
     char *output = run(&regression_bare, 2, commands[i]);
     ck_says(output, messages[i]);
