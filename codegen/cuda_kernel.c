@@ -20,10 +20,10 @@ static const char *int_type(const Kernel *k) { return k->wide ? "int64_t" : "int
 static const Loop *outer_loop(const Kernel *k) { return k->n_loops && !k->loops[0].inner ? &k->loops[0] : NULL; }
 static const Loop *inner_loop(const Kernel *k) { return &k->loops[k->n_loops - 1]; }
 
-static bool keeps_values(const Kernel *k) {
-  for (int i = 0; i < k->n_values; i++)
-    if (k->values[i]->kept) return true;
-  return false;
+static int kept_values(const Kernel *k) {
+  int n = 0;
+  for (int i = 0; i < k->n_values; i++) n += k->values[i]->kept;
+  return n;
 }
 
 static const char *extent(Writer *w, const Loop *loop) { return loop ? extent_text(w, loop).text : "1"; }
@@ -90,11 +90,15 @@ typedef struct RowShape {
   bool exact;  /* every thread has an element every time */
 } RowShape;
 
+/* Few values kept: few threads with many elements each, so that several blocks
+ * share a multiprocessor and one loads while another adds up.  Many: more
+ * threads, or registers run out.  (Measured on an H100, rows of 4096.) */
 static RowShape row_shape(const Kernel *k) {
   int64_t n = kernel_inner(k), rows = kernel_outer(k);
+  int most = kept_values(k) <= 4 ? 16 : 4; /* elements a thread */
   RowShape s = {.warp = n <= 256 || (n <= 1024 && rows >= 4096), .threads = WARP};
   if (!s.warp)
-    for (s.threads = 128; s.threads < 1024 && (int64_t)s.threads * 8 < n;) s.threads *= 2;
+    for (s.threads = 128; s.threads < 1024 && (int64_t)s.threads * most < n;) s.threads *= 2;
   s.items = (int)((n + s.threads - 1) / s.threads);
   s.exact = n % s.threads == 0 && !inner_loop(k)->rows;
   return s;
@@ -110,7 +114,7 @@ static void declare_kept(Writer *w, int items) {
 static void write_row_pass(Writer *w, int pass, RowShape s, const char *thread) {
   const Loop *loop = inner_loop(w->k);
   const char *condition = rows_condition(w, loop), *type = int_type(w->k), *i = loop->name;
-  if (!keeps_values(w->k)) {
+  if (!kept_values(w->k)) {
     Text body = {0}, *before = writer_divert(w, &body, 1);
     if (condition) write_line(w, "if (!(%s)) continue;", condition);
     write_pass(w, pass);
@@ -154,7 +158,8 @@ static const char *write_row_start(Writer *w, RowShape s, Loop *outer, KernelTex
   const char *condition = outer ? rows_condition(w, outer) : NULL;
   if (condition) write_return(w, arena_print(w->arena, "!(%s)", condition));
   out->grid = grid_of(w, outer, rows);
-  out->block = arena_print(w->arena, "%d", rows * s.threads);
+  w->block_threads = rows * s.threads;
+  out->block = arena_print(w->arena, "%d", w->block_threads);
   return thread;
 }
 
@@ -165,7 +170,7 @@ static void write_rows(Writer *w, KernelText *out) {
   inner->name = "i";
   RowShape s = row_shape(k);
   w->row_at = s.items > 1 ? "t" : NULL;
-  w->flat = s.items == 1 && keeps_values(k);
+  w->flat = s.items == 1 && kept_values(k);
   const char *thread = write_row_start(w, s, outer, out);
   if (w->flat) write_line(w, "const %s i = %s;", int_type(k), thread);
   w->store_if = arena_print(w->arena, "%s == 0", thread);
@@ -221,6 +226,7 @@ static void write_columns(Writer *w, KernelText *out) {
     write_section(w, pass);
   }
   out->grid = grid_of(w, outer, WARP);
+  w->block_threads = 32 * height;
   out->block = arena_print(w->arena, "dim3(32, %d)", height);
 }
 
@@ -236,7 +242,9 @@ static void cuda_kernel(Writer *w, KernelText *out) {
   else write_rows(w, out);
   w->out = &text;
   w->indent = 0;
-  write_signature(w, "__global__ void ");
+  /* Threads a block: the compiler must leave registers for all of them. */
+  const char *bounds = w->block_threads > MAP_THREADS ? arena_print(w->arena, "__launch_bounds__(%d) ", w->block_threads) : "";
+  write_signature(w, arena_print(w->arena, "static __global__ void %s", bounds));
   text_add_bytes(&text, body.data, body.length);
   text_add(&text, "}\n");
   text_free(&body);
@@ -251,7 +259,7 @@ static void cuda_scatter(Writer *w, KernelText *out) {
   const char *n = axes_text(w, ids, 0, ids->rank).text, *type = int_type(k), *size = expr_within(w->arena, row, BIND_UNARY);
   Text text = {0};
   w->out = &text;
-  write_signature(w, "__global__ void ");
+  write_signature(w, "static __global__ void ");
   w->indent = 1;
   write_line(w, "for (%s i = threadIdx.x; i < %s; i += 128) {", type, row.text);
   w->indent = 2;

@@ -1,9 +1,10 @@
 /* stages.c - which pass computes what, and what survives it.
  *
- * A full value belongs to the first pass in which all it needs is known: one
- * after the section that makes the last scalar it reads.  A value that two
- * passes need is computed again in the second, unless that costs more than
- * remembering it: then it is kept in an array of one row (a thread's
+ * A full value can be computed in the first pass in which all it needs is
+ * known: one after the section that makes the last scalar it reads.  It is, or
+ * in the first pass that reads it, if waiting keeps no more values alive.  One
+ * that two passes need is computed again in the second, unless that costs more
+ * than remembering it: then it is kept in an array of one row (a thread's
  * registers, on a GPU).  Scalars that passes read get variables, so that
  * nothing is computed again for every element.
  */
@@ -32,6 +33,48 @@ static void set_stages(Kernel *k) {
   }
   for (int i = 0; i < k->n_stores; i++) /* overwrite an operand only when nothing reads it any more */
     if (k->pointers[k->stores[i].pointer].input >= 0) k->stores[i].stage = k->n_passes;
+}
+
+/* When a value is read: the first and the last pass; and by how many values and stores. */
+typedef struct Demand {
+  int first, last, readers;
+} Demand;
+
+static void demand(Demand *d, int pass) {
+  if (!d->last || pass < d->first) d->first = pass;
+  if (pass > d->last) d->last = pass;
+}
+
+/* Values that must live on until `pass` only because v waits for it. */
+static int kept_by_waiting(const Value *v, const Demand *demands, int pass) {
+  int n = 0;
+  for (int i = 0; i < v->n_in; i++) {
+    const Value *in = v->in[i];
+    if (!in->full) continue;
+    if (demands[in->id].readers > 1) n += demands[in->id].last < pass;
+    else n += kept_by_waiting(in, demands, pass);
+  }
+  return n;
+}
+
+/* Readers stand behind what they read, so a walk from the end sees each value
+ * after all its readers. */
+static void wait_for_readers(Kernel *k) {
+  Demand *demands = arena_alloc(k->arena, (size_t)(k->n_values + 1) * sizeof *demands);
+  for (int i = 0; i < k->n_values; i++)
+    for (int j = 0; j < k->values[i]->n_in; j++) demands[k->values[i]->in[j]->id].readers++;
+  for (int i = 0; i < k->n_stores; i++) {
+    if (!k->stores[i].full) continue;
+    demands[k->stores[i].value->id].readers++;
+    demand(&demands[k->stores[i].value->id], k->stores[i].stage);
+  }
+  for (int i = k->n_values - 1; i >= 0; i--) {
+    Value *v = k->values[i];
+    int first = demands[i].first;
+    if (v->full && first > v->stage && kept_by_waiting(v, demands, first) <= 1) v->stage = first;
+    if (!v->full && v->kind != VALUE_REDUCE) continue;
+    for (int j = 0; j < v->n_in; j++) demand(&demands[v->in[j]->id], v->stage);
+  }
 }
 
 /* What computing v again in a later pass costs. */
@@ -81,6 +124,7 @@ static void need_in_section(Value *v, int section) {
 
 void kernel_stage(Kernel *k, const KernelForm *form) {
   set_stages(k);
+  wait_for_readers(k);
   bool *seen = arena_alloc(k->arena, (size_t)k->n_values * sizeof *seen + 1);
   for (int pass = k->n_passes; pass >= 1; pass--) {
     memset(seen, 0, (size_t)k->n_values * sizeof *seen);

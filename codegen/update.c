@@ -82,7 +82,7 @@ static void emit_schedule(Emit *e, const Update *update) {
       const char *left = arena_print(e->arena, "s->hyper[%d][%d] = %s;", g, h, text);
       text_add(&assignments, "  %-36s  // %s\n", left, update->groups[g].optimizer->hyper[h]);
     }
-  text_add(e->out, "// Hyper-parameters of the update at hand.\n%s void schedule(MtScalars *s) {\n", e->target->cuda ? "__global__" : "static");
+  text_add(e->out, "// Hyper-parameters of the update at hand.\n%s void schedule(MtScalars *s) {\n", e->target->cuda ? "static __global__" : "static");
   if (lines.data) text_add_bytes(e->out, lines.data, lines.length);
   if (assignments.data) text_add_bytes(e->out, assignments.data, assignments.length);
   text_add(e->out, "}\n\n");

@@ -23,6 +23,7 @@ typedef struct Writer {
   const char *row_at;      /* subscript of kept values: "i" */
   const char *column_at;   /* subscript of variables that each column has one of; NULL: plain variables */
   const char *store_if;    /* the thread that stores what a section made; NULL: all */
+  int block_threads;       /* CUDA */
   bool flat;               /* passes share one block: no name is declared twice */
   int pass;                /* being printed; 0: a section */
 } Writer;
