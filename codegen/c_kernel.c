@@ -12,8 +12,8 @@
 #include "codegen/target.h"
 
 enum {
-  PAYS = 1 << 18,       /* additions' worth of work for which threads are woken */
-  COLUMN_BLOCK = 256,   /* columns a thread takes at a time */
+  PAYS = 1 << 18,     /* additions' worth of work for which threads are woken */
+  COLUMN_BLOCK = 256, /* columns a thread takes at a time */
   SCATTER_BLOCK = 64,
   LONGEST_LOCAL = 16384 /* elements of a local array */
 };
@@ -36,7 +36,8 @@ static void name_loops(Kernel *k) {
 }
 
 static const char *loop_head(Writer *w, const Loop *loop) {
-  return arena_print(w->arena, "for (int64_t %s = 0; %s < %s; %s++)", loop->name, loop->name, extent_text(w, loop).text, loop->name);
+  return arena_print(w->arena, "for (int64_t %s = 0; %s < %s; %s++)", loop->name, loop->name, extent_text(w, loop).text,
+                     loop->name);
 }
 
 /* Put `body` into loops [from, to), whose first stands at w->indent. */
@@ -67,8 +68,12 @@ static void write_outer(Writer *w, int n, bool simd, void (*inside)(Writer *w)) 
   writer_divert(w, before, -n);
   const char *pragma = NULL, *inner = simd ? "#pragma omp simd" : NULL;
   bool pays = n > 0 && work(w->k) >= PAYS && w->k->loops[0].size > 1;
-  if (pays) pragma = n == 1 && simd ? "#pragma omp parallel for simd" : n > 2 && w->k->loops[0].size < 64 ? "#pragma omp parallel for collapse(2)" : "#pragma omp parallel for";
-  else if (n == 1) pragma = inner;
+  if (pays)
+    pragma = n == 1 && simd                      ? "#pragma omp parallel for simd"
+             : n > 2 && w->k->loops[0].size < 64 ? "#pragma omp parallel for collapse(2)"
+                                                 : "#pragma omp parallel for";
+  else if (n == 1)
+    pragma = inner;
   write_loops(w, 0, n, pragma, inner, &body);
 }
 
@@ -86,7 +91,9 @@ static const char *simd_pragma(Writer *w, int pass) {
     sums = sums && v->node->op == OP_sum;
     text_add(&list, "%s%s", n ? ", " : "", value_name(w, v));
   }
-  const char *pragma = !sums ? NULL : list.data ? arena_print(w->arena, "#pragma omp simd reduction(+ : %s)", list.data) : "#pragma omp simd";
+  const char *pragma = !sums       ? NULL
+                       : list.data ? arena_print(w->arena, "#pragma omp simd reduction(+ : %s)", list.data)
+                                   : "#pragma omp simd";
   text_free(&list);
   return pragma;
 }
@@ -111,7 +118,8 @@ static void declare_kept(Writer *w) {
     size = strcmp(size.text, "1") ? expr_atom(arena_print(w->arena, "%s * %s", size.text, more.text)) : more;
   }
   for (int i = 0; i < k->n_values; i++)
-    if (k->values[i]->kept) write_line(w, "%s %s[%s];", c_type(k->values[i]->dtype), value_name(w, k->values[i]), size.text);
+    if (k->values[i]->kept)
+      write_line(w, "%s %s[%s];", c_type(k->values[i]->dtype), value_name(w, k->values[i]), size.text);
 }
 
 static const char *inner_index(Writer *w) {
@@ -150,8 +158,9 @@ static void write_columns(Writer *w, Text *statements, bool simd) {
   const Loop *loop = &w->k->loops[first_inner(w->k) - 1];
   bool blocked = strcmp(w->column_at, loop->name) != 0;
   if (simd) write_line(w, "#pragma omp simd");
-  const char *head = blocked ? arena_print(w->arena, "for (int64_t %s = first; %s < last; %s++)", loop->name, loop->name, loop->name)
-                             : loop_head(w, loop);
+  const char *head =
+      blocked ? arena_print(w->arena, "for (int64_t %s = first; %s < last; %s++)", loop->name, loop->name, loop->name)
+              : loop_head(w, loop);
   write_block(w, head, statements);
 }
 
@@ -223,11 +232,15 @@ static void column_body(Writer *w) {
   w->column_at = arena_print(w->arena, "%s - first", loop->name);
   if (pays && first_inner(k) == 1) write_line(w, "#pragma omp parallel for");
   Text body = {0}, *before = writer_divert(w, &body, 1);
-  if (loop->size % COLUMN_BLOCK == 0 && !loop->rows) write_line(w, "const int64_t last = first + %d;", COLUMN_BLOCK);
-  else write_line(w, "const int64_t last = first + %d < %s ? first + %d : %s;", COLUMN_BLOCK, extent.text, COLUMN_BLOCK, extent.text);
+  if (loop->size % COLUMN_BLOCK == 0 && !loop->rows)
+    write_line(w, "const int64_t last = first + %d;", COLUMN_BLOCK);
+  else
+    write_line(w, "const int64_t last = first + %d < %s ? first + %d : %s;", COLUMN_BLOCK, extent.text, COLUMN_BLOCK,
+               extent.text);
   column_passes(w, arena_print(w->arena, "%d", COLUMN_BLOCK));
   writer_divert(w, before, -1);
-  write_block(w, arena_print(w->arena, "for (int64_t first = 0; first < %s; first += %d)", extent.text, COLUMN_BLOCK), &body);
+  write_block(w, arena_print(w->arena, "for (int64_t first = 0; first < %s; first += %d)", extent.text, COLUMN_BLOCK),
+              &body);
 }
 
 /* ---- the function --------------------------------------------------------------- */
@@ -239,9 +252,12 @@ static void c_kernel(Writer *w, KernelText *out) {
   w->out = &body;
   w->indent = 1;
   bool column = k->column && first_inner(k) > 0;
-  if (!kernel_reduces(k)) write_outer(w, k->n_loops, true, map_body);
-  else if (!column) write_outer(w, first_inner(k), false, row_body);
-  else write_outer(w, first_inner(k) - 1, false, column_body);
+  if (!kernel_reduces(k))
+    write_outer(w, k->n_loops, true, map_body);
+  else if (!column)
+    write_outer(w, first_inner(k), false, row_body);
+  else
+    write_outer(w, first_inner(k) - 1, false, column_body);
   w->out = &text;
   w->indent = 0;
   write_signature(w, "static void ");
@@ -254,7 +270,8 @@ static void c_kernel(Writer *w, KernelText *out) {
 /* Rows are added in order; threads share the columns. */
 static void scatter_rows(Writer *w, const char *ids, const char *row, bool blocked) {
   const char *out = w->k->pointers[0].name, *in = w->k->pointers[1].name, *id = w->k->pointers[2].name;
-  const char *columns = blocked ? "for (int64_t i = first; i < last; i++)" : arena_print(w->arena, "for (int64_t i = 0; i < %s; i++)", row);
+  const char *columns = blocked ? "for (int64_t i = first; i < last; i++)"
+                                : arena_print(w->arena, "for (int64_t i = 0; i < %s; i++)", row);
   write_line(w, "for (int64_t j = 0; j < %s; j++) {", ids);
   w->indent++;
   write_line(w, "real *to = %s + (int64_t)%s[j] * %s;", out, id, row);
@@ -280,7 +297,8 @@ static void c_scatter(Writer *w, KernelText *out) {
     write_line(w, "#pragma omp parallel for");
     write_line(w, "for (int64_t first = 0; first < %s; first += %d) {", row.text, SCATTER_BLOCK);
     w->indent++;
-    write_line(w, "const int64_t last = first + %d < %s ? first + %d : %s;", SCATTER_BLOCK, row.text, SCATTER_BLOCK, row.text);
+    write_line(w, "const int64_t last = first + %d < %s ? first + %d : %s;", SCATTER_BLOCK, row.text, SCATTER_BLOCK,
+               row.text);
   }
   scatter_rows(w, n, expr_within(w->arena, row, BIND_UNARY), blocked);
   if (blocked) {

@@ -53,18 +53,27 @@ static unsigned hash_of(const char *text) {
 }
 
 static KernelText print_kernel(Emit *e, Kernel *k, const char *name, bool canonical) {
-  Writer w = {.program = e->program, .roots = &e->roots, .globals = e->globals, .k = k, .arena = e->arena, .canonical = canonical,
-              .cuda = e->target->cuda, .name = name};
+  Writer w = {.program = e->program,
+              .roots = &e->roots,
+              .globals = e->globals,
+              .k = k,
+              .arena = e->arena,
+              .canonical = canonical,
+              .cuda = e->target->cuda,
+              .name = name};
   KernelText text = {0};
   writer_begin(&w);
-  if (k->scatter) e->target->scatter(&w, &text);
-  else e->target->kernel(&w, &text);
+  if (k->scatter)
+    e->target->scatter(&w, &text);
+  else
+    e->target->kernel(&w, &text);
   return text;
 }
 
 static UniqueKernel *find_unique(Emit *e, Kernel *k) {
   KernelText text = print_kernel(e, k, "k", true);
-  const char *key = arena_print(e->arena, "%s%s %s", text.text, text.grid ? text.grid : "", text.block ? text.block : "");
+  const char *key =
+      arena_print(e->arena, "%s%s %s", text.text, text.grid ? text.grid : "", text.block ? text.block : "");
   unsigned h = hash_of(key);
   for (UniqueKernel *u = e->hash[h]; u; u = u->next)
     if (!strcmp(u->key, key)) return u;
@@ -77,8 +86,10 @@ static UniqueKernel *find_unique(Emit *e, Kernel *k) {
 
 static void add_kernel(Emit *e, Step *step, Node *node, bool train) {
   Call call = {.node = node, .group = node->op == OP_group ? node : kernel_wrap(e->arena, node)};
-  if (node->op == OP_scatter_add) call.kernel = kernel_scatter(e->arena, call.group);
-  else call.kernel = kernel_build(e->arena, call.group, &e->target->form, find_in_place(e, step, &call));
+  if (node->op == OP_scatter_add)
+    call.kernel = kernel_scatter(e->arena, call.group);
+  else
+    call.kernel = kernel_build(e->arena, call.group, &e->target->form, find_in_place(e, step, &call));
   call.unique = find_unique(e, call.kernel);
   call.unique->in_train |= train;
   LIST_PUSH(e->arena, call.unique->paths, call.unique->n_paths, call.group->body->outputs[0].name);
@@ -92,8 +103,10 @@ Step *step_new(Emit *e, const Graph *graph, const char *name, const char *commen
   for (int i = 0; i < graph->n_nodes; i++) {
     Node *node = graph->nodes[i];
     Call call = {.node = node};
-    if (node->op == OP_matmul) LIST_PUSH(e->arena, step->calls, step->n_calls, call);
-    else if (node->op == OP_group || (node->op != OP_result && in_memory(node))) add_kernel(e, step, node, train);
+    if (node->op == OP_matmul)
+      LIST_PUSH(e->arena, step->calls, step->n_calls, call);
+    else if (node->op == OP_group || (node->op != OP_result && in_memory(node)))
+      add_kernel(e, step, node, train);
   }
   LIST_PUSH(e->arena, e->steps, e->n_steps, step);
   return step;
@@ -105,9 +118,11 @@ void name_kernels(Emit *e) {
     UniqueKernel *u = e->kernels[i];
     const Kernel *k = u->kernel;
     const char *how = k->scatter ? "scatter" : walks[!kernel_reduces(k) ? 0 : k->column ? 2 : 1];
-    u->name = names_take(e->globals, arena_print(e->arena, "%s_%s", name_in_common(&e->roots, u->paths, u->n_paths), how));
+    u->name =
+        names_take(e->globals, arena_print(e->arena, "%s_%s", name_in_common(&e->roots, u->paths, u->n_paths), how));
   }
-  for (int i = 0; i < e->n_kernels; i++) e->kernels[i]->text = print_kernel(e, e->kernels[i]->kernel, e->kernels[i]->name, false);
+  for (int i = 0; i < e->n_kernels; i++)
+    e->kernels[i]->text = print_kernel(e, e->kernels[i]->kernel, e->kernels[i]->name, false);
 }
 
 /* ---- the comment above a kernel --------------------------------------------- */
@@ -154,7 +169,8 @@ void emit_kernel(Emit *e, UniqueKernel *u) {
   const Kernel *k = u->kernel;
   const Node *group = k->group;
   int n = group->body->n_outputs;
-  const char *line = model_line(e->arena, group->body->outputs[0].node->span), *first = formula(&e->roots, e->arena, group, 0);
+  const char *line = model_line(e->arena, group->body->outputs[0].node->span),
+             *first = formula(&e->roots, e->arena, group, 0);
   emit_comment(e, *line ? arena_print(e->arena, "%s  %s", line, first) : first);
   for (int o = 1; o < n && o < SHOWN; o++) emit_comment(e, formula(&e->roots, e->arena, group, o));
   if (n > SHOWN) emit_comment(e, arena_print(e->arena, "and %d more results", n - SHOWN));

@@ -29,7 +29,8 @@ static int kept_values(const Kernel *k) {
 static const char *extent(Writer *w, const Loop *loop) { return loop ? extent_text(w, loop).text : "1"; }
 
 static const char *block_index(Writer *w, int threads) {
-  return arena_print(w->arena, w->k->wide ? "(int64_t)blockIdx.x * %d + threadIdx.x" : "blockIdx.x * %d + threadIdx.x", threads);
+  return arena_print(w->arena, w->k->wide ? "(int64_t)blockIdx.x * %d + threadIdx.x" : "blockIdx.x * %d + threadIdx.x",
+                     threads);
 }
 
 /* Leave the kernel where there is no element. */
@@ -76,8 +77,10 @@ static void combine_reductions(Writer *w, int pass, const char *across) {
   Value *v;
   for (int n = 0; (v = pass_reduction(w->k, pass, n)); n++) {
     const char *op = op_info[v->node->op].name, *name = value_name(w, v);
-    if (reduces_position(v)) write_line(w, "%s_%s(%s, %s);", across, op, best_name(w, v), name);
-    else write_line(w, "%s = %s_%s(%s);", name, across, op, name);
+    if (reduces_position(v))
+      write_line(w, "%s_%s(%s, %s);", across, op, best_name(w, v), name);
+    else
+      write_line(w, "%s = %s_%s(%s);", name, across, op, name);
   }
 }
 
@@ -87,7 +90,7 @@ typedef struct RowShape {
   int threads; /* that share a row */
   int items;   /* elements each, when values are kept */
   bool warp;
-  bool exact;  /* every thread has an element every time */
+  bool exact; /* every thread has an element every time */
 } RowShape;
 
 /* Few values kept: few threads with many elements each, so that several blocks
@@ -108,7 +111,8 @@ static void declare_kept(Writer *w, int items) {
   Kernel *k = w->k;
   for (int i = 0; i < k->n_values; i++)
     if (k->values[i]->kept)
-      write_line(w, items > 1 ? "%s %s[%d];" : "%s %s = 0;", c_type(k->values[i]->dtype), value_name(w, k->values[i]), items);
+      write_line(w, items > 1 ? "%s %s[%d];" : "%s %s = 0;", c_type(k->values[i]->dtype), value_name(w, k->values[i]),
+                 items);
 }
 
 static void write_row_pass(Writer *w, int pass, RowShape s, const char *thread) {
@@ -119,7 +123,10 @@ static void write_row_pass(Writer *w, int pass, RowShape s, const char *thread) 
     if (condition) write_line(w, "if (!(%s)) continue;", condition);
     write_pass(w, pass);
     writer_divert(w, before, -1);
-    write_block(w, arena_print(w->arena, "for (%s %s = %s; %s < %s; %s += %d)", type, i, thread, i, extent(w, loop), i, s.threads), &body);
+    write_block(
+        w,
+        arena_print(w->arena, "for (%s %s = %s; %s < %s; %s += %d)", type, i, thread, i, extent(w, loop), i, s.threads),
+        &body);
     return;
   }
   Text body = {0}, *before = writer_divert(w, &body, s.items > 1);
@@ -127,7 +134,8 @@ static void write_row_pass(Writer *w, int pass, RowShape s, const char *thread) 
   if (s.exact && !condition) {
     write_pass(w, pass);
   } else {
-    const char *inside = arena_print(w->arena, "%s < %s%s%s", i, extent(w, loop), condition ? " && " : "", condition ? condition : "");
+    const char *inside =
+        arena_print(w->arena, "%s < %s%s%s", i, extent(w, loop), condition ? " && " : "", condition ? condition : "");
     Text guarded = {0}, *outside = writer_divert(w, &guarded, 1);
     write_pass(w, pass);
     writer_divert(w, outside, -1);
@@ -195,7 +203,10 @@ static void write_column_pass(Writer *w, int pass, int height) {
   if (condition) write_line(w, "if (!(%s)) continue;", condition);
   write_pass(w, pass);
   writer_divert(w, before, -1);
-  write_block(w, arena_print(w->arena, "for (%s %s = threadIdx.y; %s < %s; %s += %d)", int_type(w->k), i, i, extent(w, loop), i, height), &body);
+  write_block(w,
+              arena_print(w->arena, "for (%s %s = threadIdx.y; %s < %s; %s += %d)", int_type(w->k), i, i,
+                          extent(w, loop), i, height),
+              &body);
 }
 
 static void write_columns(Writer *w, KernelText *out) {
@@ -204,7 +215,8 @@ static void write_columns(Writer *w, KernelText *out) {
   outer->name = "column";
   inner->name = "row";
   int height = kernel_inner(k) <= 64 ? 8 : kernel_inner(k) <= 512 ? 16 : 32;
-  const char *at = k->wide ? "(int64_t)blockIdx.x * 32 + threadIdx.x" : "blockIdx.x * 32 + threadIdx.x", *type = int_type(k);
+  const char *at = k->wide ? "(int64_t)blockIdx.x * 32 + threadIdx.x" : "blockIdx.x * 32 + threadIdx.x",
+             *type = int_type(k);
   const char *condition = rows_condition(w, outer);
   bool exact = outer->size % WARP == 0 && !outer->rows;
   w->store_if = "threadIdx.y == 0";
@@ -237,13 +249,17 @@ static void cuda_kernel(Writer *w, KernelText *out) {
   Text body = {0}, text = {0};
   w->out = &body;
   w->indent = 1;
-  if (!kernel_reduces(k)) write_map(w, out);
-  else if (k->column && outer_loop(k)) write_columns(w, out);
-  else write_rows(w, out);
+  if (!kernel_reduces(k))
+    write_map(w, out);
+  else if (k->column && outer_loop(k))
+    write_columns(w, out);
+  else
+    write_rows(w, out);
   w->out = &text;
   w->indent = 0;
   /* Threads a block: the compiler must leave registers for all of them. */
-  const char *bounds = w->block_threads > MAP_THREADS ? arena_print(w->arena, "__launch_bounds__(%d) ", w->block_threads) : "";
+  const char *bounds =
+      w->block_threads > MAP_THREADS ? arena_print(w->arena, "__launch_bounds__(%d) ", w->block_threads) : "";
   write_signature(w, arena_print(w->arena, "static __global__ void %s", bounds));
   text_add_bytes(&text, body.data, body.length);
   text_add(&text, "}\n");
@@ -256,7 +272,8 @@ static void cuda_scatter(Writer *w, KernelText *out) {
   Kernel *k = w->k;
   const Type *to = k->pointers[0].type, *ids = k->pointers[2].type;
   Expr row = axes_text(w, to, 1, to->rank);
-  const char *n = axes_text(w, ids, 0, ids->rank).text, *type = int_type(k), *size = expr_within(w->arena, row, BIND_UNARY);
+  const char *n = axes_text(w, ids, 0, ids->rank).text, *type = int_type(k),
+             *size = expr_within(w->arena, row, BIND_UNARY);
   Text text = {0};
   w->out = &text;
   write_signature(w, "static __global__ void ");

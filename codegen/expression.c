@@ -29,7 +29,9 @@ const char *c_type(DType dtype) {
 
 Expr expr_atom(const char *text) { return (Expr){text, BIND_ATOM, false}; }
 
-const char *expr_within(Arena *arena, Expr e, int bind) { return e.bind >= bind ? e.text : arena_print(arena, "(%s)", e.text); }
+const char *expr_within(Arena *arena, Expr e, int bind) {
+  return e.bind >= bind ? e.text : arena_print(arena, "(%s)", e.text);
+}
 
 Expr expr_const(Arena *arena, double value, DType dtype) {
   if (dtype == BOOL) return (Expr){value != 0 ? "true" : "false", BIND_ATOM, true};
@@ -59,8 +61,8 @@ Expr expr_const(Arena *arena, double value, DType dtype) {
 typedef enum TokenKind { TOKEN_OPERAND, TOKEN_BINARY, TOKEN_UNARY, TOKEN_OPEN, TOKEN_CLOSE, TOKEN_OTHER } TokenKind;
 typedef struct Token {
   TokenKind kind;
-  int bind;      /* of an operator */
-  int operand;   /* 0, 1, 2; 'l', 'h', 't' */
+  int bind;    /* of an operator */
+  int operand; /* 0, 1, 2; 'l', 'h', 't' */
   int depth;
   const char *text;
   int length;
@@ -68,10 +70,14 @@ typedef struct Token {
 
 enum { MAX_TOKENS = 48 };
 
-static const struct { const char *text; int bind; } operators[] = {
-    {"==", BIND_EQUAL}, {"!=", BIND_EQUAL}, {"<=", BIND_COMPARE}, {">=", BIND_COMPARE}, {"&&", BIND_AND}, {"||", BIND_OR},
-    {"<", BIND_COMPARE}, {">", BIND_COMPARE}, {"+", BIND_ADD}, {"-", BIND_ADD}, {"*", BIND_MUL}, {"/", BIND_MUL},
-    {"%", BIND_MUL}, {"?", BIND_TERNARY}, {":", BIND_TERNARY}, {",", 1}, {"!", BIND_UNARY}};
+static const struct {
+  const char *text;
+  int bind;
+} operators[] = {{"==", BIND_EQUAL}, {"!=", BIND_EQUAL},  {"<=", BIND_COMPARE}, {">=", BIND_COMPARE},
+                 {"&&", BIND_AND},   {"||", BIND_OR},     {"<", BIND_COMPARE},  {">", BIND_COMPARE},
+                 {"+", BIND_ADD},    {"-", BIND_ADD},     {"*", BIND_MUL},      {"/", BIND_MUL},
+                 {"%", BIND_MUL},    {"?", BIND_TERNARY}, {":", BIND_TERNARY},  {",", 1},
+                 {"!", BIND_UNARY}};
 
 static Token read_operator(const char *at) {
   for (size_t i = 0; i < sizeof operators / sizeof operators[0]; i++) {
@@ -84,8 +90,10 @@ static Token read_operator(const char *at) {
 
 static Token read_token(const char *at, const Token *before) {
   if (at[0] == '%' && isalnum((unsigned char)at[1]))
-    return (Token){.kind = TOKEN_OPERAND, .operand = isdigit((unsigned char)at[1]) ? at[1] - '0' : at[1], .text = at, .length = 2};
-  if (!strncmp(at, "(%t)", 4)) return (Token){.kind = TOKEN_UNARY, .bind = BIND_UNARY, .operand = 't', .text = at, .length = 4};
+    return (Token){
+        .kind = TOKEN_OPERAND, .operand = isdigit((unsigned char)at[1]) ? at[1] - '0' : at[1], .text = at, .length = 2};
+  if (!strncmp(at, "(%t)", 4))
+    return (Token){.kind = TOKEN_UNARY, .bind = BIND_UNARY, .operand = 't', .text = at, .length = 4};
   if (*at == '(') return (Token){.kind = TOKEN_OPEN, .text = at, .length = 1};
   if (*at == ')') return (Token){.kind = TOKEN_CLOSE, .text = at, .length = 1};
   if (isalnum((unsigned char)*at) || *at == '_') {
@@ -138,16 +146,23 @@ static int needed(const Token *left, const Token *right) {
   int bind = 0;
   if (left && left->kind == TOKEN_UNARY) bind = *left->text == '-' ? BIND_ATOM : BIND_UNARY;
   if (left && left->kind == TOKEN_BINARY) {
-    if (left->bind == BIND_COMPARE || left->bind == BIND_EQUAL) bind = BIND_ADD;
-    else if (left->bind == BIND_AND || left->bind == BIND_OR) bind = BIND_EQUAL;
-    else if (left->bind == BIND_TERNARY) bind = BIND_TERNARY;
-    else bind = left->bind + 1;
+    if (left->bind == BIND_COMPARE || left->bind == BIND_EQUAL)
+      bind = BIND_ADD;
+    else if (left->bind == BIND_AND || left->bind == BIND_OR)
+      bind = BIND_EQUAL;
+    else if (left->bind == BIND_TERNARY)
+      bind = BIND_TERNARY;
+    else
+      bind = left->bind + 1;
   }
   if (right && right->kind == TOKEN_BINARY) {
     int b = right->bind;
-    if (b == BIND_COMPARE || b == BIND_EQUAL) b = BIND_ADD;
-    else if (b == BIND_AND || b == BIND_OR) b = BIND_EQUAL;
-    else if (b == BIND_TERNARY) b = *right->text == '?' ? BIND_OR : BIND_TERNARY;
+    if (b == BIND_COMPARE || b == BIND_EQUAL)
+      b = BIND_ADD;
+    else if (b == BIND_AND || b == BIND_OR)
+      b = BIND_EQUAL;
+    else if (b == BIND_TERNARY)
+      b = *right->text == '?' ? BIND_OR : BIND_TERNARY;
     if (b > bind) bind = b;
   }
   return bind;
@@ -156,7 +171,8 @@ static int needed(const Token *left, const Token *right) {
 /* Does the text call a function? */
 static bool calls_function(const Token *tokens, int n) {
   for (int i = 0; i + 1 < n; i++)
-    if (tokens[i].kind == TOKEN_OTHER && isalpha((unsigned char)*tokens[i].text) && tokens[i + 1].kind == TOKEN_OPEN) return true;
+    if (tokens[i].kind == TOKEN_OTHER && isalpha((unsigned char)*tokens[i].text) && tokens[i + 1].kind == TOKEN_OPEN)
+      return true;
   return false;
 }
 
@@ -178,7 +194,8 @@ static bool all_integer(const Node *node, const Expr *in, int from) {
 }
 
 static Expr as_float(Arena *arena, Expr e, DType dtype) {
-  if (dtype == F64 && e.text[strspn(e.text, "-0123456789")] == 0) return (Expr){arena_print(arena, "%s.0", e.text), e.bind, false};
+  if (dtype == F64 && e.text[strspn(e.text, "-0123456789")] == 0)
+    return (Expr){arena_print(arena, "%s.0", e.text), e.bind, false};
   return (Expr){arena_print(arena, "(%s)%s", c_type(dtype), expr_within(arena, e, BIND_UNARY)), BIND_UNARY, false};
 }
 
@@ -206,15 +223,24 @@ Expr expr_map(Arena *arena, const Node *node, const DType *in_dtype, const Expr 
     const Token *left = i > 0 ? &tokens[i - 1] : NULL, *right = i + 1 < n ? &tokens[i + 1] : NULL;
     text_add_bytes(&out, at, (size_t)(tokens[i].text - at));
     at = tokens[i].text + tokens[i].length;
-    if (tokens[i].operand == 't') text_add(&out, "(%s)", c_type(node->type.dtype));
-    else if (tokens[i].kind != TOKEN_OPERAND) text_add_bytes(&out, tokens[i].text, (size_t)tokens[i].length);
-    else if (tokens[i].operand <= 2) text_add(&out, "%s", expr_within(arena, in[tokens[i].operand], needed(left, right)));
-    else text_add(&out, "%s", expr_const(arena, tokens[i].operand == 'l' ? node->attrs.value : node->attrs.high, in_dtype[0]).text);
+    if (tokens[i].operand == 't')
+      text_add(&out, "(%s)", c_type(node->type.dtype));
+    else if (tokens[i].kind != TOKEN_OPERAND)
+      text_add_bytes(&out, tokens[i].text, (size_t)tokens[i].length);
+    else if (tokens[i].operand <= 2)
+      text_add(&out, "%s", expr_within(arena, in[tokens[i].operand], needed(left, right)));
+    else
+      text_add(&out, "%s",
+               expr_const(arena, tokens[i].operand == 'l' ? node->attrs.value : node->attrs.high, in_dtype[0]).text);
   }
   Expr e = {text_take(&out, arena), result_bind(tokens, n), false};
-  if (node->op == OP_where) e.integer = all_integer(node, in, 1);
-  else if (node->op == OP_cast) e.integer = !floats;
-  else if (!floats || node->op == OP_sign) e.integer = true;
-  else if (node->op == OP_neg || node->op == OP_clamp || node->op == OP_relu) e.integer = in[0].integer;
+  if (node->op == OP_where)
+    e.integer = all_integer(node, in, 1);
+  else if (node->op == OP_cast)
+    e.integer = !floats;
+  else if (!floats || node->op == OP_sign)
+    e.integer = true;
+  else if (node->op == OP_neg || node->op == OP_clamp || node->op == OP_relu)
+    e.integer = in[0].integer;
   return e;
 }

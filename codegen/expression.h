@@ -5,8 +5,18 @@
 #include "ir/ir.h"
 
 /* How tightly an expression binds, as in C's table; a higher level binds tighter. */
-enum { BIND_TERNARY = 3, BIND_OR = 4, BIND_AND = 5, BIND_EQUAL = 9, BIND_COMPARE = 10, BIND_NOT = 11, BIND_ADD = 12, BIND_MUL = 13,
-       BIND_UNARY = 14, BIND_ATOM = 15 };
+enum {
+  BIND_TERNARY = 3,
+  BIND_OR = 4,
+  BIND_AND = 5,
+  BIND_EQUAL = 9,
+  BIND_COMPARE = 10,
+  BIND_NOT = 11,
+  BIND_ADD = 12,
+  BIND_MUL = 13,
+  BIND_UNARY = 14,
+  BIND_ATOM = 15
+};
 
 typedef struct Expr {
   const char *text;

@@ -36,7 +36,16 @@ static Expr write(const Roots *roots, Arena *arena, const Node *group, const Nod
 
 static bool is_operator(Op op) {
   switch (op) {
-  case OP_add: case OP_sub: case OP_mul: case OP_div: case OP_neg: case OP_eq: case OP_ne: case OP_lt: case OP_le: case OP_gt:
+  case OP_add:
+  case OP_sub:
+  case OP_mul:
+  case OP_div:
+  case OP_neg:
+  case OP_eq:
+  case OP_ne:
+  case OP_lt:
+  case OP_le:
+  case OP_gt:
   case OP_ge: return true;
   default: return false;
   }
@@ -45,7 +54,8 @@ static bool is_operator(Op op) {
 static Expr write_call(const Roots *roots, Arena *arena, const Node *group, const Node *n, int depth) {
   Text text = {0};
   text_add(&text, "%s(", op_info[n->op].name);
-  for (int i = 0; i < n->n_in; i++) text_add(&text, "%s%s", i ? ", " : "", write(roots, arena, group, n->in[i], depth - 1).text);
+  for (int i = 0; i < n->n_in; i++)
+    text_add(&text, "%s%s", i ? ", " : "", write(roots, arena, group, n->in[i], depth - 1).text);
   text_add(&text, ")");
   return expr_atom(text_take(&text, arena));
 }
@@ -69,7 +79,8 @@ static Expr write(const Roots *roots, Arena *arena, const Node *group, const Nod
   }
   if (depth <= 0) return expr_atom(formula_name(roots, arena, n->name));
   if (n->op == OP_gather) {
-    const char *table = write(roots, arena, group, n->in[0], depth - 1).text, *ids = write(roots, arena, group, n->in[1], depth - 1).text;
+    const char *table = write(roots, arena, group, n->in[0], depth - 1).text,
+               *ids = write(roots, arena, group, n->in[1], depth - 1).text;
     return expr_atom(arena_print(arena, "%s[%s]", table, ids));
   }
   if (!is_operator(n->op)) return write_call(roots, arena, group, n, depth);

@@ -84,7 +84,8 @@ static bool guard_equal(const Guard *a, const Guard *b) {
 static bool same_index(const Index *a, const Index *b) { return a == b || (a && b && index_equal(a, b)); }
 
 static bool same_value(const Value *a, const Value *b) {
-  if (a->kind != b->kind || a->n_in != b->n_in || !same_index(a->index, b->index) || !guard_equal(a->guard, b->guard)) return false;
+  if (a->kind != b->kind || a->n_in != b->n_in || !same_index(a->index, b->index) || !guard_equal(a->guard, b->guard))
+    return false;
   for (int i = 0; i < a->n_in; i++)
     if (a->in[i] != b->in[i]) return false;
   if (a->kind == VALUE_LOAD) return a->pointer == b->pointer;
@@ -97,8 +98,10 @@ static bool same_value(const Value *a, const Value *b) {
 static void depend_on_index(const Kernel *k, Value *v, const Index *index) {
   if (!index) return;
   if (index->kind == INDEX_AXIS && index->axis < DYNAMIC_AXIS) {
-    if (k->loops[index->axis].inner) v->full = true;
-    else v->outer = true;
+    if (k->loops[index->axis].inner)
+      v->full = true;
+    else
+      v->outer = true;
   }
   depend_on_index(k, v, index->a);
   depend_on_index(k, v, index->b);
@@ -135,13 +138,12 @@ static Value *add_value(Kernel *k, Value *v) {
   return kept;
 }
 
-static int64_t count_limit(void) { return ((int64_t)1 << 31) - (1 << 20); }
-
 static int input_pointer(Kernel *k, int input, const Node *node) {
   for (int p = 0; p < k->n_pointers; p++)
     if (k->pointers[p].input == input) return p;
   if (k->n_pointers == MAX_POINTERS) fault("group %s has too many operands", k->group->name);
-  k->pointers[k->n_pointers] = (Pointer){.type = &node->type, .input = input, .output = -1, .node = k->group->in[input]};
+  k->pointers[k->n_pointers] =
+      (Pointer){.type = &node->type, .input = input, .output = -1, .node = k->group->in[input]};
   return k->n_pointers++;
 }
 
@@ -149,7 +151,7 @@ static Value *load(Kernel *k, const Node *input, const Index *const *at, const G
   Value v = {.kind = VALUE_LOAD, .node = input, .dtype = input->type.dtype, .guard = guard};
   v.pointer = input_pointer(k, input->attrs.index, input);
   v.index = index_flat(k->arena, &input->type, at);
-  if (type_count(&input->type) >= count_limit()) k->wide = true;
+  if (type_count(&input->type) >= INT_ELEMENTS) k->wide = true;
   return add_value(k, &v);
 }
 
@@ -208,7 +210,8 @@ static Value *reduce(Kernel *k, const Node *node) {
 }
 
 static Value *draw(Kernel *k, const Node *node, const Index *const *at) {
-  Value v = {.kind = VALUE_RANDOM, .node = node, .dtype = node->type.dtype, .index = index_flat(k->arena, &node->type, at)};
+  Value v = {
+      .kind = VALUE_RANDOM, .node = node, .dtype = node->type.dtype, .index = index_flat(k->arena, &node->type, at)};
   k->uses_scalars = true;
   return add_value(k, &v);
 }
@@ -243,8 +246,7 @@ static Value *value_at(Kernel *k, const Node *node, const Index *const *at, cons
 /* Where outputs of this type stand in the space: full, or with the reduced axes kept as 1 or dropped. */
 static void output_coordinates(const Kernel *k, const Type *type, const Index **at) {
   if (type->rank == k->space.rank) {
-    for (int a = 0; a < type->rank; a++)
-      at[a] = type->dim[a].size == 1 ? index_const(k->arena, 0) : k->coordinate[a];
+    for (int a = 0; a < type->rank; a++) at[a] = type->dim[a].size == 1 ? index_const(k->arena, 0) : k->coordinate[a];
     return;
   }
   for (int a = 0, o = 0; a < k->space.rank; a++)
@@ -255,8 +257,9 @@ static void add_output(Kernel *k, int o, const int *in_place) {
   const Output *output = &k->group->body->outputs[o];
   const Index *at[MAX_RANK] = {0};
   int p = o;
-  k->pointers[p] = (Pointer){.type = &output->node->type, .input = in_place ? in_place[o] : -1, .output = o, .node = output->node};
-  if (type_count(&output->node->type) >= count_limit()) k->wide = true;
+  k->pointers[p] =
+      (Pointer){.type = &output->node->type, .input = in_place ? in_place[o] : -1, .output = o, .node = output->node};
+  if (type_count(&output->node->type) >= INT_ELEMENTS) k->wide = true;
   output_coordinates(k, &output->node->type, at);
   Store *store = &k->stores[k->n_stores++];
   *store = (Store){.pointer = p, .index = index_flat(k->arena, &output->node->type, at)};
@@ -278,7 +281,7 @@ static void walk(Kernel *k, const int *in_place) {
     output_coordinates(k, &body->outputs[o].node->type, at);
     k->stores[o].value = value_at(k, body->outputs[o].node, at, NULL);
   }
-  if (type_count(&k->space) >= count_limit()) k->wide = true;
+  if (type_count(&k->space) >= INT_ELEMENTS) k->wide = true;
 }
 
 /* ---- how simple the indices are ------------------------------------------- */
@@ -324,21 +327,11 @@ Kernel *kernel_build(Arena *arena, const Node *group, const KernelForm *form, co
   while (last > 0 && k->space.dim[last].size == 1) last--;
   k->column = k->pattern != PATTERN_MAP && last >= 0 && !k->reduced[last] && k->space.dim[last].size != 1;
   separate_loops(k, form->linear);
-  if (form->linear) walk(k, in_place);
-  else merge_loops(k, in_place);
+  if (form->linear)
+    walk(k, in_place);
+  else
+    merge_loops(k, in_place);
   kernel_stage(k, form);
-  return k;
-}
-
-Kernel *kernel_scatter(Arena *arena, const Node *group) {
-  Kernel *k = arena_alloc(arena, sizeof *k);
-  const Node *out = group->body->outputs[0].node, *rows = group->body->nodes[0], *ids = group->body->nodes[1];
-  *k = (Kernel){.arena = arena, .group = group, .space = group->attrs.space, .scatter = true, .n_pointers = 3};
-  k->pointers[0] = (Pointer){.type = &out->type, .input = -1, .output = 0, .node = out};
-  k->pointers[1] = (Pointer){.type = &rows->type, .input = 0, .output = -1, .node = group->in[0]};
-  k->pointers[2] = (Pointer){.type = &ids->type, .input = 1, .output = -1, .node = group->in[1]};
-  k->wide = type_count(&out->type) >= count_limit() || type_count(&rows->type) >= count_limit();
-  k->uses_rows = type_rows(&ids->type) != NULL;
   return k;
 }
 
@@ -351,50 +344,3 @@ static int64_t elements(const Kernel *k, bool inner) {
 int64_t kernel_outer(const Kernel *k) { return elements(k, false); }
 int64_t kernel_inner(const Kernel *k) { return elements(k, true); }
 bool kernel_reduces(const Kernel *k) { return k->pattern != PATTERN_MAP; }
-
-int op_cost(const Node *node) {
-  switch (node->op) {
-  case OP_exp: case OP_expm1: case OP_log: case OP_log1p: case OP_sin: case OP_cos: case OP_tanh: case OP_erf: case OP_sigmoid:
-    return 10;
-  case OP_pow: case OP_random: return 20;
-  case OP_div: case OP_sqrt: case OP_rsqrt: case OP_floordiv: case OP_mod: return 4;
-  default: return 1;
-  }
-}
-
-/* ---- a node outside any group ------------------------------------------------ */
-
-static Node *new_node(Arena *arena, Op op, const Node *like, int n_in) {
-  Node *node = arena_alloc(arena, sizeof *node);
-  *node = (Node){.op = op, .name = like->name, .type = like->type, .span = like->span, .n_in = n_in};
-  if (n_in) node->in = arena_alloc(arena, (size_t)n_in * sizeof *node->in);
-  return node;
-}
-
-Node *kernel_wrap(Arena *arena, Node *node) {
-  Node *group = new_node(arena, OP_group, node, node->n_in), *copy = new_node(arena, node->op, node, node->n_in);
-  Graph *body = arena_alloc(arena, sizeof *body);
-  copy->attrs = node->attrs;
-  for (int i = 0; i < node->n_in; i++) {
-    Node *input = new_node(arena, OP_input, node->in[i], 0);
-    input->attrs = (Attrs){.path = input->name, .index = i, .shape = input->type};
-    group->in[i] = node->in[i];
-    copy->in[i] = input;
-    LIST_PUSH(arena, body->nodes, body->n_nodes, input);
-  }
-  LIST_PUSH(arena, body->nodes, body->n_nodes, copy);
-  *body = (Graph){.name = node->name, .n_nodes = body->n_nodes, .nodes = body->nodes, .n_outputs = 1};
-  body->outputs = arena_alloc(arena, sizeof *body->outputs);
-  body->outputs[0] = (Output){.role = OUT_VALUE, .name = node->name, .node = copy};
-  group->body = body;
-  group->attrs.pattern = PATTERN_MAP;
-  group->attrs.space = node->type;
-  if (op_info[node->op].kind == REDUCE) {
-    group->attrs.space = node->in[0]->type;
-    group->attrs.n_axes = node->attrs.n_axes;
-    memcpy(group->attrs.axes, node->attrs.axes, sizeof group->attrs.axes);
-    group->attrs.pattern = PATTERN_COLUMN;
-    if (node->attrs.n_axes && node->attrs.axes[node->attrs.n_axes - 1] == group->attrs.space.rank - 1) group->attrs.pattern = PATTERN_ROW;
-  }
-  return group;
-}

@@ -22,14 +22,17 @@
 
 enum { MAX_POINTERS = 64, MAX_DYNAMIC = 32, DYNAMIC_AXIS = 64 };
 
+/* Arrays of at most so many elements are indexed by int on a GPU: a little less than 2^31. */
+static const int64_t INT_ELEMENTS = ((int64_t)1 << 31) - (1 << 20);
+
 /* One loop.  `member` are the axes of the space that it walks, as one number. */
 typedef struct Loop {
   int n;
   int member[MAX_RANK];
-  int64_t size;          /* at capacity */
-  const Symbol *rows;    /* its first member counts rows */
+  int64_t size;       /* at capacity */
+  const Symbol *rows; /* its first member counts rows */
   bool inner;
-  const char *name;      /* "row", "i" */
+  const char *name; /* "row", "i" */
 } Loop;
 
 /* Elements outside a pad are zero: all conditions of the chain must hold. */
@@ -39,35 +42,45 @@ typedef struct Guard {
   int64_t limit, by;
 } Guard;
 
-typedef enum ValueKind { VALUE_CONST, VALUE_LOAD, VALUE_INDEX, VALUE_ROWS, VALUE_COUNTER, VALUE_RANDOM, VALUE_MAP, VALUE_REDUCE, VALUE_GUARD } ValueKind;
+typedef enum ValueKind {
+  VALUE_CONST,
+  VALUE_LOAD,
+  VALUE_INDEX,
+  VALUE_ROWS,
+  VALUE_COUNTER,
+  VALUE_RANDOM,
+  VALUE_MAP,
+  VALUE_REDUCE,
+  VALUE_GUARD
+} ValueKind;
 
 typedef struct Value Value;
 struct Value {
   ValueKind kind;
-  int id;                /* position in Kernel.values: operands come first */
-  const Node *node;      /* the op, the name */
+  int id;           /* position in Kernel.values: operands come first */
+  const Node *node; /* the op, the name */
   DType dtype;
   int n_in;
-  Value **in;            /* operands; of a load, the values its index is made of */
-  int pointer;           /* load: which Pointer */
-  const Index *index;    /* load: flat element; index, random: its number */
-  const Guard *guard;    /* load, guard */
-  bool full;             /* differs between inner elements */
-  bool outer;            /* differs between outer elements */
-  int stage;             /* full: its pass, from 1; else its section, from 0 */
-  bool kept;             /* full: stays in a row array after its pass */
-  bool named;            /* not full: a variable */
-  const char *name;      /* of its variable, when it has one */
-  int uses;              /* in the pass or section being printed */
-  bool declared;         /* in the pass or section being printed */
+  Value **in;         /* operands; of a load, the values its index is made of */
+  int pointer;        /* load: which Pointer */
+  const Index *index; /* load: flat element; index, random: its number */
+  const Guard *guard; /* load, guard */
+  bool full;          /* differs between inner elements */
+  bool outer;         /* differs between outer elements */
+  int stage;          /* full: its pass, from 1; else its section, from 0 */
+  bool kept;          /* full: stays in a row array after its pass */
+  bool named;         /* not full: a variable */
+  const char *name;   /* of its variable, when it has one */
+  int uses;           /* in the pass or section being printed */
+  bool declared;      /* in the pass or section being printed */
 };
 
 /* An array the kernel is given. */
 typedef struct Pointer {
   const Type *type;
-  int input, output;     /* operand and output of the group, -1: none; both: in place */
-  const Node *node;      /* it is called after */
-    const char *name;
+  int input, output; /* operand and output of the group, -1: none; both: in place */
+  const Node *node;  /* it is called after */
+  const char *name;
 } Pointer;
 
 typedef struct Store {
@@ -81,10 +94,10 @@ typedef struct Store {
 typedef struct Kernel {
   const Node *group;
   GroupPattern pattern;
-  bool column;           /* the last axis of the space is not reduced: neighbours in memory are different columns */
+  bool column; /* the last axis of the space is not reduced: neighbours in memory are different columns */
   Type space;
   bool reduced[MAX_RANK];
-  int n_loops;           /* outer loops first */
+  int n_loops; /* outer loops first */
   Loop loops[MAX_RANK + 1];
   const Index *coordinate[MAX_RANK]; /* of each axis of the space, over the loops */
   int n_pointers;
@@ -93,35 +106,35 @@ typedef struct Kernel {
   Value **values;
   int n_stores;
   Store stores[MAX_POINTERS];
-  int n_dynamic;         /* index axes that stand for a value: a gather's row */
+  int n_dynamic; /* index axes that stand for a value: a gather's row */
   Value *dynamic[MAX_DYNAMIC];
   int n_passes;
   bool uses_rows, uses_scalars;
-  bool scatter;          /* no nest: scatter_add of pointers 1 (rows) and 2 (ids) into pointer 0 */
-  bool wide;             /* an index may pass 2^31 */
+  bool scatter; /* no nest: scatter_add of pointers 1 (rows) and 2 (ids) into pointer 0 */
+  bool wide;    /* an index may pass 2^31 */
   Arena *arena;
 } Kernel;
 
 /* How a target wants loops and row arrays. */
 typedef struct KernelForm {
-  bool linear;           /* one loop for all outer axes, one for all inner ones */
-  int64_t longest_row;   /* keep row arrays in rows of at most so many elements */
-  bool keep_loads;       /* loads that a later pass needs again are kept as well */
-  int keep_cost;         /* what a value must cost at least to be kept rather than computed again */
+  bool linear;         /* one loop for all outer axes, one for all inner ones */
+  int64_t longest_row; /* keep row arrays in rows of at most so many elements */
+  bool keep_loads;     /* loads that a later pass needs again are kept as well */
+  int keep_cost;       /* what a value must cost at least to be kept rather than computed again */
 } KernelForm;
 
 /* kernel.c: the nest.  in_place[o] is the operand whose memory output o takes over, or -1. */
 Kernel *kernel_build(Arena *arena, const Node *group, const KernelForm *form, const int *in_place);
-/* The kernel of a scatter_add. */
-Kernel *kernel_scatter(Arena *arena, const Node *group);
-/* A group of one node, for a node that stands outside any group. */
-Node *kernel_wrap(Arena *arena, Node *node);
-int64_t kernel_outer(const Kernel *k);   /* elements, at capacity */
+int64_t kernel_outer(const Kernel *k); /* elements, at capacity */
 int64_t kernel_inner(const Kernel *k);
-bool kernel_reduces(const Kernel *k);    /* it has passes: the last loops are inner */
-int op_cost(const Node *node);           /* 1 for an addition, 10 for an exp */
+bool kernel_reduces(const Kernel *k); /* it has passes: the last loops are inner */
+
+/* wrap.c */
+Node *kernel_wrap(Arena *arena, Node *node);             /* a group of one node */
+Kernel *kernel_scatter(Arena *arena, const Node *group); /* of a scatter_add */
 
 /* stages.c: passes and sections, what is kept, what gets a variable. */
 void kernel_stage(Kernel *k, const KernelForm *form);
+int op_cost(const Node *node); /* 1 for an addition, 10 for an exp */
 
 #endif

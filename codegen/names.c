@@ -12,27 +12,33 @@
 
 /* Never: keywords, macros, functions that expressions call, and the fixed names of generated code. */
 static const char *const reserved[] = {
-    "alignas", "alignof", "and", "asm", "auto", "bool", "break", "case", "catch", "char", "class", "const", "continue",
-    "default", "delete", "do", "double", "else", "enum", "explicit", "export", "extern", "false", "float", "for", "friend",
-    "goto", "if", "inline", "int", "long", "mutable", "namespace", "new", "not", "operator", "or", "private", "protected",
-    "public", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch", "template",
-    "this", "throw", "true", "try", "typedef", "typename", "typeof", "union", "unsigned", "using", "virtual", "void",
-    "volatile", "while", "xor", "constexpr", "nullptr", "concept", "requires", "I", "complex", "imaginary", "NULL", "NAN",
-    "INFINITY", "EOF", "HUGE_VAL", "unix", "linux", "ceil", "cos", "cosh", "erf", "exp", "expm1", "fabs", "floor", "fmod",
-    "log", "log1p", "max", "min", "pow", "rint", "rsqrt", "sin", "sqrt", "tanh", "abs", "std", "f64", "real", "AT", "STEP",
-    "LAUNCH", "SHARED", "Params", "main", "run", "batch", "rows", "row", "column", "lane", "own", "first", "last", "scalars",
-    "i", "j", "k", "l", "m", "n", "o", "t", "p", "d", "s", "to"};
+    "alignas", "alignof",  "and",       "asm",      "auto",     "bool",      "break",   "case",    "catch",
+    "char",    "class",    "const",     "continue", "default",  "delete",    "do",      "double",  "else",
+    "enum",    "explicit", "export",    "extern",   "false",    "float",     "for",     "friend",  "goto",
+    "if",      "inline",   "int",       "long",     "mutable",  "namespace", "new",     "not",     "operator",
+    "or",      "private",  "protected", "public",   "register", "restrict",  "return",  "short",   "signed",
+    "sizeof",  "static",   "struct",    "switch",   "template", "this",      "throw",   "true",    "try",
+    "typedef", "typename", "typeof",    "union",    "unsigned", "using",     "virtual", "void",    "volatile",
+    "while",   "xor",      "constexpr", "nullptr",  "concept",  "requires",  "I",       "complex", "imaginary",
+    "NULL",    "NAN",      "INFINITY",  "EOF",      "HUGE_VAL", "unix",      "linux",   "ceil",    "cos",
+    "cosh",    "erf",      "exp",       "expm1",    "fabs",     "floor",     "fmod",    "log",     "log1p",
+    "max",     "min",      "pow",       "rint",     "rsqrt",    "sin",       "sqrt",    "tanh",    "abs",
+    "std",     "f64",      "real",      "AT",       "STEP",     "LAUNCH",    "SHARED",  "Params",  "main",
+    "run",     "batch",    "rows",      "row",      "column",   "lane",      "own",     "first",   "last",
+    "scalars", "i",        "j",         "k",        "l",        "m",         "n",       "o",       "t",
+    "p",       "d",        "s",         "to"};
 
 /* Not as functions and tables: what the included headers or the file itself declare. */
 static const char *const declared[] = {
-    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "conj", "copysign", "div", "drem", "erfc", "exit", "exp2",
-    "exp10", "fdim", "finite", "fma", "fmax", "fmin", "frexp", "gamma", "hypot", "ilogb", "index", "isinf", "isnan", "j0", "j1",
-    "jn", "labs", "ldexp", "lgamma", "llrint", "llround", "log10", "log2", "logb", "lrint", "lround", "modf", "nan",
-    "nearbyint", "nextafter", "norm", "rand", "random", "remainder", "remquo", "round", "scalb", "scalbn", "signbit",
-    "significand", "sincos", "sinh", "tan", "tgamma", "time", "clock", "signal", "select", "read", "write", "close", "open",
-    "pipe", "access", "link", "free", "malloc", "trunc", "y0", "y1", "yn", "schedule", "train", "program", "params", "states",
-    "data", "evals", "predict", "predict_step", "train_gradients", "train_gradients_f64", "train_update", "params_at",
-    "predict_fields", "train_logs", "train_groups", "train_values", "train_every", "warp_sum", "block_sum", "column_sum"};
+    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "conj", "copysign", "div", "drem", "erfc",
+    "exit", "exp2", "exp10", "fdim", "finite", "fma", "fmax", "fmin", "frexp", "gamma", "hypot", "ilogb", "index",
+    "isinf", "isnan", "j0", "j1", "jn", "labs", "ldexp", "lgamma", "llrint", "llround", "log10", "log2", "logb",
+    "lrint", "lround", "modf", "nan", "nearbyint", "nextafter", "norm", "rand", "random", "remainder", "remquo",
+    "round", "scalb", "scalbn", "signbit", "significand", "sincos", "sinh", "tan", "tgamma", "time", "clock",
+    "signal", "select", "read", "write", "close", "open", "pipe", "access", "link", "free", "malloc", "trunc", "y0",
+    "y1", "yn", "schedule", "train", "program", "params", "states", "data", "evals", "predict", "predict_step",
+    "train_gradients", "train_gradients_f64", "train_update", "params_at", "predict_fields", "train_logs",
+    "train_groups", "train_values", "train_every", "warp_sum", "block_sum", "column_sum"};
 
 typedef struct Taken {
   struct Taken *next;

@@ -25,29 +25,33 @@ static void emit_header(Emit *e) {
   const Program *p = e->program;
   const char *name = p->name, *source = base_name(p->source);
   if (e->target->cuda)
-    text_add(e->out, "// %s.cu, by mtc %s from %s.   nvcc -O3 %s.cu $(mtc --print=cuda-flags) -o %s\n", name, version, source, name, name);
+    text_add(e->out, "// %s.cu, by mtc %s from %s.   nvcc -O3 %s.cu $(mtc --print=cuda-flags) -o %s\n", name, version,
+             source, name, name);
   else
-    text_add(e->out, "// %s.c, by mtc %s from %s.\n// cc -O3 -march=native -fopenmp %s.c $(mtc --print=cflags) $(mtc --print=libs) -o %s\n", name,
-             version, source, name, name);
+    text_add(e->out,
+             "// %s.c, by mtc %s from %s.\n// cc -O3 -march=native -fopenmp %s.c $(mtc --print=cflags) $(mtc "
+             "--print=libs) -o %s\n",
+             name, version, source, name, name);
   text_add(e->out, "//\n// Every kernel stands under the line of the model it computes; %s calls them in order.\n\n",
            p->has_train ? "train_gradients" : "each step");
 }
 
 static void emit_includes(Emit *e) {
-  if (e->program->has_train)
-    text_add(e->out, "#ifndef MT_DOUBLE  // this file is read twice: its end says why\n");
+  if (e->program->has_train) text_add(e->out, "#ifndef MT_DOUBLE  // this file is read twice: its end says why\n");
   if (e->target->cuda) {
     text_add(e->out, "#include \"mtrt_cuda.cuh\"\n\n#define real float\n");
   } else {
     text_add(e->out, "#include \"mtrt.h\"\n#include \"mtrt_math.h\"\n\n#define real float\n");
     text_add(e->out, "// An array of the arena; offsets are in bytes for floats.\n");
-    text_add(e->out, "#define AT(type, offset) (type *)((char *)run->arena + (int64_t)(offset) * (int64_t)(sizeof(real) / sizeof(float)))\n");
+    text_add(e->out, "#define AT(type, offset) (type *)((char *)run->arena + (int64_t)(offset) * "
+                     "(int64_t)(sizeof(real) / sizeof(float)))\n");
     text_add(e->out, "#define STEP(call) do { if (mt_go(run)) call; } while (0)\n");
   }
   const Program *p = e->program;
   if (p->n_symbols) {
     text_add(e->out, "\nenum { ");
-    for (int i = 0; i < p->n_symbols; i++) text_add(e->out, "%s%s = %lld", i ? ", " : "", e->roots.dims[i], (long long)p->symbols[i]->size);
+    for (int i = 0; i < p->n_symbols; i++)
+      text_add(e->out, "%s%s = %lld", i ? ", " : "", e->roots.dims[i], (long long)p->symbols[i]->size);
     text_add(e->out, " };\n");
   }
   text_add(e->out, e->program->has_train ? "#endif\n\n" : "\n");
@@ -59,7 +63,8 @@ static void name_params(Emit *e) {
   const Program *p = e->program;
   Names *fields = names_new(e->arena, NULL);
   e->param_names = arena_alloc(e->arena, ((size_t)p->n_params + 1) * sizeof *e->param_names);
-  for (int i = 0; i < p->n_params; i++) e->param_names[i] = names_take(fields, name_of_path(&e->roots, p->params[i].path));
+  for (int i = 0; i < p->n_params; i++)
+    e->param_names[i] = names_take(fields, name_of_path(&e->roots, p->params[i].path));
 }
 
 static const char *thousands(Arena *arena, int64_t n) {
@@ -67,51 +72,77 @@ static const char *thousands(Arena *arena, int64_t n) {
   return arena_print(arena, "%s,%03lld", thousands(arena, n / 1000), (long long)(n % 1000));
 }
 
+static bool reads_params(const Emit *e) {
+  for (int s = 0; s < e->n_steps; s++)
+    for (int i = 0; i < e->steps[s]->graph->n_nodes; i++) {
+      Home home = e->steps[s]->graph->nodes[i]->home;
+      if (home == HOME_PARAM || home == HOME_GRAD) return true;
+    }
+  return false;
+}
+
 static void emit_params(Emit *e) {
   const Program *p = e->program;
   size_t widest = 0;
-  if (!p->n_params) return;
+  if (!reads_params(e)) return;
   for (int i = 0; i < p->n_params; i++)
     if (strlen(e->param_names[i]) > widest) widest = strlen(e->param_names[i]);
   text_add(e->out, "// Parameters: one block of %s bytes; gradients lie the same way in another.\ntypedef struct {\n",
            thousands(e->arena, p->param_elements * 4));
   for (int i = 0; i < p->n_params; i++)
-    text_add(e->out, "  real *%s;%*s  // %s\n", e->param_names[i], (int)(widest - strlen(e->param_names[i])), "", shape_text(e, &p->params[i].type));
-  text_add(e->out, "} Params;\n\nstatic inline Params params_at(void *block) {\n  real *at = (real *)block;\n  Params p;\n");
-  for (int i = 0; i < p->n_params; i++) text_add(e->out, "  p.%s = at + %lld;\n", e->param_names[i], (long long)p->params[i].offset);
+    text_add(e->out, "  real *%s;%*s  // %s\n", e->param_names[i], (int)(widest - strlen(e->param_names[i])), "",
+             shape_text(e, &p->params[i].type));
+  text_add(e->out,
+           "} Params;\n\nstatic inline Params params_at(void *block) {\n  real *at = (real *)block;\n  Params p;\n");
+  for (int i = 0; i < p->n_params; i++)
+    text_add(e->out, "  p.%s = at + %lld;\n", e->param_names[i], (long long)p->params[i].offset);
   text_add(e->out, "  return p;\n}\n\n");
 }
 
 /* ---- once more in double ---------------------------------------------------------------- */
 
+/* The file by its last name, which is found beside itself; compilers that do
+ * not know it have the name as given. */
+static const char again[] = "#ifdef __FILE_NAME__\n#include __FILE_NAME__\n#else\n#include __FILE__\n#endif\n";
+
 static void emit_double(Emit *e) {
-  text_add(e->out, "\n// The gradient check runs in double precision: this includes, with real = double%s,\n"
-           "// what stands outside of #ifndef MT_DOUBLE once more.\n", e->target->cuda ? " and in a namespace" : " and other names");
+  text_add(e->out,
+           "\n// The gradient check runs in double precision: the file includes itself, with real = double%s;\n"
+           "// what stands between #ifndef MT_DOUBLE and #endif is left out.\n",
+           e->target->cuda ? " and in a namespace" : " and other names");
   text_add(e->out, "#define MT_DOUBLE\n#undef real\n#define real double\n");
   if (e->target->cuda) {
-    text_add(e->out, "namespace f64 {\n#include __FILE__\n}\n");
+    text_add(e->out, "namespace f64 {\n%s}\n", again);
     return;
   }
-  if (e->program->n_params) text_add(e->out, "#define Params Params_f64\n#define params_at params_at_f64\n");
+  if (reads_params(e)) text_add(e->out, "#define Params Params_f64\n#define params_at params_at_f64\n");
   for (int i = 0; i < e->n_kernels; i++)
     if (e->kernels[i]->in_train) text_add(e->out, "#define %s %s_f64\n", e->kernels[i]->name, e->kernels[i]->name);
-  text_add(e->out, "#define train_gradients train_gradients_f64\n#include __FILE__\n");
+  text_add(e->out, "#define train_gradients train_gradients_f64\n%s", again);
 }
 
 static void emit_declaration(Emit *e) {
-  const char *open = e->target->cuda ? "namespace f64 { " : "", *close = e->target->cuda ? " }" : "", *suffix = e->target->cuda ? "" : "_f64";
-  text_add(e->out, "%sstatic void train_gradients%s(MtRun *run, const void *const *batch, int64_t rows);%s  // at the end of the file\n\n", open, suffix, close);
+  const char *open = e->target->cuda ? "namespace f64 { " : "", *close = e->target->cuda ? " }" : "",
+             *suffix = e->target->cuda ? "" : "_f64";
+  text_add(e->out,
+           "%sstatic void train_gradients%s(MtRun *run, const void *const *batch, int64_t rows);%s  // at the end of "
+           "the file\n\n",
+           open, suffix, close);
 }
 
 /* ---- the file ----------------------------------------------------------------------------- */
 
 static void make_steps(Emit *e) {
   const Program *p = e->program;
-  if (p->has_train) step_new(e, p->train.graph, "train_gradients", "Forward and backward: loss, logs and gradients of one batch.", true);
+  if (p->has_train)
+    step_new(e, p->train.graph, "train_gradients", "Forward and backward: loss, logs and gradients of one batch.",
+             true);
   for (int i = 0; i < p->n_evals; i++) {
     const char *data = p->data[p->evals[i].data].name;
-    step_new(e, p->evals[i].batch, arena_print(e->arena, "eval%d_batch", i), arena_print(e->arena, "One batch of %s: what is accumulated.", data), false);
-    step_new(e, p->evals[i].finish, arena_print(e->arena, "eval%d_finish", i), "The logs, once, from what was accumulated.", false);
+    step_new(e, p->evals[i].batch, arena_print(e->arena, "eval%d_batch", i),
+             arena_print(e->arena, "One batch of %s: what is accumulated.", data), false);
+    step_new(e, p->evals[i].finish, arena_print(e->arena, "eval%d_finish", i),
+             "The logs, once, from what was accumulated.", false);
   }
   if (p->has_predict) step_new(e, p->predict.graph, "predict_step", "Inference.", false);
 }

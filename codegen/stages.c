@@ -12,6 +12,28 @@
 
 #include "codegen/kernel.h"
 
+int op_cost(const Node *node) {
+  switch (node->op) {
+  case OP_exp:
+  case OP_expm1:
+  case OP_log:
+  case OP_log1p:
+  case OP_sin:
+  case OP_cos:
+  case OP_tanh:
+  case OP_erf:
+  case OP_sigmoid: return 10;
+  case OP_pow:
+  case OP_random: return 20;
+  case OP_div:
+  case OP_sqrt:
+  case OP_rsqrt:
+  case OP_floordiv:
+  case OP_mod: return 4;
+  default: return 1;
+  }
+}
+
 static int at_least(int a, int b) { return a > b ? a : b; }
 
 static void set_stages(Kernel *k) {
@@ -51,8 +73,10 @@ static int kept_by_waiting(const Value *v, const Demand *demands, int pass) {
   for (int i = 0; i < v->n_in; i++) {
     const Value *in = v->in[i];
     if (!in->full) continue;
-    if (demands[in->id].readers > 1) n += demands[in->id].last < pass;
-    else n += kept_by_waiting(in, demands, pass);
+    if (demands[in->id].readers > 1)
+      n += demands[in->id].last < pass;
+    else
+      n += kept_by_waiting(in, demands, pass);
   }
   return n;
 }
@@ -93,7 +117,10 @@ static bool worth_keeping(const Kernel *k, const KernelForm *form, const Value *
 
 static bool is_variable(const Value *v) {
   switch (v->kind) {
-  case VALUE_CONST: case VALUE_ROWS: case VALUE_COUNTER: case VALUE_INDEX: return false;
+  case VALUE_CONST:
+  case VALUE_ROWS:
+  case VALUE_COUNTER:
+  case VALUE_INDEX: return false;
   default: return true;
   }
 }
@@ -117,8 +144,10 @@ static void need_in_pass(Kernel *k, const KernelForm *form, Value *v, int pass, 
 static void need_in_section(Value *v, int section) {
   if (v->full || v->kind == VALUE_REDUCE) return;
   for (int i = 0; i < v->n_in; i++) {
-    if (v->in[i]->stage < section && is_variable(v->in[i])) v->in[i]->named = true;
-    else need_in_section(v->in[i], section);
+    if (v->in[i]->stage < section && is_variable(v->in[i]))
+      v->in[i]->named = true;
+    else
+      need_in_section(v->in[i], section);
   }
 }
 

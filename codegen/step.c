@@ -9,8 +9,6 @@
 
 #include "codegen/target.h"
 
-enum { LONGEST_LINE = 110 };
-
 /* ---- where values are ---------------------------------------------------------- */
 
 const char *shape_text(Emit *e, const Type *type) {
@@ -33,10 +31,12 @@ static int batch_index(const Emit *e, const Step *step, const char *path) {
   const char *dot = strchr(path, '.'), *name = dot ? dot + 1 : path;
   const Field *fields = NULL;
   int n = 0;
-  if (p->has_train && step->graph == p->train.graph) fields = p->data[p->train.data].fields, n = p->data[p->train.data].n_fields;
+  if (p->has_train && step->graph == p->train.graph)
+    fields = p->data[p->train.data].fields, n = p->data[p->train.data].n_fields;
   if (p->has_predict && step->graph == p->predict.graph) fields = p->predict.fields, n = p->predict.n_fields;
   for (int i = 0; i < p->n_evals; i++) {
-    if (step->graph == p->evals[i].batch) fields = p->data[p->evals[i].data].fields, n = p->data[p->evals[i].data].n_fields;
+    if (step->graph == p->evals[i].batch)
+      fields = p->data[p->evals[i].data].fields, n = p->data[p->evals[i].data].n_fields;
     if (step->graph != p->evals[i].finish) continue;
     int at = 0;
     for (const char *c = name; *c >= '0' && *c <= '9'; c++) at = 10 * at + (*c - '0');
@@ -54,7 +54,7 @@ typedef struct Locals {
   Names *names;
   int n;
   const char **left, **comment;
-  int *rank;          /* inputs, then arena, then outputs */
+  int *rank; /* inputs, then arena, then outputs */
   bool params, grads;
 } Locals;
 
@@ -69,11 +69,13 @@ static const char *declare_value(Locals *l, const Node *n) {
   Emit *e = l->e;
   const char *name = names_take(l->names, name_of_path(&e->roots, n->name)), *type = c_type(n->type.dtype), *left;
   if (n->home == HOME_INPUT)
-    left = arena_print(e->arena, "const %s *%s = (const %s *)batch[%d];", type, name, type, batch_index(e, l->step, n->attrs.path));
+    left = arena_print(e->arena, "const %s *%s = (const %s *)batch[%d];", type, name, type,
+                       batch_index(e, l->step, n->attrs.path));
   else if (n->home == HOME_OUTPUT)
     left = arena_print(e->arena, "real *%s = (real *)run->outputs + %lld;", name, (long long)n->offset);
   else if (n->home == HOME_STATE)
-    left = arena_print(e->arena, "%s *%s = (%s *)((real *)run->states + %lld);", type, name, type, (long long)n->offset);
+    left =
+        arena_print(e->arena, "%s *%s = (%s *)((real *)run->states + %lld);", type, name, type, (long long)n->offset);
   else
     left = arena_print(e->arena, "%s *%s = AT(%s, %lld);", type, name, type, (long long)n->offset);
   declare(l, n->home == HOME_ARENA ? 1 : n->home == HOME_OUTPUT ? 2 : 0, left, shape_text(e, &n->type));
@@ -102,8 +104,10 @@ static void add_arguments(Emit *e, Text *line, const char *const *argument, int 
   size_t used = line->length;
   for (int i = 0; i < n; i++) {
     size_t length = strlen(argument[i]);
-    if (i && used + length + 6 > LONGEST_LINE) text_add(line, ",\n%*s", indent, ""), used = (size_t)indent;
-    else if (i) text_add(line, ", "), used += 2;
+    if (i && used + length + 6 > LONGEST_LINE)
+      text_add(line, ",\n%*s", indent, ""), used = (size_t)indent;
+    else if (i)
+      text_add(line, ", "), used += 2;
     text_add(line, "%s", argument[i]);
     used += length;
   }
@@ -119,15 +123,19 @@ static void kernel_call(Locals *l, const Call *call) {
   int n = 0;
   for (int p = 0; p < k->n_pointers; p++) {
     const Pointer *pointer = &k->pointers[p];
-    const Node *value = pointer->output >= 0 ? call_output(l->step, call, pointer->output) : call->group->in[pointer->input];
+    const Node *value =
+        pointer->output >= 0 ? call_output(l->step, call, pointer->output) : call->group->in[pointer->input];
     if (!value) fault("%s makes a value that nothing keeps", call->node->name);
     argument[n++] = pointer_of(l, value);
   }
   if (k->uses_scalars) argument[n++] = "run->scalars";
   if (k->uses_rows) argument[n++] = "rows";
   Text line = {0};
-  if (e->target->cuda) text_add(&line, "  LAUNCH(%s, %s, %s, 0, run)(", call->unique->name, call->unique->text.grid, call->unique->text.block);
-  else text_add(&line, "  STEP(%s(", call->unique->name);
+  if (e->target->cuda)
+    text_add(&line, "  LAUNCH(%s, %s, %s, 0, run)(", call->unique->name, call->unique->text.grid,
+             call->unique->text.block);
+  else
+    text_add(&line, "  STEP(%s(", call->unique->name);
   add_arguments(e, &line, argument, n, (int)line.length, e->target->cuda ? ");" : "));");
 }
 
@@ -149,7 +157,9 @@ static const char *extents(Emit *e, const Type *t, int from, int to) {
 
 /* Elements between one matrix and the next, at capacity. */
 static const char *stride(Emit *e, const Type *t) {
-  return t->rank <= 2 ? "0" : arena_print(e->arena, "%s * %s", size_of(e, &t->dim[t->rank - 2]), size_of(e, &t->dim[t->rank - 1]));
+  return t->rank <= 2
+             ? "0"
+             : arena_print(e->arena, "%s * %s", size_of(e, &t->dim[t->rank - 2]), size_of(e, &t->dim[t->rank - 1]));
 }
 
 /* One product of contiguous matrices: nothing in the way of reading the leading axes as more rows. */
@@ -176,9 +186,21 @@ static void gemm_call(Locals *l, const Call *call) {
     add_arguments(e, &line, argument, 8, (int)line.length, "));");
     return;
   }
-  const char *argument[] = {"run", t, extents(e, c, 0, c->rank - 2), extent(e, &c->dim[c->rank - 2]), n, k,
-                            pa, size_of(e, &a->dim[a->rank - 1]), stride(e, a), pb, size_of(e, &b->dim[b->rank - 1]), stride(e, b),
-                            pc, size_of(e, &c->dim[c->rank - 1]), stride(e, c)};
+  const char *argument[] = {"run",
+                            t,
+                            extents(e, c, 0, c->rank - 2),
+                            extent(e, &c->dim[c->rank - 2]),
+                            n,
+                            k,
+                            pa,
+                            size_of(e, &a->dim[a->rank - 1]),
+                            stride(e, a),
+                            pb,
+                            size_of(e, &b->dim[b->rank - 1]),
+                            stride(e, b),
+                            pc,
+                            size_of(e, &c->dim[c->rank - 1]),
+                            stride(e, c)};
   text_add(&line, "  STEP(mt_gemm_batched(");
   add_arguments(e, &line, argument, 15, (int)line.length, "));");
 }
@@ -186,7 +208,9 @@ static void gemm_call(Locals *l, const Call *call) {
 /* ---- the function ------------------------------------------------------------------- */
 
 /* A fused call stands where its first result does. */
-static const Node *first_result(const Call *call) { return call->group ? call->group->body->outputs[0].node : call->node; }
+static const Node *first_result(const Call *call) {
+  return call->group ? call->group->body->outputs[0].node : call->node;
+}
 static bool is_backward(const Node *n) { return !strncmp(n->name, "grad.", 5); }
 
 static void write_declarations(Locals *l, Text *out) {
@@ -226,12 +250,15 @@ void emit_step(Emit *e, Step *step) {
       text_add(&calls, "\n  // %s%s\n", at, backward ? ", backward" : "");
       line = at;
     }
-    if (call->node->op == OP_matmul) gemm_call(&l, call);
-    else kernel_call(&l, call);
+    if (call->node->op == OP_matmul)
+      gemm_call(&l, call);
+    else
+      kernel_call(&l, call);
   }
   e->out = out;
   write_declarations(&l, &head);
-  text_add(out, "// %s\nstatic void %s(MtRun *run, const void *const *batch, int64_t rows) {\n", step->comment, step->name);
+  text_add(out, "// %s\nstatic void %s(MtRun *run, const void *const *batch, int64_t rows) {\n", step->comment,
+           step->name);
   if (head.data) text_add_bytes(out, head.data, head.length);
   if (!mentions(&head, "batch")) text_add(out, "  (void)batch;\n");
   if (!mentions(&calls, "rows")) text_add(out, "  (void)rows;\n");

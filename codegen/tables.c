@@ -52,10 +52,12 @@ static const char *quote(Emit *e, const char *text) {
   Text out = {0};
   text_add(&out, "\"");
   for (; *text; text++) {
-    if (*text == '"' || *text == '\\') text_add(&out, "\\%c", *text);
+    if (*text == '"' || *text == '\\')
+      text_add(&out, "\\%c", *text);
     else if ((unsigned char)*text < 32 || (unsigned char)*text == 127 || (*text == '?' && text[1] == '?'))
       text_add(&out, "\\%03o", (unsigned char)*text);
-    else text_add_bytes(&out, text, 1);
+    else
+      text_add_bytes(&out, text, 1);
   }
   text_add(&out, "\"");
   return text_take(&out, e->arena);
@@ -80,13 +82,16 @@ static const char *shape_cell(Emit *e, const Type *type, int from) {
   return text_take(&text, e->arena);
 }
 
-static const char *rank_cell(Emit *e, const Type *type, int from) { return number(e, type->rank > from ? type->rank - from : 0); }
+static const char *rank_cell(Emit *e, const Type *type, int from) {
+  return number(e, type->rank > from ? type->rank - from : 0);
+}
 
 /* ---- parameters, data ---------------------------------------------------------------- */
 
 static const char *const inits[] = {"MT_CONSTANT", "MT_UNIFORM", "MT_NORMAL"};
 
-static void tensor_row(Table *t, const char *path, const Type *type, int64_t offset, const Init *init, const Span *span) {
+static void tensor_row(Table *t, const char *path, const Type *type, int64_t offset, const Init *init,
+                       const Span *span) {
   Emit *e = t->e;
   add_row(t, 8, quote(e, path), rank_cell(e, type, 0), shape_cell(e, type, 0), number(e, offset), inits[init->kind],
           real_number(e, init->a), real_number(e, init->b), quote(e, model_line(e->arena, span)));
@@ -96,9 +101,11 @@ static void emit_tensors(Emit *e) {
   const Program *p = e->program;
   Table params = {.e = e}, states = {.e = e};
   for (int i = 0; i < p->n_params; i++)
-    tensor_row(&params, p->params[i].path, &p->params[i].type, p->params[i].offset, &p->params[i].init, p->params[i].span);
+    tensor_row(&params, p->params[i].path, &p->params[i].type, p->params[i].offset, &p->params[i].init,
+               p->params[i].span);
   for (int i = 0; i < p->n_states; i++)
-    tensor_row(&states, p->states[i].path, &p->states[i].type, p->states[i].offset, &p->states[i].init, p->states[i].span);
+    tensor_row(&states, p->states[i].path, &p->states[i].type, p->states[i].offset, &p->states[i].init,
+               p->states[i].span);
   if (p->n_params) {
     text_add(e->out, "// name, rank, shape, offset, initial distribution, where it is declared\n");
     emit_table(&params, "MtTensor params");
@@ -114,8 +121,9 @@ static void emit_fields(Emit *e, const Field *fields, int n, const char *name) {
   static const char *const types[DTYPE_COUNT] = {"MT_F32", "MT_F64", "MT_BF16", "MT_I32", "MT_U8", "MT_BOOL"};
   Table t = {.e = e};
   for (int i = 0; i < n; i++)
-    add_row(&t, 7, quote(e, fields[i].name), types[fields[i].type.dtype], rank_cell(e, &fields[i].type, 1), shape_cell(e, &fields[i].type, 1),
-            number(e, fields[i].low), number(e, fields[i].high), number(e, fields[i].ignore));
+    add_row(&t, 7, quote(e, fields[i].name), types[fields[i].type.dtype], rank_cell(e, &fields[i].type, 1),
+            shape_cell(e, &fields[i].type, 1), number(e, fields[i].low), number(e, fields[i].high),
+            number(e, fields[i].ignore));
   emit_table(&t, arena_print(e->arena, "MtField %s", name));
 }
 
@@ -137,11 +145,12 @@ static void emit_data(Emit *e) {
       text_add(e->out, "};\n");
     }
     add_row(&t, 11, quote(e, d->name), kinds[d->kind], number(e, d->n_paths), paths, number(e, d->n_fields), fields,
-            number(e, d->rows ? d->rows->size : 1), d->drop ? "true" : "false", number(e, d->n_rows), number(e, d->seed),
-            quote(e, model_line(e->arena, d->span)));
+            number(e, d->rows ? d->rows->size : 1), d->drop ? "true" : "false", number(e, d->n_rows),
+            number(e, d->seed), quote(e, model_line(e->arena, d->span)));
   }
   if (!p->n_data) return;
-  text_add(e->out, "// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed, where\n");
+  text_add(e->out, "// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as "
+                   "there are), seed, where\n");
   emit_table(&t, "MtData data");
   text_add(e->out, "\n");
 }
@@ -151,7 +160,8 @@ static void emit_data(Emit *e) {
 static int64_t output_elements(const Graph *graph) {
   int64_t n = 0;
   for (int i = 0; i < graph->n_outputs; i++)
-    if (graph->outputs[i].role != OUT_GRAD && graph->outputs[i].role != OUT_STATE) n += type_count(&graph->outputs[i].node->type);
+    if (graph->outputs[i].role != OUT_GRAD && graph->outputs[i].role != OUT_STATE)
+      n += type_count(&graph->outputs[i].node->type);
   return n;
 }
 
@@ -162,7 +172,8 @@ static const char *size_cell(Emit *e, const Graph *graph) {
 static int emit_logs(Emit *e, const Graph *graph, const char *name) {
   Table t = {.e = e};
   for (int i = 0; i < graph->n_outputs; i++)
-    if (graph->outputs[i].role == OUT_LOG) add_row(&t, 2, quote(e, graph->outputs[i].name), number(e, graph->outputs[i].node->offset));
+    if (graph->outputs[i].role == OUT_LOG)
+      add_row(&t, 2, quote(e, graph->outputs[i].name), number(e, graph->outputs[i].node->offset));
   if (t.n_rows) emit_table(&t, arena_print(e->arena, "MtLog %s", name));
   return t.n_rows;
 }
@@ -173,8 +184,8 @@ static void value_row(Table *t, int kernel, const Node *n) {
   bool batched = n->type.rank && n->type.dim[0].rows && n->type.dim[0].rows->size;
   int64_t count = type_count(&n->type);
   if (!dtype_is_float(n->type.dtype)) return;
-  add_row(t, 7, number(e, kernel), quote(e, n->name), quote(e, model_line(e->arena, n->span)), place, number(e, n->offset),
-          number(e, count), number(e, batched ? count / n->type.dim[0].rows->size : 0));
+  add_row(t, 7, number(e, kernel), quote(e, n->name), quote(e, model_line(e->arena, n->span)), place,
+          number(e, n->offset), number(e, count), number(e, batched ? count / n->type.dim[0].rows->size : 0));
 }
 
 /* What each call of the training step writes, in order. */
@@ -197,7 +208,8 @@ static int emit_accumulators(Emit *e, const Graph *graph, const char *name) {
   Table t = {.e = e};
   for (int i = 0; i < graph->n_outputs; i++) {
     const Output *o = &graph->outputs[i];
-    if (o->role == OUT_ACC) add_row(&t, 3, combines[o->combine], number(e, o->node->offset), number(e, type_count(&o->node->type)));
+    if (o->role == OUT_ACC)
+      add_row(&t, 3, combines[o->combine], number(e, o->node->offset), number(e, type_count(&o->node->type)));
   }
   if (t.n_rows) emit_table(&t, arena_print(e->arena, "MtAccumulator %s", name));
   return t.n_rows;
@@ -208,10 +220,12 @@ static void emit_evals(Emit *e) {
   Table t = {.e = e};
   for (int i = 0; i < p->n_evals; i++) {
     const Eval *v = &p->evals[i];
-    const char *accumulators = arena_print(e->arena, "eval%d_accumulators", i), *logs = arena_print(e->arena, "eval%d_logs", i);
+    const char *accumulators = arena_print(e->arena, "eval%d_accumulators", i),
+               *logs = arena_print(e->arena, "eval%d_logs", i);
     int n_accumulators = emit_accumulators(e, v->batch, accumulators), n_logs = emit_logs(e, v->finish, logs);
-    add_row(&t, 9, number(e, v->data), arena_print(e->arena, "eval%d_batch", i), size_cell(e, v->batch), number(e, n_accumulators),
-            n_accumulators ? accumulators : "NULL", arena_print(e->arena, "eval%d_finish", i), size_cell(e, v->finish), number(e, n_logs),
+    add_row(&t, 9, number(e, v->data), arena_print(e->arena, "eval%d_batch", i), size_cell(e, v->batch),
+            number(e, n_accumulators), n_accumulators ? accumulators : "NULL",
+            arena_print(e->arena, "eval%d_finish", i), size_cell(e, v->finish), number(e, n_logs),
             n_logs ? logs : "NULL");
   }
   if (!p->n_evals) return;
@@ -230,7 +244,11 @@ static void action_rows(Table *t, const Stmt *body, int n, int eval) {
       add_row(t, 3, "'e'", number(t->e, s->index), "NULL");
       action_rows(t, s->body, s->n_body, s->index);
     } else if (s->kind == STMT_SAVE) {
-      add_row(t, 3, !s->name ? "'s'" : s->highest ? "'h'" : "'l'", number(t->e, eval), s->name ? quote(t->e, s->name) : "NULL");
+      add_row(t, 3,
+              !s->name     ? "'s'"
+              : s->highest ? "'h'"
+                           : "'l'",
+              number(t->e, eval), s->name ? quote(t->e, s->name) : "NULL");
     }
   }
 }
@@ -258,10 +276,11 @@ static void emit_groups(Emit *e, const Update *update) {
     int64_t begin, count;
     update_range(e, group, &begin, &count);
     Text slots = {0};
-    for (int s = 0; s < group->optimizer->n_slots; s++) text_add(&slots, "%s%s", s ? ", " : "{", quote(e, group->optimizer->slot[s]));
+    for (int s = 0; s < group->optimizer->n_slots; s++)
+      text_add(&slots, "%s%s", s ? ", " : "{", quote(e, group->optimizer->slot[s]));
     text_add(&slots, group->optimizer->n_slots ? "}" : "{NULL}");
-    add_row(&t, 6, quote(e, group->target), quote(e, group->optimizer->name), number(e, group->optimizer->n_slots), text_take(&slots, e->arena),
-            number(e, begin), number(e, count));
+    add_row(&t, 6, quote(e, group->target), quote(e, group->optimizer->name), number(e, group->optimizer->n_slots),
+            text_take(&slots, e->arena), number(e, begin), number(e, count));
   }
   if (t.n_rows) emit_table(&t, "MtGroup train_groups");
 }
@@ -288,17 +307,25 @@ static void emit_train(Emit *e, const Step *step) {
   emit_member(e, number(e, train->data), arena_print(e->arena, "data: %s", e->program->data[train->data].name));
   emit_member(e, train->shuffled ? "true" : "false", "shuffled");
   emit_member(e, number(e, train->shuffle_seed), "seed of the shuffling");
-  emit_member(e, arena_print(e->arena, "%lld, %s", (long long)train->count, train->unit == STEPS ? "MT_STEPS" : "MT_EPOCHS"), "how long");
+  emit_member(
+      e, arena_print(e->arena, "%lld, %s", (long long)train->count, train->unit == STEPS ? "MT_STEPS" : "MT_EPOCHS"),
+      "how long");
   emit_member(e, number(e, train->accumulate), "micro-batches an update");
   emit_member(e, train->precision == PRECISION_TF32 ? "true" : "false", "matrix products in TF32");
-  emit_member(e, e->target->cuda ? "train_gradients, f64::train_gradients" : "train_gradients, train_gradients_f64", "loss and gradients; the same in double");
+  emit_member(e, e->target->cuda ? "train_gradients, f64::train_gradients" : "train_gradients, train_gradients_f64",
+              "loss and gradients; the same in double");
   emit_member(e, update ? "train_update" : "NULL", "schedule, clipping, optimizers");
   emit_member(e, size_cell(e, train->graph), "bytes of its arena, elements of its outputs");
   emit_member(e, number(e, loss_output(train->graph)), "the loss, in the outputs");
   emit_member(e, arena_print(e->arena, "%d, %s", n_logs, n_logs ? "train_logs" : "NULL"), "logs");
-  emit_member(e, arena_print(e->arena, "%d, %s", update ? update->n_groups : 0, update && update->n_groups ? "train_groups" : "NULL"), "update groups");
-  emit_member(e, arena_print(e->arena, "%d, %s", n_values, n_values ? "train_values" : "NULL"), "what each call writes");
-  emit_member(e, arena_print(e->arena, "%d, %s", n_every, n_every ? "train_every" : "NULL"), "what happens every so often");
+  emit_member(e,
+              arena_print(e->arena, "%d, %s", update ? update->n_groups : 0,
+                          update && update->n_groups ? "train_groups" : "NULL"),
+              "update groups");
+  emit_member(e, arena_print(e->arena, "%d, %s", n_values, n_values ? "train_values" : "NULL"),
+              "what each call writes");
+  emit_member(e, arena_print(e->arena, "%d, %s", n_every, n_every ? "train_every" : "NULL"),
+              "what happens every so often");
   text_add(e->out, "};\n\n");
 }
 
@@ -313,7 +340,8 @@ static void emit_predict(Emit *e) {
   emit_member(e, number(e, capacity), "rows a batch");
   emit_member(e, "predict_step", "the step");
   emit_member(e, size_cell(e, p->graph), "bytes of its arena, elements of its outputs");
-  emit_member(e, arena_print(e->arena, "%s, %s", rank_cell(e, type, batched), shape_cell(e, type, batched)), "rank and shape of a result");
+  emit_member(e, arena_print(e->arena, "%s, %s", rank_cell(e, type, batched), shape_cell(e, type, batched)),
+              "rank and shape of a result");
   emit_member(e, batched ? "true" : "false", "one result a row");
   text_add(e->out, "};\n\n");
 }
@@ -336,11 +364,20 @@ void emit_tables(Emit *e) {
   if (p->has_train) emit_train(e, step_of(e, p->train.graph));
   if (p->has_predict) emit_predict(e);
   text_add(e->out, "static const MtProgram program = {\n");
-  emit_member(e, arena_print(e->arena, "%s, %s", quote(e, p->name), quote(e, p->source)), "the model, and where it was read");
+  emit_member(e, arena_print(e->arena, "%s, %s", quote(e, p->name), quote(e, p->source)),
+              "the model, and where it was read");
   emit_member(e, e->target->cuda ? "&mt_cuda" : "&mt_cpu", "what it runs on");
-  emit_member(e, arena_print(e->arena, "%d, %d, %d, %d", p->n_params, p->n_states, p->n_data, p->n_evals), "parameters, states, data sets, evals");
-  emit_member(e, arena_print(e->arena, "%lld, %lld", (long long)p->param_elements, (long long)states), "elements of the two blocks");
-  emit_member(e, arena_print(e->arena, "%s, %s, %s", p->n_params ? "params" : "NULL", p->n_states ? "states" : "NULL", p->n_data ? "data" : "NULL"), "their tables");
-  emit_member(e, arena_print(e->arena, "%s, %s, %s", p->has_train ? "&train" : "NULL", p->n_evals ? "evals" : "NULL", p->has_predict ? "&predict" : "NULL"), "what it can do");
+  emit_member(e, arena_print(e->arena, "%d, %d, %d, %d", p->n_params, p->n_states, p->n_data, p->n_evals),
+              "parameters, states, data sets, evals");
+  emit_member(e, arena_print(e->arena, "%lld, %lld", (long long)p->param_elements, (long long)states),
+              "elements of the two blocks");
+  emit_member(e,
+              arena_print(e->arena, "%s, %s, %s", p->n_params ? "params" : "NULL", p->n_states ? "states" : "NULL",
+                          p->n_data ? "data" : "NULL"),
+              "their tables");
+  emit_member(e,
+              arena_print(e->arena, "%s, %s, %s", p->has_train ? "&train" : "NULL", p->n_evals ? "evals" : "NULL",
+                          p->has_predict ? "&predict" : "NULL"),
+              "what it can do");
   text_add(e->out, "};\n\nint main(int argc, char **argv) { return mt_main(argc, argv, &program); }\n");
 }

@@ -23,20 +23,20 @@ extern const Target c_target, cuda_target;
 
 /* A kernel that is emitted once, and all the calls that want it. */
 typedef struct UniqueKernel {
-  struct UniqueKernel *next;   /* of equal hash */
-  const char *key;             /* canonical text */
-  Kernel *kernel;              /* the first call's */
+  struct UniqueKernel *next; /* of equal hash */
+  const char *key;           /* canonical text */
+  Kernel *kernel;            /* the first call's */
   int n_paths;
-  const char **paths;          /* names of all the groups */
-  bool in_train;               /* also needed in double precision */
+  const char **paths; /* names of all the groups */
+  bool in_train;      /* also needed in double precision */
   const char *name;
   KernelText text;
 } UniqueKernel;
 
 /* One call of a step: a kernel or a matrix product. */
 typedef struct Call {
-  const Node *node;            /* GROUP, MATMUL, SCATTER, or a node by itself */
-  const Node *group;           /* of a kernel */
+  const Node *node;  /* GROUP, MATMUL, SCATTER, or a node by itself */
+  const Node *group; /* of a kernel */
   Kernel *kernel;
   UniqueKernel *unique;
 } Call;
@@ -44,11 +44,11 @@ typedef struct Call {
 /* A function that makes calls, from one graph. */
 typedef struct Step {
   const Graph *graph;
-  const char *name;            /* "train_gradients", "eval0_batch" */
+  const char *name; /* "train_gradients", "eval0_batch" */
   const char *comment;
   int n_calls;
   Call *calls;
-  const char **pointer;        /* by node id: its expression in the function; NULL before it is asked for */
+  const char **pointer; /* by node id: its expression in the function; NULL before it is asked for */
 } Step;
 
 enum { HASH_SIZE = 4096 };
@@ -61,9 +61,9 @@ typedef struct Emit {
   Text *out;
   Names *globals;
   Roots roots;
-  const char **param_names;    /* fields of Params */
+  const char **param_names; /* fields of Params */
   int n_kernels;
-  UniqueKernel **kernels;      /* in order of first call */
+  UniqueKernel **kernels; /* in order of first call */
   UniqueKernel *hash[HASH_SIZE];
   int n_steps;
   Step **steps;

@@ -12,8 +12,8 @@
 typedef struct Schedule {
   Emit *e;
   Names *names;
-  int *uses;          /* by position in the schedule graph */
-  const char **text;  /* names of those that are variables */
+  int *uses;         /* by position in the schedule graph */
+  const char **text; /* names of those that are variables */
   Text *out;
 } Schedule;
 
@@ -78,11 +78,13 @@ static void emit_schedule(Emit *e, const Update *update) {
   for (int g = 0; g < update->n_groups; g++)
     for (int h = 0; h < MAX_HYPER && update->groups[g].optimizer->hyper[h]; h++) {
       Expr value = hyper_text(&s, graph, &update->groups[g], h);
-      const char *text = h == 0 ? arena_print(e->arena, "%s * s->lr_scale", expr_within(e->arena, value, BIND_MUL)) : value.text;
+      const char *text =
+          h == 0 ? arena_print(e->arena, "%s * s->lr_scale", expr_within(e->arena, value, BIND_MUL)) : value.text;
       const char *left = arena_print(e->arena, "s->hyper[%d][%d] = %s;", g, h, text);
       text_add(&assignments, "  %-36s  // %s\n", left, update->groups[g].optimizer->hyper[h]);
     }
-  text_add(e->out, "// Hyper-parameters of the update at hand.\n%s void schedule(MtScalars *s) {\n", e->target->cuda ? "static __global__" : "static");
+  text_add(e->out, "// Hyper-parameters of the update at hand.\n%s void schedule(MtScalars *s) {\n",
+           e->target->cuda ? "static __global__" : "static");
   if (lines.data) text_add_bytes(e->out, lines.data, lines.length);
   if (assignments.data) text_add_bytes(e->out, assignments.data, assignments.length);
   text_add(e->out, "}\n\n");
@@ -123,7 +125,8 @@ void emit_update(Emit *e) {
   emit_schedule(e, update);
   text_add(e->out, "// One step of the optimizers on the gradients at hand; t counts updates from 1.\n");
   text_add(e->out, "static void train_update(MtRun *run) {\n");
-  text_add(e->out, e->target->cuda ? "  LAUNCH(schedule, 1, 1, 0, run)(run->scalars);\n" : "  schedule(run->scalars);\n");
+  text_add(e->out,
+           e->target->cuda ? "  LAUNCH(schedule, 1, 1, 0, run)(run->scalars);\n" : "  schedule(run->scalars);\n");
   if (update->clip > 0) {
     Expr clip = expr_const(e->arena, update->clip, F64);
     text_add(e->out, "  mt_clip_gradients(run, %lld, %s);\n", (long long)e->program->param_elements, clip.text);
@@ -132,7 +135,8 @@ void emit_update(Emit *e) {
     int64_t begin, count;
     update_range(e, &update->groups[g], &begin, &count);
     emit_rule(e, &update->groups[g]);
-    text_add(e->out, "  mt_%s(run, %d, %lld, %lld);\n", update->groups[g].optimizer->name, g, (long long)begin, (long long)count);
+    text_add(e->out, "  mt_%s(run, %d, %lld, %lld);\n", update->groups[g].optimizer->name, g, (long long)begin,
+             (long long)count);
   }
   text_add(e->out, "}\n\n");
 }

@@ -19,7 +19,8 @@
 
 /* LAUNCH(kernel, grid, block, bytes of dynamic shared memory, run)(arguments); */
 #define LAUNCH(kernel, grid, block, shared, run) \
-  for (bool mt_next = mt_go(run); mt_next; mt_next = mt_launched(run, #kernel)) kernel<<<grid, block, shared, (cudaStream_t)(run)->stream>>>
+  for (bool mt_next = mt_go(run); mt_next; mt_next = mt_launched(run, #kernel)) \
+  kernel<<<grid, block, shared, (cudaStream_t)(run)->stream>>>
 
 /* A kernel's failure to start becomes the step's error; always false. */
 static inline bool mt_launched(MtRun *run, const char *kernel) {
@@ -71,8 +72,11 @@ template <bool largest> struct MtArg {
 
 /* ---- over the 32 threads of a warp ---------------------------------------------- */
 
-template <class T> static __device__ __forceinline__ T mt_shuffle(T value, int distance) { return __shfl_xor_sync(0xffffffffu, value, distance); }
-template <class T, class Index> static __device__ __forceinline__ MtFound<T, Index> mt_shuffle(MtFound<T, Index> found, int distance) {
+template <class T> static __device__ __forceinline__ T mt_shuffle(T value, int distance) {
+  return __shfl_xor_sync(0xffffffffu, value, distance);
+}
+template <class T, class Index>
+static __device__ __forceinline__ MtFound<T, Index> mt_shuffle(MtFound<T, Index> found, int distance) {
   found.value = __shfl_xor_sync(0xffffffffu, found.value, distance);
   found.at = __shfl_xor_sync(0xffffffffu, found.at, distance);
   return found;

@@ -24,10 +24,13 @@
 
 /* ---- what a generated step calls, plainly ------------------------------------------ */
 
-static double at(const void *x, int64_t i, int size) { return size == 8 ? ((const double *)x)[i] : (double)((const float *)x)[i]; }
+static double at(const void *x, int64_t i, int size) {
+  return size == 8 ? ((const double *)x)[i] : (double)((const float *)x)[i];
+}
 
-static void plain_gemm_batched(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
-                               int64_t a_step, const void *b, int64_t ldb, int64_t b_step, void *c, int64_t ldc, int64_t c_step) {
+static void plain_gemm_batched(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a,
+                               int64_t lda, int64_t a_step, const void *b, int64_t ldb, int64_t b_step, void *c,
+                               int64_t ldc, int64_t c_step) {
   bool ta = t == MT_TN || t == MT_TT, tb = t == MT_NT || t == MT_TT;
   for (int64_t z = 0; z < batch; z++)
     for (int64_t i = 0; i < m; i++)
@@ -37,12 +40,15 @@ static void plain_gemm_batched(MtRun *run, MtTranspose t, int64_t batch, int64_t
           sum += at(a, z * a_step + (ta ? p * lda + i : i * lda + p), run->real_size) *
                  at(b, z * b_step + (tb ? j * ldb + p : p * ldb + j), run->real_size);
         int64_t to = z * c_step + i * ldc + j;
-        if (run->real_size == 8) ((double *)c)[to] = sum;
-        else ((float *)c)[to] = (float)sum;
+        if (run->real_size == 8)
+          ((double *)c)[to] = sum;
+        else
+          ((float *)c)[to] = (float)sum;
       }
 }
 
-static void plain_gemm(MtRun *run, MtTranspose t, int64_t m, int64_t n, int64_t k, const void *a, const void *b, void *c) {
+static void plain_gemm(MtRun *run, MtTranspose t, int64_t m, int64_t n, int64_t k, const void *a, const void *b,
+                       void *c) {
   bool ta = t == MT_TN || t == MT_TT, tb = t == MT_NT || t == MT_TT;
   plain_gemm_batched(run, t, 1, m, n, k, a, ta ? m : k, 0, b, tb ? k : n, 0, c, n, 0);
 }
@@ -53,10 +59,13 @@ static const char shim[] =
     "const MtProgram *caught;\n"
     "int catch_program(int argc, char **argv, const MtProgram *p) { (void)argc; (void)argv; caught = p; return 0; }\n"
     "void (*gemm)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, const void *, const void *, void *);\n"
-    "void (*gemm_batched)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, int64_t, const void *, int64_t, int64_t, const void *,\n"
+    "void (*gemm_batched)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, int64_t, const void *, int64_t, int64_t, "
+    "const void *,\n"
     "                     int64_t, int64_t, void *, int64_t, int64_t);\n"
-    "void mt_gemm(MtRun *r, MtTranspose t, int64_t m, int64_t n, int64_t k, const void *a, const void *b, void *c) { gemm(r, t, m, n, k, a, b, c); }\n"
-    "void mt_gemm_batched(MtRun *r, MtTranspose t, int64_t z, int64_t m, int64_t n, int64_t k, const void *a, int64_t la, int64_t sa,\n"
+    "void mt_gemm(MtRun *r, MtTranspose t, int64_t m, int64_t n, int64_t k, const void *a, const void *b, void *c) { "
+    "gemm(r, t, m, n, k, a, b, c); }\n"
+    "void mt_gemm_batched(MtRun *r, MtTranspose t, int64_t z, int64_t m, int64_t n, int64_t k, const void *a, int64_t "
+    "la, int64_t sa,\n"
     "                     const void *b, int64_t lb, int64_t sb, void *c, int64_t lc, int64_t sc) {\n"
     "  gemm_batched(r, t, z, m, n, k, a, la, sa, b, lb, sb, c, lc, sc);\n"
     "}\n"
@@ -96,7 +105,11 @@ static void write_text(const char *folder, const char *name, const char *text) {
 }
 
 static void set_add(Set *set, Program *program, int level) {
-  PassContext context = {.program = program, .arena = program->arena, .diagnostics = set->diagnostics, .level = level, .bisect_limit = LONG_MAX};
+  PassContext context = {.program = program,
+                         .arena = program->arena,
+                         .diagnostics = set->diagnostics,
+                         .level = level,
+                         .bisect_limit = LONG_MAX};
   ck_assert(run_pipeline(&context, NULL, NULL));
   ck_assert_int_lt(set->n, MAX_PROGRAMS);
   Text c = {0};
@@ -104,7 +117,8 @@ static void set_add(Set *set, Program *program, int level) {
   char name[64], wrapper[256];
   snprintf(name, sizeof name, "model%d.c", set->n);
   write_text(set->folder, name, c.data);
-  snprintf(wrapper, sizeof wrapper, "#define main main%d\n#define mt_main catch_program\n#include \"model%d.c\"\n", set->n, set->n);
+  snprintf(wrapper, sizeof wrapper, "#define main main%d\n#define mt_main catch_program\n#include \"model%d.c\"\n",
+           set->n, set->n);
   snprintf(name, sizeof name, "wrapper%d.c", set->n);
   write_text(set->folder, name, wrapper);
   text_free(&c);
@@ -113,14 +127,19 @@ static void set_add(Set *set, Program *program, int level) {
 
 static void set_build(Set *set) {
   write_text(set->folder, "shim.c", shim);
-  free(shell_ok("cd %s && gcc -std=c11 -O1 -fopenmp -Wall -Wextra -Wpedantic -Werror -fPIC -shared -I" SOURCE_DIR "/runtime wrapper*.c shim.c "
-                "-o models.so -lm", set->folder));
+  free(shell_ok("cd %s && gcc -std=c11 -O1 -fopenmp -Wall -Wextra -Wpedantic -Werror -fPIC -shared -I" SOURCE_DIR
+                "/runtime wrapper*.c shim.c "
+                "-o models.so -lm",
+                set->folder));
   char path[4096];
   snprintf(path, sizeof path, "%s/models.so", set->folder);
   set->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   ck_assert_msg(set->library != NULL, "%s", dlerror());
-  *(void **)dlsym(set->library, "gemm") = (void *)plain_gemm;
-  *(void **)dlsym(set->library, "gemm_batched") = (void *)plain_gemm_batched;
+  typedef void (*Gemm)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, const void *, const void *, void *);
+  typedef void (*GemmBatched)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, int64_t, const void *, int64_t, int64_t,
+                              const void *, int64_t, int64_t, void *, int64_t, int64_t);
+  *(Gemm *)dlsym(set->library, "gemm") = plain_gemm;
+  *(GemmBatched *)dlsym(set->library, "gemm_batched") = plain_gemm_batched;
   const MtProgram **caught = dlsym(set->library, "caught");
   for (int i = 0; i < set->n; i++) {
     char name[32];
@@ -155,10 +174,14 @@ static double leaf_value(const char *path, DType dtype, int64_t i, uint64_t seed
 }
 
 static void put(void *to, int64_t i, DType dtype, int real_size, double value) {
-  if (dtype == I32) ((int32_t *)to)[i] = (int32_t)value;
-  else if (dtype == BOOL) ((bool *)to)[i] = value != 0;
-  else if (real_size == 8) ((double *)to)[i] = value;
-  else ((float *)to)[i] = (float)value;
+  if (dtype == I32)
+    ((int32_t *)to)[i] = (int32_t)value;
+  else if (dtype == BOOL)
+    ((bool *)to)[i] = value != 0;
+  else if (real_size == 8)
+    ((double *)to)[i] = value;
+  else
+    ((float *)to)[i] = (float)value;
 }
 
 typedef struct Case {
@@ -174,7 +197,10 @@ typedef struct Case {
 static void fill(void *to, const Type *type, const char *path, const Case *c, int real_size) {
   int64_t count = type_count(type), live = type_rows(type) ? count / type_rows(type)->size * c->rows : count;
   for (int64_t i = 0; i < count; i++)
-    put(to, i, type->dtype, real_size, i < live ? leaf_value(path, type->dtype, i, c->seed, c->edge) : type->dtype == I32 ? 1 << 30 : 1e30);
+    put(to, i, type->dtype, real_size,
+        i < live             ? leaf_value(path, type->dtype, i, c->seed, c->edge)
+        : type->dtype == I32 ? 1 << 30
+                             : 1e30);
 }
 
 static Tensor *expected(const Case *c) {
@@ -211,8 +237,9 @@ static void compare(const Case *c, const Tensor *reference, const MtRun *run) {
     for (int64_t i = 0; i < reference[o].count; i++) {
       double want = reference[o].data[i], got = at(block, output->node->offset + i, run->real_size);
       if (run->real_size == 4 && fabs(want) > 1e30) continue; /* may overflow float on the way */
-      ck_assert_msg(close_to(want, got, c->tolerance), "seed %llu, %d-byte reals, output %s[%lld]: %.17g, evaluated %.17g",
-                    (unsigned long long)c->seed, run->real_size, output->name, (long long)i, got, want);
+      ck_assert_msg(close_to(want, got, c->tolerance),
+                    "seed %llu, %d-byte reals, output %s[%lld]: %.17g, evaluated %.17g", (unsigned long long)c->seed,
+                    run->real_size, output->name, (long long)i, got, want);
     }
   }
 }
@@ -255,14 +282,20 @@ static void run_case(const Case *c, int real_size) {
 static bool draws_normals(const Graph *g) {
   bool found = false;
   for (int i = 0; i < g->n_nodes && !found; i++)
-    found = g->nodes[i]->body ? draws_normals(g->nodes[i]->body) : g->nodes[i]->op == OP_random && g->nodes[i]->attrs.distribution == 1;
+    found = g->nodes[i]->body ? draws_normals(g->nodes[i]->body)
+                              : g->nodes[i]->op == OP_random && g->nodes[i]->attrs.distribution == 1;
   return found;
 }
 
 static void check_set(Set *set, int64_t rows, bool edge, double wide, double narrow) {
   set_build(set);
   for (int i = 0; i < set->n; i++) {
-    Case c = {.program = set->program[i], .emitted = set->emitted[i], .rows = rows, .seed = (uint64_t)i + 1, .edge = edge, .tolerance = wide};
+    Case c = {.program = set->program[i],
+              .emitted = set->emitted[i],
+              .rows = rows,
+              .seed = (uint64_t)i + 1,
+              .edge = edge,
+              .tolerance = wide};
     if (draws_normals(c.program->train.graph) && wide < 1e-5) c.tolerance = 1e-5;
     run_case(&c, 8);
     c.tolerance = narrow;
@@ -276,7 +309,8 @@ static void check_set(Set *set, int64_t rows, bool edge, double wide, double nar
 START_TEST(random_programs_agree) {
   Set set = set_new();
   for (int seed = 1; seed <= 10; seed++)
-    for (int level = 0; level <= 2; level += 2) set_add(&set, model_random(set.arena, (uint64_t)(seed + 100 * _i)), level);
+    for (int level = 0; level <= 2; level += 2)
+      set_add(&set, model_random(set.arena, (uint64_t)(seed + 100 * _i)), level);
   check_set(&set, 0, false, 1e-9, 0);
 }
 END_TEST
@@ -298,7 +332,8 @@ static void add_output(Graph *g, const char *name, Node *node) { graph_output(g,
 
 static void add_maps(Graph *g, Builder *b) {
   static const int64_t size[] = {13, 11};
-  Node *x = model_input(g, "x", F32, 2, size), *y = model_input(g, "y", F32, 2, size), *k = model_input(g, "k", I32, 2, size);
+  Node *x = model_input(g, "x", F32, 2, size), *y = model_input(g, "y", F32, 2, size),
+       *k = model_input(g, "k", I32, 2, size);
   for (int op = 0; op < OP_COUNT; op++) {
     const char *name = op_info[op].name;
     if (op_info[op].kind != MAP || op == OP_grad || op == OP_cast || op == OP_clamp || op == OP_where) continue;
@@ -310,18 +345,24 @@ static void add_maps(Graph *g, Builder *b) {
   add_output(g, "clamp_low", b_clamp(b, x, 0.3, INFINITY));
   add_output(g, "clamp_high", b_clamp(b, x, -INFINITY, -0.3));
   add_output(g, "where", b_where(b, b_binary(b, OP_lt, x, y), x, b_scalar(b, OP_mul, y, 0.1)));
-  add_output(g, "constants", b_scalar(b, OP_div, b_where(b, b_scalar(b, OP_gt, x, 0), b_const(b, F32, 1), b_const(b, F32, 3)), 2));
+  add_output(g, "constants",
+             b_scalar(b, OP_div, b_where(b, b_scalar(b, OP_gt, x, 0), b_const(b, F32, 1), b_const(b, F32, 3)), 2));
   add_output(g, "sign_half", b_scalar(b, OP_div, b_unary(b, OP_sign, x), 2));
   add_output(g, "exp_of_sign", b_unary(b, OP_exp, b_unary(b, OP_sign, x)));
-  add_output(g, "minus_minus", b_binary(b, OP_sub, x, b_unary(b, OP_neg, b_binary(b, OP_sub, y, b_binary(b, OP_sub, x, y)))));
+  add_output(g, "minus_minus",
+             b_binary(b, OP_sub, x, b_unary(b, OP_neg, b_binary(b, OP_sub, y, b_binary(b, OP_sub, x, y)))));
   add_output(g, "quotients", b_binary(b, OP_div, x, b_binary(b, OP_div, y, b_binary(b, OP_mul, x, y))));
   add_output(g, "integers", b_cast(b, b_binary(b, OP_add, k, b_binary(b, OP_mul, k, k)), F32));
   add_output(g, "integer_quotient", b_binary(b, OP_div, b_scalar(b, OP_add, k, 1), b_scalar(b, OP_add, k, 2)));
-  add_output(g, "integer_floor", b_cast(b, b_binary(b, OP_floordiv, b_scalar(b, OP_sub, k, 5), b_scalar(b, OP_add, k, 2)), F32));
-  add_output(g, "integer_mod", b_cast(b, b_binary(b, OP_mod, b_scalar(b, OP_sub, k, 5), b_scalar(b, OP_add, k, 2)), F32));
+  add_output(g, "integer_floor",
+             b_cast(b, b_binary(b, OP_floordiv, b_scalar(b, OP_sub, k, 5), b_scalar(b, OP_add, k, 2)), F32));
+  add_output(g, "integer_mod",
+             b_cast(b, b_binary(b, OP_mod, b_scalar(b, OP_sub, k, 5), b_scalar(b, OP_add, k, 2)), F32));
   add_output(g, "truth", b_cast(b, b_scalar(b, OP_ge, y, 0.25), F32));
   add_output(g, "equal_truths", b_cast(b, b_binary(b, OP_eq, b_scalar(b, OP_gt, x, 0), b_scalar(b, OP_gt, y, 0)), F32));
-  add_output(g, "either", b_binary(b, OP_or, b_binary(b, OP_and, b_scalar(b, OP_gt, x, 0), b_scalar(b, OP_gt, y, 0)), b_scalar(b, OP_gt, x, 1)));
+  add_output(g, "either",
+             b_binary(b, OP_or, b_binary(b, OP_and, b_scalar(b, OP_gt, x, 0), b_scalar(b, OP_gt, y, 0)),
+                      b_scalar(b, OP_gt, x, 1)));
   Type shape = x->type;
   add_output(g, "index", b_binary(b, OP_mul, x, b_cast(b, b_iota(b, &shape, 1), F32)));
 }
@@ -398,26 +439,36 @@ START_TEST(large_loops_agree) {
 END_TEST
 
 static void add_indexing(Graph *g, Builder *b) {
-  Node *table = model_input(g, "table", F32, 3, (int64_t[]){7, 3, 2}), *ids = model_input(g, "ids", I32, 2, (int64_t[]){5, 4});
-  Node *rows = model_input(g, "rows", F32, 3, (int64_t[]){5, 4, 6}), *wide = model_input(g, "wide", F32, 3, (int64_t[]){5, 4, 160});
+  Node *table = model_input(g, "table", F32, 3, (int64_t[]){7, 3, 2}),
+       *ids = model_input(g, "ids", I32, 2, (int64_t[]){5, 4});
+  Node *rows = model_input(g, "rows", F32, 3, (int64_t[]){5, 4, 6}),
+       *wide = model_input(g, "wide", F32, 3, (int64_t[]){5, 4, 160});
   Node *gathered = node_new(g, OP_gather, (Node *[]){table, ids}, 2, &(Attrs){0}, "gathered", NULL);
   add_output(g, "gather", gathered);
   add_output(g, "gather_sum", b_reduce(b, OP_sum, b_unary(b, OP_exp, gathered), 1, (int[]){1}, false));
-  Type to = type_shape(F32, 2, (Dim[]){dim_literal(3), dim_literal(6)}), to_wide = type_shape(F32, 2, (Dim[]){dim_literal(2), dim_literal(160)});
-  add_output(g, "scatter", node_new(g, OP_scatter_add, (Node *[]){rows, ids}, 2, &(Attrs){.shape = to}, "scattered", NULL));
-  add_output(g, "scatter_wide", node_new(g, OP_scatter_add, (Node *[]){wide, ids}, 2, &(Attrs){.shape = to_wide}, "scattered_wide", NULL));
+  Type to = type_shape(F32, 2, (Dim[]){dim_literal(3), dim_literal(6)}),
+       to_wide = type_shape(F32, 2, (Dim[]){dim_literal(2), dim_literal(160)});
+  add_output(g, "scatter",
+             node_new(g, OP_scatter_add, (Node *[]){rows, ids}, 2, &(Attrs){.shape = to}, "scattered", NULL));
+  add_output(g, "scatter_wide",
+             node_new(g, OP_scatter_add, (Node *[]){wide, ids}, 2, &(Attrs){.shape = to_wide}, "scattered_wide", NULL));
   Type sliced = type_shape(F32, 3, (Dim[]){dim_literal(3), dim_literal(3), dim_literal(3)});
   Node *slice = b_slice(b, rows, &sliced, (int64_t[]){0, 1, 0}, (int64_t[]){2, 1, 2});
   add_output(g, "slice", slice);
-  add_output(g, "pad", b_unary(b, OP_exp, b_pad(b, b_unary(b, OP_exp, slice), &rows->type, (int64_t[]){0, 1, 0}, (int64_t[]){2, 1, 2})));
+  add_output(
+      g, "pad",
+      b_unary(b, OP_exp, b_pad(b, b_unary(b, OP_exp, slice), &rows->type, (int64_t[]){0, 1, 0}, (int64_t[]){2, 1, 2})));
   Type flat = type_shape(F32, 2, (Dim[]){dim_literal(10), dim_literal(12)});
   Node *turned = b_transpose(b, rows, (int[]){2, 0, 1});
   add_output(g, "transpose", b_scalar(b, OP_mul, turned, 3));
   add_output(g, "reshape_transposed", b_scalar(b, OP_add, b_reshape(b, turned, &flat), 1));
   for (int t = 0; t < 4; t++) {
-    Node *square = b_reshape(b, b_slice(b, wide, &(Type){F32, 3, {dim_literal(4), dim_literal(4), dim_literal(4)}}, (int64_t[]){t % 2, 0, 7 * t}, (int64_t[]){1, 1, 1}),
+    Node *square = b_reshape(b,
+                             b_slice(b, wide, &(Type){F32, 3, {dim_literal(4), dim_literal(4), dim_literal(4)}},
+                                     (int64_t[]){t % 2, 0, 7 * t}, (int64_t[]){1, 1, 1}),
                              &(Type){F32, 2, {dim_literal(8), dim_literal(8)}});
-    add_output(g, arena_print(g->program->arena, "product%d", t), b_matmul(b, square, b_scalar(b, OP_mul, square, 0.5), t & 1, t >> 1));
+    add_output(g, arena_print(g->program->arena, "product%d", t),
+               b_matmul(b, square, b_scalar(b, OP_mul, square, 0.5), t & 1, t >> 1));
   }
   add_output(g, "products", b_matmul(b, rows, b_transpose(b, rows, (int[]){0, 2, 1}), false, false));
 }
@@ -440,7 +491,8 @@ END_TEST
  * axis that does not lead. */
 static void add_batch(Graph *g, Builder *b) {
   Node *x = model_batch(g, "x", F32, 2, (int64_t[]){9, 12}), *y = model_batch(g, "y", I32, 1, (int64_t[]){9});
-  Node *weight = model_param(g, "net.weight", 1, (int64_t[]){12}), *bias = model_param(g, "net.bias", 1, (int64_t[]){12});
+  Node *weight = model_param(g, "net.weight", 1, (int64_t[]){12}),
+       *bias = model_param(g, "net.bias", 1, (int64_t[]){12});
   Node *matrix = model_param(g, "net.matrix", 2, (int64_t[]){6, 12});
   Node *h = model_layernorm(b, x, weight, bias), *z = b_matmul(b, h, matrix, false, true), *p = model_softmax(b, z);
   Type wide = p->type;
@@ -460,7 +512,8 @@ static void add_batch(Graph *g, Builder *b) {
   static const char *const params[] = {"net.weight", "net.bias", "net.matrix"};
   for (int i = 0; i < 3; i++) {
     Node *in[] = {loss, graph_find(g, params[i])};
-    graph_output(g, OUT_GRAD, params[i], node_new(g, OP_grad, in, 2, &(Attrs){0}, arena_print(g->program->arena, "d%d", i), NULL));
+    graph_output(g, OUT_GRAD, params[i],
+                 node_new(g, OP_grad, in, 2, &(Attrs){0}, arena_print(g->program->arena, "d%d", i), NULL));
   }
 }
 
@@ -481,8 +534,10 @@ END_TEST
 
 static char *emit(const Program *program, bool cuda) {
   Text text = {0};
-  if (cuda) emit_cuda(&text, program, program->arena);
-  else emit_c(&text, program, program->arena);
+  if (cuda)
+    emit_cuda(&text, program, program->arena);
+  else
+    emit_c(&text, program, program->arena);
   return text.data;
 }
 
@@ -508,6 +563,23 @@ START_TEST(equal_layers_share_their_kernels) {
 }
 END_TEST
 
+/* The file includes itself by whatever path it is compiled. */
+START_TEST(compiles_from_another_folder) {
+  Set set = set_new();
+  Program *program = model_random(set.arena, 3);
+  PassContext context = model_context(program, set.diagnostics, 2);
+  ck_assert(run_pipeline(&context, NULL, NULL));
+  char *text = emit(program, false);
+  const char *slash = strrchr(set.folder, '/');
+  write_text(set.folder, "model.c", text);
+  free(text);
+  free(shell_ok("cd %s/.. && for cc in gcc clang; do $cc -std=c11 -fsyntax-only -I" SOURCE_DIR
+                "/runtime %s/model.c || exit 1; done",
+                set.folder, slash + 1));
+  set_free(&set);
+}
+END_TEST
+
 START_TEST(cuda_compiles) {
   if (!has_nvcc()) return;
   Set set = set_new();
@@ -526,7 +598,8 @@ START_TEST(cuda_compiles) {
     write_text(set.folder, name, text);
     free(text);
   }
-  free(shell_ok("cd %s && nvcc -arch=sm_90 -Werror all-warnings -Xcompiler -Wall -I" SOURCE_DIR "/runtime -c model*.cu", set.folder));
+  free(shell_ok("cd %s && nvcc -arch=sm_90 -Werror all-warnings -Xcompiler -Wall -I" SOURCE_DIR "/runtime -c model*.cu",
+                set.folder));
   set_free(&set);
 }
 END_TEST
@@ -547,6 +620,7 @@ Suite *codegen_suite(void) {
   TCase *text = tcase_create("text");
   tcase_set_timeout(text, 240);
   tcase_add_test(text, equal_layers_share_their_kernels);
+  tcase_add_test(text, compiles_from_another_folder);
   tcase_add_test(text, cuda_compiles);
   suite_add_tcase(suite, text);
   return suite;

@@ -1,0 +1,56 @@
+/* wrap.c - kernels for nodes that stand outside any group.
+ *
+ * A node by itself is a group of one.  A scatter_add fits no loop nest: its
+ * kernel only names its three arrays, and each target has a text for it.
+ */
+#include <string.h>
+
+#include "codegen/kernel.h"
+
+static Node *new_node(Arena *arena, Op op, const Node *like, int n_in) {
+  Node *node = arena_alloc(arena, sizeof *node);
+  *node = (Node){.op = op, .name = like->name, .type = like->type, .span = like->span, .n_in = n_in};
+  if (n_in) node->in = arena_alloc(arena, (size_t)n_in * sizeof *node->in);
+  return node;
+}
+
+Node *kernel_wrap(Arena *arena, Node *node) {
+  Node *group = new_node(arena, OP_group, node, node->n_in), *copy = new_node(arena, node->op, node, node->n_in);
+  Graph *body = arena_alloc(arena, sizeof *body);
+  copy->attrs = node->attrs;
+  for (int i = 0; i < node->n_in; i++) {
+    Node *input = new_node(arena, OP_input, node->in[i], 0);
+    input->attrs = (Attrs){.path = input->name, .index = i, .shape = input->type};
+    group->in[i] = node->in[i];
+    copy->in[i] = input;
+    LIST_PUSH(arena, body->nodes, body->n_nodes, input);
+  }
+  LIST_PUSH(arena, body->nodes, body->n_nodes, copy);
+  *body = (Graph){.name = node->name, .n_nodes = body->n_nodes, .nodes = body->nodes, .n_outputs = 1};
+  body->outputs = arena_alloc(arena, sizeof *body->outputs);
+  body->outputs[0] = (Output){.role = OUT_VALUE, .name = node->name, .node = copy};
+  group->body = body;
+  group->attrs.pattern = PATTERN_MAP;
+  group->attrs.space = node->type;
+  if (op_info[node->op].kind == REDUCE) {
+    group->attrs.space = node->in[0]->type;
+    group->attrs.n_axes = node->attrs.n_axes;
+    memcpy(group->attrs.axes, node->attrs.axes, sizeof group->attrs.axes);
+    group->attrs.pattern = PATTERN_COLUMN;
+    if (node->attrs.n_axes && node->attrs.axes[node->attrs.n_axes - 1] == group->attrs.space.rank - 1)
+      group->attrs.pattern = PATTERN_ROW;
+  }
+  return group;
+}
+
+Kernel *kernel_scatter(Arena *arena, const Node *group) {
+  Kernel *k = arena_alloc(arena, sizeof *k);
+  const Node *out = group->body->outputs[0].node, *rows = group->body->nodes[0], *ids = group->body->nodes[1];
+  *k = (Kernel){.arena = arena, .group = group, .space = group->attrs.space, .scatter = true, .n_pointers = 3};
+  k->pointers[0] = (Pointer){.type = &out->type, .input = -1, .output = 0, .node = out};
+  k->pointers[1] = (Pointer){.type = &rows->type, .input = 0, .output = -1, .node = group->in[0]};
+  k->pointers[2] = (Pointer){.type = &ids->type, .input = 1, .output = -1, .node = group->in[1]};
+  k->wide = type_count(&out->type) >= INT_ELEMENTS || type_count(&rows->type) >= INT_ELEMENTS;
+  k->uses_rows = type_rows(&ids->type) != NULL;
+  return k;
+}
