@@ -367,7 +367,7 @@ static bool cached_trainer(const char *target, const char *name, const Text *tex
   snprintf(trainer, PATH_MAX, "%s/%.32s-%016llx", folder, name, (unsigned long long)hash);
   if (!access(trainer, X_OK)) return true;
   snprintf(source, sizeof source, "%s.%s", trainer, !strcmp(target, "cuda") ? "cu" : "c");
-  char fresh[PATH_MAX + 8];
+  char fresh[PATH_MAX + 16];
   snprintf(fresh, sizeof fresh, "%s.%ld", trainer, (long)getpid());
   if (!write_output(source, text) || !build_trainer(target, source, fresh)) return false;
   if (!rename(fresh, trainer)) return true;

@@ -1,0 +1,201 @@
+/* body.c - statements inside modules and functions: let, param, if, return. */
+#include <math.h>
+#include <string.h>
+
+#include "frontend/lower.h"
+
+void not_yet(Lower *l, const Span *at, const char *what) {
+  report(l->d, E0901, place(l, at), "%s cannot be compiled yet", what);
+}
+
+/* Names that begin with an underscore are meant to be unused. */
+void warn_unused(Lower *l, const Scope *scope) {
+  for (int i = 0; i < scope->n; i++) {
+    const Entry *entry = scope->entries[i];
+    if (!entry->used && entry->is_let && entry->at && entry->name[0] != '_' && entry->value.kind != POISON)
+      report(l->d, W0101, entry->at, "%s is never used", entry->name);
+  }
+}
+
+/* ---- let ---- */
+
+static void define_let(Lower *l, const char *name, Value v, const Span *at) {
+  define(l, name, v, at)->is_let = true;
+}
+
+/* let q, k, v = x: a tuple, or the leading axis taken apart. */
+static Value part_of(Lower *l, const Value *v, int i, int n, const Expr *e) {
+  if (v->kind == TUPLE && v->n == n) return v->items[i];
+  if (v->kind != TENSOR || v->node->type.rank == 0 || v->node->type.dim[0].size != n || v->node->type.dim[0].rows) {
+    if (i == 0 && v->kind != POISON) report(l->d, E0209, place(l, e->at), "%d names, but the value is %s", n, describe(l, v));
+    return poison();
+  }
+  Builder b = builder(l, e);
+  Type cut = v->node->type, rest = {.dtype = cut.dtype, .rank = cut.rank - 1};
+  int64_t start[MAX_RANK] = {i}, step[MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
+  cut.dim[0] = dim_literal(1);
+  for (int a = 0; a < rest.rank; a++) rest.dim[a] = cut.dim[a + 1];
+  return tensor_value(b_reshape(&b, b_slice(&b, v->node, &cut, start, step), &rest));
+}
+
+/* let net = MLP(): an instance under that name. */
+static bool let_instance(Lower *l, const Syntax *s) {
+  const Expr *e = s->value;
+  if (s->n_names != 1 || e->kind != EXPR_CALL || e->args[0]->kind != EXPR_NAME) return false;
+  Entry *entry = lookup(l->scope, e->args[0]->name, true);
+  if (!entry || entry->value.kind != DEFINITION || entry->value.syntax->kind != SYN_MODULE) return false;
+  Call call;
+  Instance *instance = NULL;
+  const char *path = join(l, l->instance ? l->instance->path : NULL, s->names[0]);
+  if (collect_args(l, e, NULL, &call)) instance = make_instance(l, &entry->value, &call, path, e);
+  Instance *owner = l->instance;
+  for (int i = 0; owner && i < owner->n_children; i++)
+    if (!strcmp(owner->children[i]->path, path)) instance = owner->children[i]; /* the second call of the owner */
+  bool known = owner && instance && instance->n_params;
+  if (instance && !known && owner) LIST_PUSH(l->arena, owner->children, owner->n_children, instance);
+  if (instance && !owner) LIST_PUSH(l->arena, l->roots, l->n_roots, instance);
+  define(l, s->names[0], instance ? (Value){.kind = INSTANCE, .instance = instance} : poison(), s->names_at[0]);
+  return true;
+}
+
+void do_let(Lower *l, const Syntax *s) {
+  if (let_instance(l, s)) return;
+  Value v = l->graph || s->value->kind != EXPR_CALL ? eval_named(l, s->value, s->names[0]) : eval(l, s->value);
+  if (s->n_names == 1) {
+    define_let(l, s->names[0], v, s->names_at[0]);
+    return;
+  }
+  for (int i = 0; i < s->n_names; i++) define_let(l, s->names[i], part_of(l, &v, i, s->n_names, s->value), s->names_at[i]);
+}
+
+/* ---- param ---- */
+
+static const struct { const char *name; int least, most; } inits[] = {
+    {"zeros", 0, 0}, {"ones", 0, 0}, {"constant", 1, 1}, {"normal", 1, 2}, {"uniform", 2, 2}, {"kaiming", 0, 1}, {"xavier", 0, 2}};
+
+static bool init_number(Lower *l, Call *call, int i, const char *key, double *out) {
+  const Expr *e = i < call->n ? call->expr[i] : take_key(call, key);
+  return e && as_number(l, e, out);
+}
+
+static bool init_of(Lower *l, const Expr *e, Init *out) {
+  const Expr *callee = e->kind == EXPR_CALL ? e->args[0] : e;
+  const char *name = callee->kind == EXPR_NAME ? callee->name : "", *names[8];
+  Call call;
+  double a = 0, b = 0;
+  for (int i = 0; i < 7; i++) names[i] = inits[i].name;
+  if (!collect_args(l, e, NULL, &call)) return false;
+  if (!strcmp(name, "zeros")) *out = (Init){INIT_CONSTANT, 0, 0};
+  else if (!strcmp(name, "ones")) *out = (Init){INIT_CONSTANT, 1, 0};
+  else if (!strcmp(name, "constant") && init_number(l, &call, 0, "value", &a)) *out = (Init){INIT_CONSTANT, a, 0};
+  else if (!strcmp(name, "normal") && init_number(l, &call, 0, "std", &a)) *out = (Init){INIT_NORMAL, 0, a};
+  else if (!strcmp(name, "uniform") && init_number(l, &call, 0, "low", &a) && init_number(l, &call, 1, "high", &b)) *out = (Init){INIT_UNIFORM, a, b};
+  else if (!strcmp(name, "kaiming") && init_number(l, &call, 0, "fan", &a) && a > 0) *out = (Init){INIT_UNIFORM, -1 / sqrt(a), 1 / sqrt(a)};
+  else if (!strcmp(name, "xavier") && init_number(l, &call, 0, "fan_in", &a) && init_number(l, &call, 1, "fan_out", &b) && a + b > 0)
+    *out = (Init){INIT_UNIFORM, -sqrt(6 / (a + b)), sqrt(6 / (a + b))};
+  else {
+    const char *guess = nearest(name, names, 7);
+    report(l->d, E0106, place(l, e->at), "a parameter begins as zeros, ones, constant(c), normal(std), uniform(a, b), kaiming(fan: n) or xavier(fan_in:, fan_out:)");
+    if (guess) report_help(l->d, "did you mean %s?", guess);
+    return false;
+  }
+  return check_keys(l, &call, name, NULL, 0);
+}
+
+static Node *param_leaf(Lower *l, const Param *param, const Span *at) {
+  Attrs attrs = {.path = param->path, .shape = param->type};
+  return node_new(l->graph, OP_param, NULL, 0, &attrs, param->path, at);
+}
+
+static Value reuse_param(Lower *l, const Syntax *s, const Param *param, const Type *type) {
+  if (type_same_shape(type, &param->type)) return tensor_value(param_leaf(l, param, param->span));
+  Text now = {0}, then = {0};
+  type_print(&now, type, true);
+  type_print(&then, &param->type, true);
+  report(l->d, E0305, l->caller ? l->caller : s->at, "%s is called with other shapes than before: its %s would be %s, but it is %s", l->instance->path, s->name, now.data, then.data);
+  report_note(l->d, l->instance->first_call, "bound by the first call here");
+  report_help(l->d, "one instance called twice shares its weights; for a second layer write another label");
+  text_free(&now);
+  text_free(&then);
+  return poison();
+}
+
+static Value make_param(Lower *l, const Syntax *s, const Type *type) {
+  Param param = {.path = join(l, l->instance->path, s->name), .type = *type, .span = place(l, s->at)};
+  if (type_rows(type)) {
+    report(l->d, E0211, place(l, s->at), "a parameter cannot have the batch as an axis: %s is %lld rows at most", type_rows(type)->name, (long long)type_rows(type)->size);
+    return poison();
+  }
+  if (l->instance->anonymous) {
+    report(l->d, E0301, l->caller, "%s holds parameters, so it needs a label: x |> name: %s(...)", l->instance->module->name, l->instance->module->name);
+    return poison();
+  }
+  if (!dtype_is_float(type->dtype) || type->dtype != F32) return report(l->d, E0208, place(l, s->at), "a parameter is f32, not %s", dtype_name(type->dtype)), poison();
+  if (!init_of(l, s->value, &param.init)) return poison();
+  LIST_PUSH(l->arena, l->instance->params, l->instance->n_params, l->program->n_params);
+  LIST_PUSH(l->arena, l->program->params, l->program->n_params, param);
+  return tensor_value(param_leaf(l, &l->program->params[l->program->n_params - 1], param.span));
+}
+
+static void do_param(Lower *l, const Syntax *s) {
+  Type type;
+  Value v = poison();
+  if (!l->instance) {
+    report(l->d, E0304, place(l, s->at), "param stands only in modules");
+  } else if (shape_of(l, &s->results[0], &type)) {
+    const Param *known = NULL;
+    const char *path = join(l, l->instance->path, s->name);
+    for (int i = 0; i < l->instance->n_params; i++)
+      if (!strcmp(l->program->params[l->instance->params[i]].path, path)) known = &l->program->params[l->instance->params[i]];
+    v = known ? reuse_param(l, s, known, &type) : make_param(l, s, &type);
+  }
+  define(l, s->name, v, s->name_at)->is_let = true;
+}
+
+/* ---- blocks ---- */
+
+static Outcome run_block(Lower *l, int n, Syntax *const *body) {
+  Scope *saved = l->scope;
+  l->scope = scope_new(l, saved);
+  Outcome o = run_body(l, n, body);
+  l->scope = saved;
+  return o;
+}
+
+static Outcome do_if(Lower *l, const Syntax *s) {
+  Value c = eval(l, s->value);
+  if (c.kind == NUMBER || c.kind == TRUTH || c.kind == DIM) {
+    bool yes = c.kind == DIM ? c.dim.size != 0 : c.number != 0;
+    return yes ? run_block(l, s->n_body, s->body) : run_block(l, s->n_otherwise, s->otherwise);
+  }
+  if (c.kind != POISON) report(l->d, E0106, place(l, s->value->at), "`if` chooses at compile time, by the configuration or `training`; this is %s", describe(l, &c));
+  return (Outcome){true, poison()};
+}
+
+static Value returned(Lower *l, const Syntax *s) {
+  if (s->n_values <= 1) return eval_named(l, s->n_values ? s->values[0] : s->value, "out");
+  Value v = {.kind = TUPLE, .n = s->n_values, .items = arena_alloc(l->arena, sizeof(Value) * (size_t)s->n_values)};
+  for (int i = 0; i < s->n_values; i++) v.items[i] = eval(l, s->values[i]);
+  return v;
+}
+
+Outcome run_body(Lower *l, int n, Syntax *const *body) {
+  for (int i = 0; i < n; i++) {
+    const Syntax *s = body[i];
+    Outcome o = {0};
+    switch (s->kind) {
+    case SYN_LET: do_let(l, s); break;
+    case SYN_PARAM: do_param(l, s); break;
+    case SYN_IF: o = do_if(l, s); break;
+    case SYN_RETURN: o = (Outcome){true, returned(l, s)}; break;
+    case SYN_EXPR: o = (Outcome){true, eval(l, s->value)}; break;
+    case SYN_STATE: case SYN_ASSIGN: not_yet(l, s->at, "state"); return (Outcome){true, poison()};
+    case SYN_FOR: not_yet(l, s->at, "a loop over blocks or time"); return (Outcome){true, poison()};
+    default: return (Outcome){true, poison()}; /* the parser has said what stands where it may not */
+    }
+    if (!o.returned) continue;
+    if (o.value.kind != POISON) warn_unused(l, l->scope);
+    return o;
+  }
+  return (Outcome){0};
+}

@@ -1,0 +1,113 @@
+/* data.c - data sources and the batches they give. */
+#include <string.h>
+
+#include "frontend/lower.h"
+
+static const struct { const char *name; DataKind kind; int least; } sources[] = {
+    {"csv", DATA_CSV, 1}, {"npy", DATA_NPY, 1}, {"npz", DATA_NPZ, 1}, {"idx", DATA_IDX, 1}, {"random", DATA_RANDOM, 0}};
+
+/* The fields' types; the first axis of all is the batch, which becomes a capacity. */
+static bool lower_fields(Lower *l, int n, const FieldDecl *decls, Field **out, const Symbol **rows) {
+  *out = arena_alloc(l->arena, sizeof **out * (size_t)(n + 1));
+  *rows = NULL;
+  for (int i = 0; i < n; i++) {
+    Field *f = &(*out)[i];
+    f->name = decls[i].name;
+    const TypeExpr *t = &decls[i].type;
+    Entry *entry = t->n_dims && t->dims[0]->kind == EXPR_NAME ? lookup(l->scope, t->dims[0]->name, false) : NULL;
+    if (!entry || entry->value.kind != DIM || !entry->value.dim.symbol) {
+      report(l->d, E0402, decls[i].at, "the first axis of field %s must be the batch: a dim by name", f->name);
+      return false;
+    }
+    Symbol *batch = (Symbol *)entry->value.dim.symbol;
+    if (*rows && *rows != batch) return report(l->d, E0402, decls[i].at, "field %s begins with %s, the fields before it with %s", f->name, batch->name, (*rows)->name), false;
+    *rows = batch;
+    batch->rows = true;
+    entry->value.dim = dim_symbol(batch);
+    if (batch->size < 1) return report(l->d, E0402, decls[i].at, "the batch %s must hold at least one row", batch->name), false;
+    if (!shape_of(l, t, &f->type)) return false;
+    for (int k = 0; k < i; k++)
+      if (!strcmp((*out)[k].name, f->name)) report(l->d, E0102, decls[i].at, "field %s is declared twice", f->name);
+    if (f->type.dtype == BF16) not_yet(l, decls[i].at, "bf16 data");
+  }
+  return n > 0;
+}
+
+static bool take_options(Lower *l, Call *call, Data *data) {
+  static const char *const keys[] = {"rows", "drop", "seed"};
+  const Expr *rows = take_key(call, "rows"), *drop = take_key(call, "drop"), *seed = take_key(call, "seed");
+  if (rows && !whole_number(l, rows, &data->n_rows)) return false;
+  if (rows && data->n_rows < 1) return report(l->d, E0401, rows->at, "rows: must be at least 1"), false;
+  if (seed && !whole_number(l, seed, &data->seed)) return false;
+  if (drop) data->drop = eval(l, drop).number != 0;
+  return check_keys(l, call, data->name, keys, 3);
+}
+
+void lower_data(Lower *l, const Syntax *s) {
+  Data data = {.name = s->name, .span = s->at};
+  const Expr *e = s->value;
+  const char *name = e->kind == EXPR_CALL && e->args[0]->kind == EXPR_NAME ? e->args[0]->name : "", *names[5];
+  int kind = -1;
+  for (int i = 0; i < 5; i++) names[i] = sources[i].name, kind = !strcmp(name, names[i]) ? i : kind;
+  define(l, s->name, (Value){.kind = TEXT, .name = s->name}, s->name_at);
+  if (!strcmp(name, "bytes") || !strcmp(name, "tokens")) { not_yet(l, e->at, "data from bytes or tokens"); return; }
+  if (kind < 0) {
+    report(l->d, E0401, e->at, "%s is no data source: csv, npy, npz, idx and random are", name);
+    const char *guess = nearest(name, names, 5);
+    if (guess) report_help(l->d, "did you mean %s?", guess);
+    return;
+  }
+  data.kind = sources[kind].kind;
+  Call call;
+  for (int i = 1; i < e->n_args; i++)
+    if (e->args[i]->kind == EXPR_CALL) { not_yet(l, e->args[i]->at, "augment"); return; }
+  if (!collect_args(l, e, NULL, &call) || !lower_fields(l, s->n_fields, s->fields, &data.fields, &data.rows) || !take_options(l, &call, &data)) return;
+  data.n_fields = s->n_fields;
+  int paths = data.kind == DATA_RANDOM ? 0 : data.kind == DATA_CSV || data.kind == DATA_NPZ ? 1 : s->n_fields;
+  if (call.n != paths) { report(l->d, E0401, e->at, "%s needs %d file name%s here, %d are given", name, paths, paths == 1 ? "" : "s", call.n); return; }
+  for (int i = 0; i < call.n; i++) {
+    if (call.value[i].kind != TEXT) { report(l->d, E0401, e->at, "a file name in quotes is needed, this is %s", describe(l, &call.value[i])); return; }
+    LIST_PUSH(l->arena, data.paths, data.n_paths, call.value[i].name);
+  }
+  if (data.kind == DATA_RANDOM && !data.n_rows) { report(l->d, E0401, e->at, "random needs rows: how many to make"); return; }
+  LIST_PUSH(l->arena, l->program->data, l->program->n_data, data);
+}
+
+Value batch_value(Lower *l, const char *variable, int n_fields, Field *fields) {
+  (void)l;
+  return (Value){.kind = BATCH, .name = variable, .n = n_fields, .fields = fields};
+}
+
+int data_index(Lower *l, const Expr *e) {
+  const char *names[64];
+  int n = 0;
+  for (int i = 0; i < l->program->n_data; i++) {
+    if (e->kind == EXPR_NAME && !strcmp(l->program->data[i].name, e->name)) return lookup(l->scope, e->name, false), i;
+    if (n < 64) names[n++] = l->program->data[i].name;
+  }
+  if (e->kind == EXPR_NAME && lookup(l->scope, e->name, false) && diagnostics_errors(l->d)) return -1;
+  report(l->d, E0401, e->at, "a data set is needed here");
+  const char *guess = e->kind == EXPR_NAME ? nearest(e->name, names, n) : NULL;
+  if (guess) report_help(l->d, "did you mean %s?", guess);
+  return -1;
+}
+
+void lower_predict(Lower *l, const Syntax *s) {
+  Predict *p = &l->program->predict;
+  const Symbol *rows;
+  *p = (Predict){.variable = s->names[0], .n_fields = s->n_fields, .span = s->at};
+  if (!lower_fields(l, s->n_fields, s->fields, &p->fields, &rows)) return;
+  p->graph = graph_new(l->program, "predict", NULL);
+  p->graph->rows = rows;
+  l->graph = p->graph;
+  l->scope = scope_new(l, l->scope);
+  l->prefix = "value";
+  define(l, s->names[0], batch_value(l, s->names[0], p->n_fields, p->fields), s->at);
+  Node *node = as_tensor(l, eval(l, s->value), F32, s->value);
+  l->scope = (Scope *)l->scope->parent;
+  l->graph = NULL;
+  l->prefix = NULL;
+  if (!node) return;
+  graph_output(p->graph, OUT_VALUE, "value", node);
+  l->program->has_predict = true;
+}

@@ -1,0 +1,262 @@
+/* expression.c - expressions: names, operators, and how values become tensors. */
+#include <math.h>
+#include <string.h>
+
+#include "frontend/lower.h"
+
+Builder builder(Lower *l, const Expr *e) { return (Builder){l->graph, place(l, e->at), l->prefix && *l->prefix ? l->prefix : "value"}; }
+
+/* ---- type errors ---- */
+
+void report_type(Lower *l, const TypeError *error, const Expr *e) {
+  static const struct { const char *kind; ErrorCode code; } codes[] = {
+      {"broadcast", E0201}, {"repeat", E0202}, {"inner", E0203}, {"leading", E0203}, {"rank", E0204}, {"axis", E0205},
+      {"reshape", E0206},   {"rows", E0211},   {"index", E0210}, {"dtype", E0208},   {"count", E0104}};
+  ErrorCode code = E0204;
+  for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+    if (!strcmp(codes[i].kind, error->kind)) code = codes[i].code;
+  report(l->d, code, place(l, e->at), "%s", error->message);
+}
+
+Value apply(Lower *l, Op op, int n, Node *const *in, const Attrs *attrs, const Expr *e) {
+  const Type *types[8];
+  Type out;
+  TypeError error = {"", "rank"};
+  for (int i = 0; i < n; i++) {
+    if (!in[i]) return poison();
+    types[i] = &in[i]->type;
+  }
+  if (!infer_type(op, n, types, attrs, true, &out, &error)) {
+    report_type(l, &error, e);
+    for (int i = 0; e->kind == EXPR_BINARY && i < 2; i++) {
+      Value v = tensor_value(in[i]);
+      report_note(l->d, place(l, e->args[i]->at), "this is %s", describe(l, &v));
+    }
+    return poison();
+  }
+  return tensor_value(node_new(l->graph, op, in, n, attrs, join(l, l->prefix, op == OP_matmul ? "mm" : op_info[op].name), place(l, e->at)));
+}
+
+/* ---- values as tensors and numbers ---- */
+
+static Node *constant(Lower *l, double value, DType dtype, const Expr *e) {
+  Builder b = builder(l, e);
+  return b_const(&b, dtype, value);
+}
+
+Node *as_tensor(Lower *l, Value v, DType wish, const Expr *e) {
+  if (v.kind == POISON) return NULL;
+  if (v.kind == TENSOR) return v.node;
+  bool is_schedule = l->graph && l->graph == l->program->schedule;
+  if (v.kind == NUMBER) {
+    DType dtype = is_schedule ? F64 : (v.is_float || wish == BOOL) && !dtype_is_float(wish) ? F32 : wish;
+    return constant(l, v.number, dtype, e);
+  }
+  if (v.kind == TRUTH) return constant(l, v.number, wish == BOOL ? BOOL : wish, e);
+  if (v.kind == DIM && v.dim.rows && l->graph) {
+    Builder b = builder(l, e);
+    Type t = type_shape(F32, 1, &v.dim);
+    int axis = 0;
+    return b_count(&b, &t, 1, &axis, dtype_is_float(wish) ? wish : F32);
+  }
+  if (v.kind == DIM) return constant(l, (double)v.dim.size, is_schedule ? F64 : wish == BOOL ? F32 : wish, e);
+  report(l->d, E0106, place(l, e->at), "a tensor is needed here, this is %s", describe(l, &v));
+  return NULL;
+}
+
+static bool is_static(const Value *v) { return v->kind == NUMBER || v->kind == TRUTH || (v->kind == DIM && !v->dim.rows); }
+static double static_number(const Value *v) { return v->kind == DIM ? (double)v->dim.size : v->number; }
+
+bool as_number(Lower *l, const Expr *e, double *out) {
+  Value v = eval(l, e);
+  if (v.kind == POISON) return false;
+  if (is_static(&v)) return *out = static_number(&v), true;
+  report(l->d, E0106, place(l, e->at), "a number known at compile time is needed here, this is %s", describe(l, &v));
+  return false;
+}
+
+/* ---- operators ---- */
+
+static Value fold(Op op, const Value *x, const Value *y) {
+  double a = static_number(x), b = static_number(y);
+  bool is_float = x->is_float || y->is_float || op == OP_div;
+  switch (op) {
+  case OP_add: return number_value(a + b, is_float);
+  case OP_sub: return number_value(a - b, is_float);
+  case OP_mul: return number_value(a * b, is_float);
+  case OP_div: return number_value(a / b, is_float);
+  case OP_floordiv: return number_value(floor(a / b), is_float);
+  case OP_mod: return number_value(a - floor(a / b) * b, is_float);
+  case OP_pow: return number_value(pow(a, b), is_float || b < 0);
+  case OP_eq: return truth_value(a == b);
+  case OP_ne: return truth_value(a != b);
+  case OP_lt: return truth_value(a < b);
+  case OP_le: return truth_value(a <= b);
+  case OP_gt: return truth_value(a > b);
+  case OP_ge: return truth_value(a >= b);
+  case OP_and: return truth_value(a != 0 && b != 0);
+  case OP_or: return truth_value(a != 0 || b != 0);
+  default: return poison();
+  }
+}
+
+static DType wish_for(const Value *other) { return other->kind == TENSOR ? other->node->type.dtype : F32; }
+
+/* When the trailing rule does not fit, align the smaller operand's named axes with the larger one's. */
+static Node *align_by_name(Lower *l, Node *small, const Node *large, const Expr *e) {
+  Type shape = {.dtype = small->type.dtype, .rank = large->type.rank};
+  int at[MAX_RANK], last = -1;
+  for (int i = 0; i < shape.rank; i++) shape.dim[i] = dim_literal(1);
+  for (int i = 0; i < small->type.rank; i++) {
+    const Symbol *s = small->type.dim[i].symbol;
+    at[i] = -1;
+    for (int k = 0; s && k < large->type.rank; k++)
+      if (large->type.dim[k].symbol == s) at[i] = at[i] < 0 ? k : MAX_RANK;
+    if (at[i] <= last || at[i] >= MAX_RANK) return NULL;
+    last = at[i];
+    shape.dim[at[i]] = small->type.dim[i];
+  }
+  Builder b = builder(l, e);
+  return b_reshape(&b, small, &shape);
+}
+
+static void align(Lower *l, Node **x, Node **y, const Expr *e) {
+  Type out;
+  TypeError error;
+  if (infer_broadcast(&(*x)->type, &(*y)->type, true, &out, &error) || !strcmp(error.kind, "repeat")) return;
+  Node **small = (*x)->type.rank < (*y)->type.rank ? x : y, *large = small == x ? *y : *x, *aligned;
+  if (small == y && (*x)->type.rank == (*y)->type.rank) return;
+  if ((aligned = align_by_name(l, *small, large, e))) *small = aligned;
+}
+
+Value binary(Lower *l, Op op, Value x, Value y, const Expr *e) {
+  if (x.kind == POISON || y.kind == POISON) return poison();
+  if (is_static(&x) && is_static(&y)) return fold(op, &x, &y);
+  const Expr *left = e->kind == EXPR_BINARY ? e->args[0] : e, *right = e->kind == EXPR_BINARY ? e->args[1] : e;
+  Node *in[2] = {as_tensor(l, x, wish_for(&y), left), as_tensor(l, y, wish_for(&x), right)};
+  if (!in[0] || !in[1]) return poison();
+  align(l, &in[0], &in[1], e);
+  return apply(l, op, 2, in, NULL, e);
+}
+
+static const struct { const char *sign; Op op; } operators[] = {
+    {"+", OP_add}, {"-", OP_sub}, {"*", OP_mul}, {"/", OP_div}, {"//", OP_floordiv}, {"%", OP_mod}, {"^", OP_pow},
+    {"==", OP_eq}, {"!=", OP_ne}, {"<", OP_lt}, {"<=", OP_le}, {">", OP_gt}, {">=", OP_ge}, {"and", OP_and}, {"or", OP_or}};
+
+static Value matrix_product(Lower *l, Value x, Value y, const Expr *e) {
+  Node *in[2] = {as_tensor(l, x, F32, e->args[0]), as_tensor(l, y, F32, e->args[1])};
+  Attrs attrs = {0};
+  return in[0] && in[1] ? apply(l, OP_matmul, 2, in, &attrs, e) : poison();
+}
+
+Value eval_named(Lower *l, const Expr *e, const char *role) {
+  const char *saved = l->prefix;
+  l->prefix = join(l, saved, role);
+  Value v = eval(l, e);
+  l->prefix = saved;
+  return v;
+}
+
+static Value eval_binary(Lower *l, const Expr *e) {
+  Value x = eval_named(l, e->args[0], "lhs"), y = eval_named(l, e->args[1], "rhs");
+  if (x.kind == POISON || y.kind == POISON) return poison();
+  if (!strcmp(e->name, "@")) return matrix_product(l, x, y, e);
+  for (size_t i = 0; i < sizeof operators / sizeof operators[0]; i++)
+    if (!strcmp(operators[i].sign, e->name)) return binary(l, operators[i].op, x, y, e);
+  fault("operator %s", e->name);
+}
+
+static Value eval_unary(Lower *l, const Expr *e) {
+  Value x = eval(l, e->args[0]);
+  bool is_not = !strcmp(e->name, "not");
+  if (x.kind == POISON) return x;
+  if (is_static(&x)) return is_not ? truth_value(static_number(&x) == 0) : number_value(-static_number(&x), x.is_float);
+  Node *node = as_tensor(l, x, F32, e->args[0]);
+  return node ? apply(l, is_not ? OP_not : OP_neg, 1, &node, NULL, e) : poison();
+}
+
+/* ---- names and parts ---- */
+
+static Value counter(Lower *l, const char *name, const Expr *e) {
+  bool is_schedule = l->graph == l->program->schedule;
+  Attrs attrs = {.path = name, .shape = type_scalar(is_schedule ? F64 : F32)};
+  return tensor_value(node_new(l->graph, OP_counter, NULL, 0, &attrs, name, place(l, e->at)));
+}
+
+static Value eval_name(Lower *l, const Expr *e) {
+  Entry *entry = lookup(l->scope, e->name, false);
+  if (entry) return entry->value;
+  bool counts = !strcmp(e->name, "step") || !strcmp(e->name, "epoch") || !strcmp(e->name, "total");
+  if (counts && l->graph && (l->training || l->graph == l->program->schedule)) return counter(l, e->name, e);
+  if (!strcmp(e->name, "training")) return truth_value(l->training);
+  const Builtin *found = builtin_find(e->name);
+  if (found) return (Value){.kind = BUILTIN, .builtin = found};
+  return unknown_name(l, e->name, e->at, false);
+}
+
+static Value field_of_batch(Lower *l, const Value *batch, const Expr *e) {
+  for (int i = 0; i < batch->n; i++) {
+    Field *field = &batch->fields[i];
+    if (strcmp(field->name, e->name)) continue;
+    const char *path = join(l, batch->name, field->name);
+    Attrs attrs = {.path = path, .shape = field->type};
+    return tensor_value(node_new(l->graph, OP_input, NULL, 0, &attrs, path, place(l, e->at)));
+  }
+  report(l->d, E0107, place(l, e->at), "%s has no field %s", batch->name, e->name);
+  return poison();
+}
+
+static Value eval_field(Lower *l, const Expr *e) {
+  Value x = eval(l, e->args[0]);
+  if (x.kind == POISON) return x;
+  if (x.kind == BATCH) return field_of_batch(l, &x, e);
+  if (x.kind == INSTANCE) {
+    for (int i = 0; i < x.instance->n_children; i++)
+      if (!strcmp(x.instance->children[i]->path + strlen(x.instance->path) + 1, e->name)) return (Value){.kind = INSTANCE, .instance = x.instance->children[i]};
+    const char *path = join(l, x.instance->path, e->name);
+    for (int i = 0; i < x.instance->n_params && l->graph; i++) {
+      const Param *param = &l->program->params[x.instance->params[i]];
+      Attrs attrs = {.path = param->path, .shape = param->type};
+      if (!strcmp(param->path, path)) return tensor_value(node_new(l->graph, OP_param, NULL, 0, &attrs, path, place(l, e->at)));
+    }
+  }
+  report(l->d, E0107, place(l, e->at), "%s has no part called %s", describe(l, &x), e->name);
+  return poison();
+}
+
+static Value eval_if(Lower *l, const Expr *e) {
+  Value c = eval(l, e->args[0]);
+  if (c.kind == POISON) return c;
+  if (is_static(&c)) return eval(l, e->args[static_number(&c) != 0 ? 1 : 2]);
+  report(l->d, E0106, place(l, e->args[0]->at), "`if` chooses at compile time, by the configuration or `training`");
+  report_help(l->d, "to choose element by element write where(condition, yes, no)");
+  return poison();
+}
+
+static Value eval_tuple(Lower *l, const Expr *e) {
+  Value v = {.kind = TUPLE, .n = e->n_args, .items = arena_alloc(l->arena, sizeof(Value) * (size_t)(e->n_args + 1))};
+  for (int i = 0; i < e->n_args; i++) v.items[i] = eval(l, e->args[i]);
+  return v;
+}
+
+Value eval(Lower *l, const Expr *e) {
+  switch (e->kind) {
+  case EXPR_NUMBER: return number_value(e->number, e->is_float);
+  case EXPR_STRING: return (Value){.kind = TEXT, .name = e->name};
+  case EXPR_TRUE: return truth_value(true);
+  case EXPR_FALSE: return truth_value(false);
+  case EXPR_NAME: return eval_name(l, e);
+  case EXPR_UNARY: return eval_unary(l, e);
+  case EXPR_BINARY: return eval_binary(l, e);
+  case EXPR_PIPE: return eval_pipe(l, e);
+  case EXPR_CALL: return eval_call(l, e, NULL);
+  case EXPR_FIELD: return eval_field(l, e);
+  case EXPR_INDEX: return eval_index(l, e);
+  case EXPR_REARRANGE: return eval_rearrange(l, e);
+  case EXPR_IF: return eval_if(l, e);
+  case EXPR_SHAPE: return eval_tuple(l, e);
+  case EXPR_LABEL: case EXPR_SLICE: case EXPR_SPREAD: case EXPR_RANGE: break;
+  }
+  report(l->d, E0106, place(l, e->at), "a value is needed here");
+  return poison();
+}

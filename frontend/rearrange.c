@@ -1,0 +1,194 @@
+/* rearrange.c - x.[a, b -> b, a] in einops' notation, and indexing. */
+#include <math.h>
+#include <string.h>
+
+#include "frontend/lower.h"
+
+typedef struct Leaf { const char *name; Dim dim; } Leaf; /* one factor of a pattern */
+
+typedef struct Pattern {
+  int n;
+  Leaf leaves[MAX_RANK];
+} Pattern;
+
+static bool known_dim(Lower *l, const Axis *axis, Dim *out) {
+  if (!axis->name) return *out = dim_literal(axis->size), true;
+  Entry *entry = lookup(l->scope, axis->name, false);
+  if (!entry || entry->value.kind != DIM) return false;
+  return *out = entry->value.dim, true;
+}
+
+static bool add_leaf(Lower *l, Pattern *p, const Axis *axis, Dim dim) {
+  if (p->n == MAX_RANK) return report(l->d, E0206, place(l, axis->at), "more than %d axes", MAX_RANK), false;
+  p->leaves[p->n++] = (Leaf){axis->name, dim};
+  return true;
+}
+
+/* A product (3 H E): all factors but one are known; the last one is what is left. */
+static bool take_product(Lower *l, Pattern *p, const Axis *axis, Dim whole) {
+  int64_t known = 1;
+  const Axis *open = NULL;
+  const Symbol *rows = NULL;
+  Dim d = {0};
+  for (int i = 0; i < axis->n_factors; i++) {
+    if (known_dim(l, &axis->factors[i], &d)) known *= d.size, rows = d.rows ? d.rows : rows;
+    else if (!open) open = &axis->factors[i];
+    else return report(l->d, E0206, place(l, axis->at), "two sizes of this product are unknown"), false;
+  }
+  if (known == 0 || whole.size % known || (!open && whole.size != known))
+    return report(l->d, E0206, place(l, axis->at), "the product does not multiply out to %lld", (long long)whole.size), false;
+  for (int i = 0; i < axis->n_factors; i++) {
+    const Axis *f = &axis->factors[i];
+    if (f == open) d = (Dim){.size = whole.size / known, .rows = rows ? NULL : whole.rows};
+    else known_dim(l, f, &d);
+    if (!add_leaf(l, p, f, d)) return false;
+  }
+  return true;
+}
+
+static bool left_side(Lower *l, const Expr *e, const Type *type, Pattern *p) {
+  if (e->n_from != type->rank) {
+    Text text = {0};
+    type_print(&text, type, false);
+    report(l->d, E0206, place(l, e->at), "the pattern has %d axes, the value is %s", e->n_from, text.data);
+    text_free(&text);
+    return false;
+  }
+  for (int i = 0; i < e->n_from; i++) {
+    const Axis *axis = &e->from[i];
+    Dim d = {0};
+    if (axis->name && axis->name[0] == '*') return not_yet(l, axis->at, "*s in a rearrangement"), false;
+    if (axis->n_factors) {
+      if (!take_product(l, p, axis, type->dim[i])) return false;
+    } else {
+      if (known_dim(l, axis, &d) && !dim_same(d, type->dim[i], true))
+        return report(l->d, E0206, place(l, axis->at), "axis %d is %lld, the pattern says %lld", i, (long long)type->dim[i].size, (long long)d.size), false;
+      if (!add_leaf(l, p, axis, type->dim[i])) return false;
+    }
+  }
+  return true;
+}
+
+static int find_leaf(const Pattern *p, const Axis *axis, const bool *used) {
+  for (int i = 0; i < p->n; i++) {
+    const Leaf *leaf = &p->leaves[i];
+    bool same = axis->name ? leaf->name && !strcmp(leaf->name, axis->name) : !leaf->name && leaf->dim.size == axis->size;
+    if (same && !used[i]) return i;
+  }
+  return -1;
+}
+
+static bool right_leaf(Lower *l, const Pattern *p, const Axis *axis, bool *used, int *order, int *n) {
+  int at = find_leaf(p, axis, used);
+  if (at < 0) {
+    report(l->d, E0206, place(l, axis->at), axis->name ? "%s does not stand on the left of the arrow" : "this size does not stand on the left of the arrow", axis->name);
+    return false;
+  }
+  used[at] = true;
+  order[(*n)++] = at;
+  return true;
+}
+
+static Dim product_dim(const Pattern *p, const Axis *axis, const int *order, Lower *l) {
+  Dim d = {.size = 1};
+  Text text = {0};
+  for (int i = 0; i < axis->n_factors; i++) {
+    const Leaf *leaf = &p->leaves[order[i]];
+    d.size *= leaf->dim.size;
+    if (leaf->dim.rows) d.rows = leaf->dim.rows;
+    if (leaf->name) text_add(&text, "%s%s", i ? " * " : "", leaf->name);
+    else text_add(&text, "%s%lld", i ? " * " : "", (long long)leaf->dim.size);
+  }
+  d.text = text_take(&text, l->arena);
+  return d;
+}
+
+Value eval_rearrange(Lower *l, const Expr *e) {
+  Value v = eval(l, e->args[0]);
+  Node *x = as_tensor(l, v, F32, e->args[0]);
+  Pattern p = {0};
+  bool used[MAX_RANK] = {false};
+  int order[MAX_RANK], n = 0;
+  if (!x) return poison();
+  Expr both = *e;
+  if (!e->from) both.from = e->to, both.n_from = e->n_to;
+  if (!left_side(l, &both, &x->type, &p)) return poison();
+  Type target = {.dtype = x->type.dtype};
+  for (int i = 0; i < e->n_to; i++) {
+    const Axis *axis = &e->to[i];
+    int first = n;
+    for (int k = 0; k < axis->n_factors; k++)
+      if (!right_leaf(l, &p, &axis->factors[k], used, order, &n)) return poison();
+    if (!axis->n_factors && !right_leaf(l, &p, axis, used, order, &n)) return poison();
+    target.dim[target.rank++] = axis->n_factors ? product_dim(&p, axis, order + first, l) : p.leaves[order[first]].dim;
+  }
+  if (n != p.n) return report(l->d, E0206, place(l, e->at), "an axis on the left of the arrow is missing on its right"), poison();
+  Builder b = builder(l, e);
+  Type split = {.dtype = x->type.dtype, .rank = p.n}, moved = split;
+  for (int i = 0; i < p.n; i++) split.dim[i] = p.leaves[i].dim;
+  for (int i = 0; i < p.n; i++) moved.dim[i] = split.dim[order[i]];
+  const Type *in[1] = {&x->type}, *in2[1] = {&moved};
+  TypeError error;
+  Type out;
+  Attrs first = {.shape = split}, last = {.shape = target};
+  if (!infer_type(OP_reshape, 1, in, &first, false, &out, &error) || !infer_type(OP_reshape, 1, in2, &last, false, &out, &error)) return report_type(l, &error, e), poison();
+  return tensor_value(b_reshape(&b, b_transpose(&b, b_reshape(&b, x, &split), order), &target));
+}
+
+/* ---- indexing ---- */
+
+static bool bound(Lower *l, const Expr *e, int64_t size, int64_t otherwise, int64_t *out) {
+  *out = otherwise;
+  if (!e) return true;
+  if (!whole_number(l, e, out)) return false;
+  if (*out < 0) *out += size;
+  if (*out < 0) *out = 0;
+  if (*out > size) *out = size;
+  return true;
+}
+
+static Value gather(Lower *l, const Expr *e, Node *x, const Value *ids) {
+  Node *in[2] = {x, ids->node};
+  return apply(l, OP_gather, 2, in, NULL, e);
+}
+
+Value eval_index(Lower *l, const Expr *e) {
+  Value v = eval(l, e->args[0]);
+  if (v.kind == TUPLE && e->n_args == 2) {
+    int64_t i;
+    if (!whole_number(l, e->args[1], &i)) return poison();
+    if (i >= 0 && i < v.n) return v.items[i];
+    return report(l->d, E0210, place(l, e->at), "there are %d values, not %lld", v.n, (long long)i + 1), poison();
+  }
+  Node *x = as_tensor(l, v, F32, e->args[0]);
+  if (!x) return poison();
+  if (e->n_args - 1 > x->type.rank) return report(l->d, E0204, place(l, e->at), "%d indices, but the value is %s", e->n_args - 1, describe(l, &v)), poison();
+  Type cut = x->type, kept = {.dtype = cut.dtype};
+  int64_t begin[MAX_RANK] = {0}, step[MAX_RANK];
+  for (int i = 0; i < MAX_RANK; i++) step[i] = 1;
+  for (int i = 0; i < x->type.rank; i++) {
+    const Expr *at = i + 1 < e->n_args ? e->args[i + 1] : NULL;
+    int64_t size = cut.dim[i].size, end;
+    if (at && at->kind != EXPR_SLICE) {
+      Value index = eval(l, at);
+      if (index.kind == POISON) return poison();
+      if (index.kind == TENSOR && e->n_args == 2) return gather(l, e, x, &index);
+      if (!whole_number(l, at, &begin[i])) return poison();
+      if (begin[i] < -size || begin[i] >= size) return report(l->d, E0210, place(l, at->at), "index %lld is outside an axis of %lld", (long long)begin[i], (long long)size), poison();
+      if (begin[i] < 0) begin[i] += size;
+      cut.dim[i] = dim_literal(1);
+      if (x->type.dim[i].rows) return report(l->d, E0211, place(l, at->at), "the batch axis cannot be indexed: the last batch may be shorter"), poison();
+      continue;
+    }
+    if (at && (at->args[0] || at->args[1])) {
+      if (x->type.dim[i].rows) return report(l->d, E0211, place(l, at->at), "the batch axis cannot be sliced: the last batch may be shorter"), poison();
+      if (!bound(l, at->args[0], size, 0, &begin[i]) || !bound(l, at->args[1], size, size, &end)) return poison();
+      cut.dim[i] = dim_literal(end > begin[i] ? end - begin[i] : 0);
+      if (cut.dim[i].size == size) cut.dim[i] = x->type.dim[i];
+    }
+    kept.dim[kept.rank++] = cut.dim[i];
+  }
+  Builder b = builder(l, e);
+  Node *sliced = type_same_shape(&cut, &x->type) ? x : b_slice(&b, x, &cut, begin, step);
+  return tensor_value(b_reshape(&b, sliced, &kept));
+}

@@ -1,0 +1,92 @@
+/* scope.c - names and what they stand for. */
+#include <string.h>
+
+#include "frontend/lower.h"
+
+Value poison(void) { return (Value){.kind = POISON}; }
+Value number_value(double number, bool is_float) { return (Value){.kind = NUMBER, .number = number, .is_float = is_float}; }
+Value truth_value(bool truth) { return (Value){.kind = TRUTH, .number = truth}; }
+Value tensor_value(Node *node) { return (Value){.kind = TENSOR, .node = node}; }
+
+Scope *scope_new(Lower *l, const Scope *parent) {
+  Scope *scope = arena_alloc(l->arena, sizeof *scope);
+  scope->parent = parent;
+  return scope;
+}
+
+static Entry *find_here(const Scope *scope, const char *name) {
+  for (int i = scope->n - 1; i >= 0; i--)
+    if (!strcmp(scope->entries[i]->name, name)) return scope->entries[i];
+  return NULL;
+}
+
+Entry *define(Lower *l, const char *name, Value value, const Span *at) {
+  Entry *old = find_here(l->scope, name);
+  if (old && old->at && at && value.kind != INSTANCE) {
+    report(l->d, E0102, place(l, at), "%s is declared twice in this block", name);
+    report_note(l->d, old->at, "first declared here");
+  }
+  Entry *entry = arena_alloc(l->arena, sizeof *entry);
+  *entry = (Entry){.name = name, .value = value, .at = at};
+  LIST_PUSH(l->arena, l->scope->entries, l->scope->n, entry);
+  return entry;
+}
+
+static bool is_callable(const Value *v) { return v->kind == DEFINITION || v->kind == INSTANCE || v->kind == POISON; }
+
+Entry *lookup(const Scope *scope, const char *name, bool callable) {
+  for (; scope; scope = scope->parent) {
+    Entry *entry = find_here(scope, name);
+    if (entry && (!callable || is_callable(&entry->value))) return entry->used = true, entry;
+  }
+  return NULL;
+}
+
+Value unknown_name(Lower *l, const char *name, const Span *at, bool callable) {
+  enum { ROOM = 512 };
+  const char *names[ROOM] = {NULL};
+  int n = callable ? builtin_names(names, ROOM) : 0;
+  for (const Scope *scope = l->scope; scope; scope = scope->parent)
+    for (int i = 0; i < scope->n && n < ROOM; i++)
+      if (!callable || is_callable(&scope->entries[i]->value)) names[n++] = scope->entries[i]->name;
+  const char *guess = nearest(name, names, n);
+  report(l->d, E0101, place(l, at), callable ? "there is no function, module or instance called %s" : "nothing is called %s here", name);
+  if (guess) report_help(l->d, "did you mean %s?", guess);
+  return poison();
+}
+
+const Span *place(Lower *l, const Span *at) {
+  if (!l->caller || !at) return at;
+  Span *span = arena_alloc(l->arena, sizeof *span);
+  *span = *at;
+  span->caller = l->caller;
+  return span;
+}
+
+const char *join(Lower *l, const char *prefix, const char *name) {
+  return prefix && *prefix ? arena_print(l->arena, "%s.%s", prefix, name) : name;
+}
+
+const char *describe(Lower *l, const Value *v) {
+  Text text = {0};
+  switch (v->kind) {
+  case POISON: return "an error";
+  case TENSOR:
+    type_print(&text, &v->node->type, false);
+    return text_take(&text, l->arena);
+  case NUMBER:
+    text_add(&text, "the number ");
+    text_number(&text, v->number);
+    return text_take(&text, l->arena);
+  case TRUTH: return v->number != 0 ? "true" : "false";
+  case DIM: return arena_print(l->arena, "the dim %lld", (long long)v->dim.size);
+  case RUN: return "a run of axes";
+  case TEXT: return "a text";
+  case DEFINITION: return arena_print(l->arena, "the %s %s", v->syntax->kind == SYN_FN ? "function" : "module", v->syntax->name);
+  case BUILTIN: return arena_print(l->arena, "the function %s", v->builtin->name);
+  case INSTANCE: return arena_print(l->arena, "the instance %s", v->instance->path);
+  case BATCH: return "a batch of data";
+  case TUPLE: return arena_print(l->arena, "%d values", v->n);
+  }
+  return "";
+}
