@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""Everything that only a GPU can show, in one run.
+
+    make && python3 tests/gpu/check.py build/bin/mtc OUT
+
+Needs nvcc, PyTorch with CUDA, the safetensors package and compute-sanitizer.
+Trains the samples, compares losses and gradients with the C target and with
+PyTorch from the same weights, runs the same training twice, runs the four
+tools of compute-sanitizer over every sample, times the benchmark models, and
+ends with a table.  OUT keeps the logs.
+"""
+import csv
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+
+mtc, out = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+quick = "--quick" in sys.argv
+root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+samples = os.path.join(root, "samples")
+work = os.path.join(out, "work") if not os.environ.get("WORK") else os.environ["WORK"]
+os.makedirs(work, exist_ok=True)
+os.chdir(work)
+rows = []
+
+
+def note(name, ok, text):
+    rows.append((name, ok, text))
+    print("%-34s %-5s %s" % (name, "ok" if ok else "FAIL", text), flush=True)
+
+
+def sh(line, timeout=300):
+    done = subprocess.run(line, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout)
+    if done.returncode:
+        print("$ %s\n%s" % (line, done.stdout[-3000:]), flush=True)
+    return done.returncode, done.stdout
+
+
+def build(model, target, name):
+    """The trainer, built by the line that its own first comment gives."""
+    source = name + (".cu" if target == "cuda" else ".c")
+    status, text = sh("%s %s/%s.mt -o %s" % (mtc, samples, model, source))
+    if status:
+        return False
+    head = open(source).readline()
+    line = re.search(r"(nvcc|cc) -O3.*", head).group(0).strip()
+    line = line.replace("$(mtc ", "$(%s " % mtc)
+    begin = time.time()
+    status, text = sh(line + (" -arch=native" if target == "cuda" and "-arch" not in line else ""))
+    print("    %s: %s  (%.1f s)" % (name, line, time.time() - begin), flush=True)
+    return status == 0
+
+
+def losses(folder):
+    with open(os.path.join(folder, "metrics.csv")) as file:
+        return [float(row["loss"]) for row in csv.DictReader(file) if row.get("loss")]
+
+
+def relative(a, b):
+    return (a.double() - b.double()).norm().item() / max(b.double().norm().item(), 1e-300)
+
+
+# ---- digits: accuracy, repeatability, parity ----
+data = "--data-dir %s --quiet" % samples
+built = build("digits", "cuda", "digits") and os.rename("digits", "digits_cuda") is None
+built = build("digits", "c", "digits") and os.rename("digits", "digits_c") is None and built
+note("digits builds", built, "by the line of its first comment")
+for seed in (1, 2, 3):
+    sh("./digits_cuda %s --seed %d --save-dir seed%d" % (data, seed, seed))
+    status, text = sh("./digits_cuda eval --json --data-dir %s --save-dir seed%d --init seed%d/net.best.safetensors" % (samples, seed, seed))
+    found = re.findall(r'"accuracy": *([0-9.]+)', text)
+    note("digits accuracy, seed %d" % seed, bool(found) and float(found[-1]) >= 0.96, found[-1] if found else text[-200:])
+sh("./digits_cuda %s --seed 1 --save-dir again" % data)
+same = all(torch.equal(v, load_file("again/net.best.safetensors")[k]) for k, v in load_file("seed1/net.best.safetensors").items())
+note("digits repeats bit for bit", same, "30 epochs twice")
+
+
+class Digits(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc1 = torch.nn.Linear(64, 128)
+        self.fc2 = torch.nn.Linear(128, 10)
+
+    def forward(self, x):
+        return self.fc2(torch.relu(self.fc1(x / 16)))
+
+
+torch.backends.cuda.matmul.allow_tf32 = False
+torch.manual_seed(0)
+twin = Digits().double()
+save_file({k: v.float() for k, v in twin.state_dict().items()}, "start.safetensors", {"format": "pt"})
+twin.load_state_dict({k: v.double() for k, v in load_file("start.safetensors").items()})
+import gzip
+table = [list(map(float, line.split(","))) for line in gzip.open(samples + "/data/digits-train.csv.gz", "rt").read().split("\n")[1:] if line]
+table = torch.tensor(table, dtype=torch.float64)
+x, y = table[:, :64], table[:, 64].long()
+
+
+def train_twin(model, x, y, steps):
+    """The schedule and optimizer of digits.mt, without shuffling."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.01)
+    total, found, step = 30 * 23, [], 0
+    import math
+    while step < steps:
+        for i in range(0, len(x), 64):
+            if step == steps:
+                break
+            lr = 1e-2 * (step + 1) / 50 if step < 50 else 1e-2 / 2 * (1 + math.cos(math.pi * (step - 50) / (total - 50)))
+            optimizer.param_groups[0]["lr"] = lr
+            loss = F.cross_entropy(model(x[i:i + 64]), y[i:i + 64])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            found.append(loss.item())
+            step += 1
+    return found
+
+
+common = "%s --no-shuffle --log-every 1 --epochs 30 --stop-after 100 --init start.safetensors" % data
+sh("./digits_cuda %s --save-dir steps_cuda" % common)
+sh("./digits_c %s --save-dir steps_c" % common)
+reference = train_twin(twin, x, y, 100)
+for name in ("cuda", "c"):
+    ours = losses("steps_" + name)
+    worst = max((abs(a - b) / abs(b) for a, b in zip(ours, reference)), default=9)
+    note("100 losses, %s against PyTorch f64" % name, len(ours) == 100 and worst <= 1e-4, "%d steps, worst %.1e" % (len(ours), worst))
+ours_c, ours_cuda = losses("steps_c"), losses("steps_cuda")
+worst = max((abs(a - b) / abs(b) for a, b in zip(ours_cuda, ours_c)), default=9)
+note("100 losses, cuda against c", len(ours_c) == len(ours_cuda) == 100 and worst <= 1e-4, "worst %.1e" % worst)
+
+twin.load_state_dict({k: v.double() for k, v in load_file("start.safetensors").items()})
+twin.zero_grad()
+F.cross_entropy(twin(x[:64]), y[:64]).backward()
+for name in ("cuda", "c"):
+    sh("./digits_%s %s --no-shuffle --init start.safetensors --dump-grads grads_%s.safetensors" % (name, data, name))
+    grads = load_file("grads_%s.safetensors" % name)
+    worst = max(relative(grads["net." + k], p.grad) for k, p in twin.named_parameters())
+    note("first gradients, %s" % name, worst <= 1e-5, "worst %.1e" % worst)
+status, text = sh("./digits_cuda gradcheck --data-dir %s" % samples)
+note("gradcheck on the GPU", status == 0, text.strip().split("\n")[-1][:80])
+
+# ---- the other models build, run, are clean, and are timed ----
+models = {"mlp_tiny": 2000, "mlp_mnist": 1000, "ffn_bound": 60, "mlp_wide": 30}
+for model in models:
+    ok = build("benchmark/" + model, "cuda", model)
+    note(model + " builds", ok, "")
+build("regression", "cuda", "regression")
+runs = {"digits_cuda": "%s --steps 3" % data, "regression": "%s --steps 3" % data, "mlp_tiny": "bench --steps 2", "mlp_mnist": "bench --steps 2"}
+if not quick:
+    for tool in ("memcheck", "racecheck", "initcheck", "synccheck"):
+        bad = []
+        for program, args in runs.items():
+            status, text = sh("compute-sanitizer --tool %s --error-exitcode 9 ./%s %s --save-dir sanitize" % (tool, program, args), 500)
+            if status:
+                bad.append(program)
+        note("compute-sanitizer " + tool, not bad, "clean on " + ", ".join(runs) if not bad else "fails on " + ", ".join(bad))
+for model, steps in models.items():
+    status, text = sh("./%s bench --steps %d --json" % (model, steps))
+    line = next((l for l in text.split("\n") if l.startswith("{")), None)
+    note("bench " + model, status == 0 and line is not None, line or text[-200:])
+sh("nvidia-smi --query-gpu=name,driver_version --format=csv,noheader; nvcc --version | tail -2")
+failed = [r for r in rows if not r[1]]
+print("%d passed, %d failed" % (len(rows) - len(failed), len(failed)))
+with open(os.path.join(out, "check.txt"), "w") as file:
+    for r in rows:
+        file.write("%-34s %-5s %s\n" % (r[0], "ok" if r[1] else "FAIL", r[2]))
+sys.exit(1 if failed else 0)

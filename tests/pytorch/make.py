@@ -1,0 +1,262 @@
+#!/usr/bin/python3
+"""Make ops.json and optimizers.json: what PyTorch computes, in float64.
+
+    apt install python3-torch && /usr/bin/python3 tests/pytorch/make.py
+
+Each case of ops.json is one expression of the model language over named
+inputs, with PyTorch's value, an upstream gradient, and the gradients of
+sum(value * upstream).  Each case of optimizers.json is one parameter vector
+followed over ten steps of given gradients.  Numbers are written so that they
+read back exactly; inf, -inf and nan are strings.
+"""
+import itertools
+import json
+import math
+import os
+import random
+
+import torch
+import torch.nn.functional as F
+
+torch.set_default_dtype(torch.float64)
+torch.manual_seed(0)
+random.seed(0)
+here = os.path.dirname(os.path.abspath(__file__))
+inf, nan = math.inf, math.nan
+cases = []
+
+
+def numbers(t):
+    out = []
+    for v in t.detach().double().reshape(-1).tolist():
+        if math.isnan(v):
+            out.append("nan")
+        elif math.isinf(v):
+            out.append("inf" if v > 0 else "-inf")
+        else:
+            out.append(v)
+    return out
+
+
+def case(expr, f, fixed=(), **inputs):
+    """expr in the model language, f the same on tensors; inputs named in `fixed` get no gradient."""
+    tensors = {k: v.clone().double() for k, v in inputs.items()}
+    for k, v in tensors.items():
+        v.requires_grad_(k not in fixed)
+    out = f(*tensors.values()).double()
+    upstream = torch.randn(out.shape)
+    if out.requires_grad:
+        (out * upstream).sum().backward()
+    cases.append({
+        "expr": expr,
+        "inputs": [{"name": k, "shape": list(v.shape), "data": numbers(v),
+                    "grad": None if v.grad is None else numbers(v.grad)} for k, v in tensors.items()],
+        "shape": list(out.shape), "value": numbers(out), "upstream": numbers(upstream)})
+
+
+def n(*shape):
+    return torch.randn(shape)
+
+
+EDGES = torch.tensor([0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 3.0, -3.0, 2.5, -2.5, 30.0, -30.0, inf, -inf, nan])
+ORDINARY = torch.tensor([1e-8, -1e-8, 0.1, -0.1, 7.25, -7.25, 12.0, -12.0])
+POSITIVE = torch.tensor([1e-8, 0.1, 0.5, 1.0, 2.0, 7.25, 100.0, 1e6])
+SHAPES = [(), (1,), (5,), (2, 3), (3, 1, 2), (2, 1, 3, 2)]
+
+# ---- elementwise ----
+UNARY = {
+    "-x": lambda x: -x, "abs(x)": torch.abs, "exp(x)": torch.exp, "sin(x)": torch.sin, "cos(x)": torch.cos,
+    "tanh(x)": torch.tanh, "erf(x)": torch.erf, "sigmoid(x)": torch.sigmoid, "relu(x)": torch.relu,
+    "leaky_relu(x)": F.leaky_relu, "leaky_relu(x, slope: 0.2)": lambda x: F.leaky_relu(x, 0.2),
+    "elu(x)": F.elu, "elu(x, alpha: 0.5)": lambda x: F.elu(x, 0.5), "gelu(x)": F.gelu,
+    "gelu_tanh(x)": lambda x: F.gelu(x, approximate="tanh"), "silu(x)": F.silu, "softplus(x)": F.softplus,
+    "clamp(x, min: -1, max: 1)": lambda x: torch.clamp(x, -1, 1), "clamp(x, min: 0)": lambda x: torch.clamp(x, min=0),
+    "clamp(x, max: 2.5)": lambda x: torch.clamp(x, max=2.5), "x ^ 2": lambda x: x ** 2, "x ^ 3": lambda x: x ** 3,
+    "x * x": lambda x: x * x, "1 / x": lambda x: 1 / x, "x ^ 0": lambda x: x ** 0, "x ^ 1": lambda x: x ** 1,
+    "x ^ -1": lambda x: x ** -1.0, "2 * x + 1": lambda x: 2 * x + 1, "x - 3": lambda x: x - 3, "3 - x": lambda x: 3 - x,
+    "x / 4": lambda x: x / 4, "2 ^ x": lambda x: 2 ** x, "where(x > 0, x, 0.5 * x)": lambda x: torch.where(x > 0, x, 0.5 * x),
+    "log1p(exp(-abs(x)))": lambda x: torch.log1p(torch.exp(-torch.abs(x))), "expm1(x)": torch.expm1,
+}
+SMOOTH_AT_EDGES = {"silu(x)", "gelu(x)", "gelu_tanh(x)", "softplus(x)", "elu(x)", "elu(x, alpha: 0.5)", "log1p(exp(-abs(x)))"}
+for expr, f in UNARY.items():
+    for shape in SHAPES:
+        case(expr, f, x=n(*shape))
+    case(expr, f, x=ORDINARY)
+    # composites of our own may differ from PyTorch's fused kernels at infinities; ops may not
+    case(expr, f, x=EDGES[:12] if expr in SMOOTH_AT_EDGES else EDGES)
+for expr, f in {"log(x)": torch.log, "sqrt(x)": torch.sqrt, "rsqrt(x)": torch.rsqrt, "x ^ 0.5": lambda x: x ** 0.5,
+                "x ^ 2.5": lambda x: x ** 2.5, "log1p(x)": torch.log1p}.items():
+    for shape in SHAPES:
+        case(expr, f, x=n(*shape).abs() + 0.1)
+    case(expr, f, x=POSITIVE)
+    case(expr, f, x=EDGES)
+for expr, f in {"floor(x)": torch.floor, "ceil(x)": torch.ceil, "round(x)": torch.round, "sign(x)": torch.sign}.items():
+    case(expr + " + x", lambda x, f=f: f(x) + x, x=EDGES)
+    case(expr + " * x", lambda x, f=f: f(x) * x, x=torch.tensor([0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 0.49999999999999994]))
+    for shape in SHAPES:
+        case(expr + " + x", lambda x, f=f: f(x) + x, x=3 * n(*shape))
+
+# ---- two operands, broadcasting ----
+PAIRS = [((), ()), ((3,), ()), ((), (3,)), ((2, 3), (3,)), ((3,), (2, 3)), ((2, 1), (1, 3)), ((4, 1, 3), (2, 1)), ((2, 3, 4), (3, 4)),
+         ((1,), (2, 2)), ((5, 1, 1, 2), (1, 3, 1, 1))]
+BINARY = {"x + y": torch.add, "x - y": torch.sub, "x * y": torch.mul, "x / y": torch.div, "maximum(x, y)": torch.maximum,
+          "minimum(x, y)": torch.minimum, "where(x > y, x, y * y)": lambda x, y: torch.where(x > y, x, y * y)}
+for expr, f in BINARY.items():
+    for a, b in PAIRS:
+        case(expr, f, x=n(*a), y=n(*b))
+    grid = list(itertools.product([0.0, -0.0, 1.0, -2.0, inf, -inf, nan], repeat=2))
+    case(expr, f, x=torch.tensor([g[0] for g in grid]), y=torch.tensor([g[1] for g in grid]))
+for a, b in PAIRS:
+    case("x ^ y", torch.pow, x=n(*a).abs() + 0.1, y=n(*b))
+    case("x % y", torch.remainder, x=3 * n(*a), y=n(*b) + torch.sign(n(*b)) * 0.1)
+    case("x // y + x", lambda x, y: torch.floor(x / y) + x, fixed=("y",), x=3 * n(*a), y=n(*b).abs() + 0.1)
+case("x ^ y", torch.pow, x=torch.tensor([0.0, 0.0, 0.0, 2.0, 2.0, 1.0]), y=torch.tensor([0.0, 1.0, 2.0, 0.0, -1.0, 5.0]))
+for expr, f in {"f32(x == y) + x": lambda x, y: (x == y) + x, "f32(x != y) + x": lambda x, y: (x != y) + x,
+                "f32(x < y) * y": lambda x, y: (x < y) * y, "f32(x <= y) * y": lambda x, y: (x <= y) * y,
+                "f32(x > y and x > 0) + y": lambda x, y: ((x > y) & (x > 0)) + y,
+                "f32(x >= y or not (x > 0)) + y": lambda x, y: ((x >= y) | ~(x > 0)) + y}.items():
+    for a, b in PAIRS[:6]:
+        case(expr, f, x=torch.round(n(*a)), y=torch.round(n(*b)))
+    case(expr, f, x=torch.tensor([nan, 1.0, nan, inf, -inf]), y=torch.tensor([1.0, nan, nan, inf, inf]))
+
+# ---- reductions ----
+TIES = torch.tensor([[1.0, 3.0, 3.0, 2.0], [5.0, 5.0, 5.0, 5.0], [-1.0, -2.0, -1.0, -3.0]])
+NANS = torch.tensor([[1.0, nan, 2.0, 0.0], [inf, 1.0, inf, -inf], [nan, nan, 0.0, 1.0]])
+REDUCE = {"sum(x%s)": torch.sum, "mean(x%s)": torch.mean, "max(x%s)": torch.amax, "min(x%s)": torch.amin,
+          "var(x%s, unbiased: false)": lambda x, d: torch.var(x, d, unbiased=False), "var(x%s)": lambda x, d: torch.var(x, d),
+          "logsumexp(x%s)": torch.logsumexp}
+AXES = [((4,), [0]), ((3, 4), [0]), ((3, 4), [1]), ((3, 4), [0, 1]), ((2, 3, 4), [1]), ((2, 3, 4), [0, 2]), ((2, 3, 4), [1, 2]),
+        ((2, 3, 2, 2), [0, 2, 3]), ((7, 1), [1]), ((1, 5), [0])]
+
+
+def over(axes):
+    return ", over: " + (str(axes[0]) if len(axes) == 1 else "[" + ", ".join(map(str, axes)) + "]")
+
+
+for pattern, f in REDUCE.items():
+    for shape, axes in AXES:
+        if "var(x%s)" == pattern and math.prod(shape[a] for a in axes) < 2:
+            continue
+        case(pattern % over(axes), lambda x, f=f, axes=axes: f(x, axes), x=n(*shape))
+    if "var" not in pattern:
+        case(pattern % ", over: 1", lambda x, f=f: f(x, [1]), x=TIES)
+        case(pattern % ", over: 0", lambda x, f=f: f(x, [0]), x=TIES)
+for pattern, f in {"sum(x%s)": torch.sum, "mean(x%s)": torch.mean, "max(x%s)": lambda x, d: torch.amax(x, d), "min(x%s)": lambda x, d: torch.amin(x, d)}.items():
+    case(pattern % ", over: 1", lambda x, f=f: f(x, [1]), x=NANS)
+for shape in SHAPES[1:]:
+    axes = list(range(len(shape)))
+    case("sum(x)", lambda x: x.sum(), x=n(*shape))
+    case("mean(x)", lambda x: x.mean(), x=n(*shape))
+    case("sqrt(sum(x ^ 2))", lambda x: (x ** 2).sum().sqrt(), x=n(*shape))
+    case("norm(x)", lambda x: x.norm(), x=n(*shape))
+for shape, axes in AXES:
+    case("norm(x%s)" % over(axes), lambda x, axes=axes: torch.linalg.vector_norm(x, dim=axes), x=n(*shape))
+    if math.prod(shape[a] for a in axes) > 1:
+        case("std(x%s)" % over(axes), lambda x, axes=axes: torch.std(x, axes), x=n(*shape))
+case("norm(x)", lambda x: x.norm(), x=torch.zeros(4))
+for t in (TIES, NANS, n(4, 3), n(1, 6)):
+    for a in (0, 1):
+        case("f32(argmax(x, over: %d)) + 0 * sum(x)" % a if not t.isnan().any() and not t.isinf().any() else "f32(argmax(x, over: %d))" % a,
+             (lambda x, a=a: torch.argmax(x, a).double() + 0 * x.sum()) if not t.isnan().any() and not t.isinf().any() else (lambda x, a=a: torch.argmax(x, a).double()),
+             fixed=() if not t.isnan().any() and not t.isinf().any() else ("x",), x=t)
+        if t is not NANS:
+            case("f32(argmin(x, over: %d)) + sum(x)" % a, lambda x, a=a: torch.argmin(x, a).double() + x.sum(), x=t)
+
+# ---- softmax and friends ----
+for shape, axis in [((5,), 0), ((3, 4), 1), ((3, 4), 0), ((2, 3, 4), 1), ((2, 3, 4), -1), ((1, 1), 1)]:
+    case("softmax(x, over: %d)" % axis, lambda x, axis=axis: F.softmax(x, axis), x=3 * n(*shape))
+    case("log_softmax(x, over: %d)" % axis, lambda x, axis=axis: F.log_softmax(x, axis), x=3 * n(*shape))
+case("softmax(x, over: 1)", lambda x: F.softmax(x, 1), x=torch.tensor([[0.0, -inf, 1.0], [1e4, -1e4, 0.0]]))
+case("softmax(x, over: 1)", lambda x: F.softmax(x, 1), fixed=("x",), x=torch.tensor([[-inf, -inf], [inf, 0.0]]))
+
+# ---- shapes ----
+case("x.[2, 3, 4 -> 4, 2, 3]", lambda x: x.permute(2, 0, 1), x=n(2, 3, 4))
+case("t(x)", lambda x: x.transpose(-1, -2), x=n(2, 3, 4))
+case("transpose(x, 0, 2)", lambda x: x.transpose(0, 2), x=n(2, 3, 4))
+case("reshape(x, [4, 6])", lambda x: x.reshape(4, 6), x=n(2, 3, 4))
+case("x.[2, (3 4) -> 3, 2, 4]", lambda x: x.reshape(2, 3, 4).permute(1, 0, 2), x=n(2, 12))
+case("x.[2, 3, 4 -> (4 2), 3]", lambda x: x.permute(2, 0, 1).reshape(8, 3), x=n(2, 3, 4))
+case("x.[a, b, c -> c, (b a)]", lambda x: x.permute(2, 1, 0).reshape(4, 6), x=n(2, 3, 4))
+for expr, f in {"x[1]": lambda x: x[1], "x[:, 1:]": lambda x: x[:, 1:], "x[:, :-1]": lambda x: x[:, :-1], "x[-1]": lambda x: x[-1],
+                "x[1:3]": lambda x: x[1:3], "x[:, 0] * x[:, 1]": lambda x: x[:, 0] * x[:, 1], "x[:2, 1:3] + x[1:3, 2:4]": lambda x: x[:2, 1:3] + x[1:3, 2:4]}.items():
+    case(expr, f, x=n(3, 4))
+case("x[i32(k)]", lambda x, k: x[k.long()], fixed=("k",), x=n(5, 3), k=torch.tensor([0.0, 4.0, 4.0, 2.0]))
+case("x[i32(k)]", lambda x, k: x[k.long()], fixed=("k",), x=n(5), k=torch.tensor([[1.0, 1.0], [1.0, 0.0]]))
+case("f32(one_hot(i32(k), over: 4)) * x", lambda x, k: F.one_hot(k.long(), 4) * x, fixed=("k",), x=n(3, 4), k=torch.tensor([0.0, 3.0, 1.0]))
+for shape in [(2, 3), (1, 1), (4, 4)]:
+    case("x * stop(x)", lambda x: x * x.detach(), x=n(*shape))
+
+# ---- matrix products ----
+for m, k, p in [(1, 1, 1), (2, 3, 4), (5, 1, 7), (1, 6, 1), (8, 8, 8), (3, 17, 5)]:
+    case("x @ y", torch.matmul, x=n(m, k), y=n(k, p))
+    case("t(x) @ y", lambda x, y: x.t() @ y, x=n(k, m), y=n(k, p))
+    case("x @ t(y)", lambda x, y: x @ y.t(), x=n(m, k), y=n(p, k))
+    case("t(x) @ t(y)", lambda x, y: x.t() @ y.t(), x=n(k, m), y=n(p, k))
+case("x @ y", torch.matmul, x=n(2, 3, 4), y=n(2, 4, 5))
+case("x @ y", torch.matmul, x=n(2, 3, 4), y=n(4, 5))
+case("x @ t(y)", lambda x, y: x @ y.transpose(-1, -2), x=n(2, 2, 3, 4), y=n(2, 2, 5, 4))
+case("x @ t(x)", lambda x: x @ x.t(), x=n(3, 4))
+
+# ---- losses ----
+for shape in [(4,), (3, 5), (2, 3, 2)]:
+    x, y = n(*shape), n(*shape)
+    case("mse(x, y)", F.mse_loss, x=x, y=y)
+    case("l1(x, y)", F.l1_loss, x=x, y=y)
+    case("smooth_l1(x, y)", F.smooth_l1_loss, x=2 * x, y=y)
+    case("smooth_l1(x, y, beta: 0.5)", lambda x, y: F.smooth_l1_loss(x, y, beta=0.5), x=2 * x, y=y)
+    case("bce(x, y)", F.binary_cross_entropy, fixed=("y",), x=torch.sigmoid(x), y=torch.sigmoid(y))
+    case("bce_with_logits(x, y)", F.binary_cross_entropy_with_logits, fixed=("y",), x=3 * x, y=torch.round(torch.sigmoid(y)))
+case("l1(x, y)", F.l1_loss, x=torch.tensor([1.0, 2.0]), y=torch.tensor([1.0, 3.0]))
+case("bce(x, y)", F.binary_cross_entropy, fixed=("y",), x=torch.tensor([0.0, 1.0, 1.0, 0.0]), y=torch.tensor([0.0, 1.0, 0.0, 1.0]))
+case("bce_with_logits(x, y)", F.binary_cross_entropy_with_logits, fixed=("y",), x=torch.tensor([-800.0, 800.0, 0.0]), y=torch.tensor([0.0, 0.0, 1.0]))
+for rows, classes in [(1, 2), (4, 3), (6, 10)]:
+    x, k = 2 * n(rows, classes), torch.randint(classes, (rows,)).double()
+    w = torch.rand(classes) + 0.1
+    case("cross_entropy(x, i32(k))", lambda x, k: F.cross_entropy(x, k.long()), fixed=("k",), x=x, k=k)
+    case("cross_entropy(x, i32(k), smoothing: 0.1)", lambda x, k: F.cross_entropy(x, k.long(), label_smoothing=0.1), fixed=("k",), x=x, k=k)
+    case("cross_entropy(x, i32(k), weight: w)", lambda x, k, w: F.cross_entropy(x, k.long(), weight=w), fixed=("k", "w"), x=x, k=k, w=w)
+    case("cross_entropy(x, i32(k), weight: w, smoothing: 0.2)", lambda x, k, w: F.cross_entropy(x, k.long(), weight=w, label_smoothing=0.2), fixed=("k", "w"), x=x, k=k, w=w)
+    k2 = k.clone()
+    k2[0] = -100
+    case("cross_entropy(x, i32(k))", lambda x, k: F.cross_entropy(x, k.long()), fixed=("k",), x=x, k=k2)
+    if rows > 1:
+        case("cross_entropy(x, i32(k), weight: w, smoothing: 0.2)", lambda x, k, w: F.cross_entropy(x, k.long(), weight=w, label_smoothing=0.2), fixed=("k", "w"), x=x, k=k2, w=w)
+        case("cross_entropy(x, i32(k), ignore: 1)", lambda x, k: F.cross_entropy(x, k.long(), ignore_index=1), fixed=("k",), x=x, k=k)
+
+# ---- layers written out ----
+for shape in [(3, 4), (2, 3, 5), (1, 8)]:
+    d = shape[-1]
+    case("(x |> ln: LayerNorm()) * y", lambda x, y: F.layer_norm(x, (d,)) * y, x=n(*shape), y=n(*shape))
+
+with open(os.path.join(here, "ops.json"), "w") as file:
+    file.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")
+
+# ---- optimizers over ten steps ----
+runs = []
+
+
+def run(name, options, make):
+    p = torch.nn.Parameter(torch.tensor([0.5, -1.25, 0.0, 3.0]))
+    start = numbers(p)
+    optimizer = make([p])
+    steps = []
+    for step in range(10):
+        g = torch.randn(4) if step != 6 else torch.zeros(4)
+        p.grad = g.clone()
+        optimizer.step()
+        steps.append({"g": numbers(g), "p": numbers(p)})
+    runs.append({"optimizer": name, "options": options, "start": start, "steps": steps})
+
+
+O = torch.optim
+for lr in (0.1, 1e-3):
+    for momentum, dampening, decay, nesterov in [(0, 0, 0, 0), (0.9, 0, 0, 0), (0.9, 0.5, 0, 0), (0.9, 0, 0.1, 0), (0.9, 0, 0, 1), (0.8, 0, 0.01, 1), (0, 0, 0.1, 0)]:
+        run("sgd", {"lr": lr, "momentum": momentum, "dampening": dampening, "decay": decay, "nesterov": nesterov},
+            lambda p: O.SGD(p, lr, momentum, dampening, decay, bool(nesterov)))
+    for name, make in (("adam", O.Adam), ("adamw", O.AdamW)):
+        for beta1, beta2, eps, decay in [(0.9, 0.999, 1e-8, 0), (0.9, 0.999, 1e-8, 0.1), (0.5, 0.9, 1e-8, 0), (0.9, 0.95, 1e-3, 0.01), (0, 0.99, 1e-8, 0), (0.9, 0.999, 1e-8, 0.01)]:
+            run(name, {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "decay": decay},
+                lambda p: make(p, lr, (beta1, beta2), eps, decay))
+with open(os.path.join(here, "optimizers.json"), "w") as file:
+    file.write("[\n" + ",\n".join(json.dumps(r, separators=(",", ":")) for r in runs) + "\n]\n")
+print(len(cases), "cases,", len(runs), "optimizer runs, PyTorch", torch.__version__)
