@@ -1,7 +1,7 @@
 # The front door.  `make demo` trains a model, `make test` runs every test; both
 # first install what Debian packages are missing.  CUDA is used when nvcc is there.
 PACKAGES := gcc libc6-dev cmake pkg-config flex bison check libjansson-dev uthash-dev librandom123-dev \
-            zlib1g-dev libzip-dev libopenblas-dev
+            zlib1g-dev libzip-dev
 TEST_PACKAGES := clang g++
 BUILD := build
 JOBS := $(shell nproc)

@@ -281,7 +281,7 @@ static void runtime_folder(char out[PATH_MAX]) {
   else if (snprintf(out, PATH_MAX, "%s/" MTC_LIBDIR "/mtc", exe) >= PATH_MAX) fault("the path of mtc is too long");
 }
 
-#define HOST_LIBS "-ljansson -lzip -lz -lopenblas -lm"
+#define HOST_LIBS "-ljansson -lzip -lz -lm"
 
 static int print_what(const char *what) {
   char folder[PATH_MAX];

@@ -1,4 +1,4 @@
-# What mtc builds on.  Required: flex, bison, jansson, zlib, libzip, OpenBLAS,
+# What mtc builds on.  Required: flex, bison, jansson, zlib, libzip,
 # Random123, uthash.  CUDA is used when nvcc is there.
 find_package(FLEX 2.6 REQUIRED)
 find_package(BISON 3.7 REQUIRED)
@@ -7,8 +7,7 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
-pkg_check_modules(OPENBLAS REQUIRED IMPORTED_TARGET openblas)
-set(MTRT_DEPENDS PkgConfig::JANSSON PkgConfig::ZLIB PkgConfig::LIBZIP PkgConfig::OPENBLAS)
+set(MTRT_DEPENDS PkgConfig::JANSSON PkgConfig::ZLIB PkgConfig::LIBZIP)
 
 find_path(RANDOM123_INCLUDE Random123/philox.h REQUIRED)
 find_path(UTHASH_INCLUDE uthash.h REQUIRED)

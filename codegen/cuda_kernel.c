@@ -9,6 +9,7 @@
  *
  * Every sum is a fixed tree, so two runs give the same bits.
  */
+#include <ctype.h>
 #include <string.h>
 
 #include "codegen/target.h"
@@ -18,6 +19,16 @@ enum { MAP_THREADS = 256, WARP = 32, LONGEST_ROW = 16384 };
 static const char *int_type(const Kernel *k) { return k->wide ? "int64_t" : "int"; }
 
 static const Loop *outer_loop(const Kernel *k) { return k->n_loops && !k->loops[0].inner ? &k->loops[0] : NULL; }
+/* Does the text use the name, as a word of its own? */
+static bool mentions(const char *text, const char *name) {
+  size_t n = strlen(name);
+  for (const char *at = text ? strstr(text, name) : NULL; at; at = strstr(at + 1, name)) {
+    bool begins = at == text || !(isalnum((unsigned char)at[-1]) || at[-1] == '_');
+    if (begins && !isalnum((unsigned char)at[n]) && at[n] != '_') return true;
+  }
+  return false;
+}
+
 static const Loop *inner_loop(const Kernel *k) { return &k->loops[k->n_loops - 1]; }
 
 static int kept_values(const Kernel *k) {
@@ -130,10 +141,15 @@ static void write_row_pass(Writer *w, int pass, RowShape s, const char *thread) 
     return;
   }
   Text body = {0}, *before = writer_divert(w, &body, s.items > 1);
-  if (s.items > 1) write_line(w, "const %s %s = %s + t * %d;", type, i, thread, s.threads);
   if (s.exact && !condition) {
+    Text plain = {0}, *outside = writer_divert(w, &plain, 0);
     write_pass(w, pass);
+    writer_divert(w, outside, 0);
+    if (s.items > 1 && mentions(plain.data, i)) write_line(w, "const %s %s = %s + t * %d;", type, i, thread, s.threads);
+    if (plain.data) text_add_bytes(w->out, plain.data, plain.length);
+    text_free(&plain);
   } else {
+    if (s.items > 1) write_line(w, "const %s %s = %s + t * %d;", type, i, thread, s.threads);
     const char *inside =
         arena_print(w->arena, "%s < %s%s%s", i, extent(w, loop), condition ? " && " : "", condition ? condition : "");
     Text guarded = {0}, *outside = writer_divert(w, &guarded, 1);

@@ -223,14 +223,14 @@ struct Hyper { double lr, a, b, c, d; }; /* hyper-parameters of the group, in ta
 /* p: parameter, g: gradient (times grad_scale). PyTorch's torch.optim.SGD. */
 template <class real> struct Sgd {
   static const int slots = 1;
-  real lr, momentum, dampening, decay;
+  real lr, momentum, fresh, decay; /* fresh: 1 - dampening, subtracted in double */
   bool nesterov, first;
   __device__ Sgd(const Hyper &h, int64_t step)
-      : lr((real)h.lr), momentum((real)h.a), dampening((real)h.b), decay((real)h.c), nesterov(h.d != 0), first(step == 0) {}
+      : lr((real)h.lr), momentum((real)h.a), fresh((real)(1 - h.b)), decay((real)h.c), nesterov(h.d != 0), first(step == 0) {}
   __device__ void operator()(real &p, real g, real &buffer, real &) const {
     g += decay * p;
     if (momentum != 0) {
-      buffer = first ? g : momentum * buffer + (1 - dampening) * g;
+      buffer = first ? g : momentum * buffer + fresh * g;
       g = nesterov ? g + momentum * buffer : buffer;
     }
     p -= lr * g;
@@ -240,13 +240,14 @@ template <class real> struct Sgd {
 /* torch.optim.Adam: decay is added to the gradient. */
 template <class real> struct Adam {
   static const int slots = 2;
-  real beta1, beta2, eps, decay, step_size, root; /* root: sqrt of the second bias correction */
+  real beta1, beta2, rest1, rest2; /* rest: 1 - beta, subtracted in double */
+  real eps, decay, step_size, root; /* root: sqrt of the second bias correction */
   __device__ Adam(const Hyper &h, int64_t step)
-      : beta1((real)h.a), beta2((real)h.b), eps((real)h.c), decay((real)h.d),
+      : beta1((real)h.a), beta2((real)h.b), rest1((real)(1 - h.a)), rest2((real)(1 - h.b)), eps((real)h.c), decay((real)h.d),
         step_size((real)(h.lr / (1 - pow(h.a, step + 1.0)))), root((real)sqrt(1 - pow(h.b, step + 1.0))) {}
   __device__ void moments(real &p, real g, real &m, real &v) const {
-    m = beta1 * m + (1 - beta1) * g;
-    v = beta2 * v + (1 - beta2) * g * g;
+    m = beta1 * m + rest1 * g;
+    v = beta2 * v + rest2 * g * g;
     p -= step_size * m / (sqrt(v) / root + eps);
   }
   __device__ void operator()(real &p, real g, real &m, real &v) const { moments(p, g + decay * p, m, v); }
@@ -372,6 +373,7 @@ static void cuda_guard(MtRun *run, const void *loss, int64_t count) {
 __global__ void advance(MtScalars *scalars, int64_t steps, int64_t rows) {
   if (scalars->stop) return;
   scalars->step += steps;
+  scalars->micro = steps ? 0 : scalars->micro + 1;
   scalars->position += rows;
   scalars->grad_scale = 1;
 }

@@ -58,7 +58,7 @@ MT_CONST(sqrt)
   } \
   MT_ANYWHERE type mt_floordiv_##name(type a, type b) { \
     if (b == 0) return a / b; \
-    type quotient = (a - mt_mod_##name(a, b)) / b, whole = floor(quotient); \
+    type m = fmod(a, b), quotient = (a - m) / b - (m != 0 && (b < 0) != (m < 0)), whole = floor(quotient); \
     return quotient - whole > (type)0.5 ? whole + 1 : whole; \
   }
 /* Integers divided by 0 or overflowing have no answer; they must not stop the process. */
