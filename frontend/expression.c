@@ -135,6 +135,7 @@ Value binary(Lower *l, Op op, Value x, Value y, const Expr *e) {
   const Expr *left = e->kind == EXPR_BINARY ? e->args[0] : e, *right = e->kind == EXPR_BINARY ? e->args[1] : e;
   Node *in[2] = {as_tensor(l, x, wish_for(&y), left), as_tensor(l, y, wish_for(&x), right)};
   if (!in[0] || !in[1]) return poison();
+  if (op == OP_pow && y.kind == NUMBER && y.number == 0.5) return apply(l, OP_sqrt, 1, in, NULL, e); /* as PyTorch: NaN at -inf */
   align(l, &in[0], &in[1], e);
   return apply(l, op, 2, in, NULL, e);
 }

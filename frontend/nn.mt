@@ -22,8 +22,14 @@ fn smooth_l1(x, y, beta = 1.0) = {
   let e = abs(x - y)
   mean(where(e < beta, 0.5 * e * e / beta, e - 0.5 * beta))
 }
-fn bce(x, y) = mean(-(y * clamp(log(x), min: -100) + (1 - y) * clamp(log(1 - x), min: -100)))
-fn bce_with_logits(x, y) = mean(clamp(x, min: 0) - x * y + log1p(exp(-abs(x))))
+# bce: logs stop at -100 and the slope's denominator at 1e-12 (as a float), so that sure answers stay finite.
+fn bce(x, y) = {
+  let a = stop(clamp(log(x), min: -100))
+  let b = stop(clamp(log(1 - x), min: -100))
+  let slope = stop((x - y) / clamp(x * (1 - x), min: 9.999999960041972e-13))
+  mean(-(y * a + (1 - y) * b) + slope * (x - stop(x)))
+}
+fn bce_with_logits(x, y) = mean(maximum(x, 0) - x * y + log1p(exp(-abs(x))))
 
 # Scores x: [B, K] against classes y: [B].  The mean is over the weights of the rows kept.
 fn cross_entropy(x, y, weight = 1.0, smoothing = 0.0, ignore = -100) = {

@@ -93,13 +93,15 @@ static void compare(const char *expr, const char *what, const double *want, cons
 
 typedef struct Bindings {
   int n;
-  Binding list[MAX_INPUTS + 3];
+  Binding list[MAX_INPUTS + 5];
   double values[MAX_INPUTS + 1][MAX_VALUES];
   char paths[MAX_INPUTS][32];
 } Bindings;
 
 static void bind_case(json_t *item, Bindings *b) {
-  static const double z[1] = {0};
+  static const double z[MAX_VALUES] = {0};
+  static double ones[MAX_VALUES];
+  for (int i = 0; i < MAX_VALUES; i++) ones[i] = 1;
   json_t *inputs = json_object_get(item, "inputs");
   b->n = (int)json_array_size(inputs);
   for (int i = 0; i < b->n; i++) {
@@ -110,6 +112,8 @@ static void bind_case(json_t *item, Bindings *b) {
   }
   numbers(json_object_get(item, "upstream"), b->values[MAX_INPUTS]);
   b->list[b->n++] = (Binding){"up.w", b->values[MAX_INPUTS]};
+  b->list[b->n++] = (Binding){"net.ln.weight", ones}; /* where the case has a LayerNorm */
+  b->list[b->n++] = (Binding){"net.ln.bias", z};
   b->list[b->n++] = (Binding){"d.z", z};
   b->list[b->n++] = (Binding){"p.z", z};
 }

@@ -50,8 +50,8 @@ def build(model, target, name):
     status, text = sh("%s %s/%s.mt -o %s" % (mtc, samples, model, source))
     if status:
         return False
-    head = open(source).readline()
-    line = re.search(r"(nvcc|cc) -O3.*", head).group(0).strip()
+    head = open(source).read(600)
+    line = re.search(r"\b(nvcc|cc) -.*", head).group(0).strip()
     line = line.replace("$(mtc ", "$(%s " % mtc)
     begin = time.time()
     status, text = sh(line + (" -arch=native" if target == "cuda" and "-arch" not in line else ""))
@@ -153,12 +153,12 @@ for model in models:
     ok = build("benchmark/" + model, "cuda", model)
     note(model + " builds", ok, "")
 build("regression", "cuda", "regression")
-runs = {"digits_cuda": "%s --steps 3" % data, "regression": "%s --steps 3" % data, "mlp_tiny": "bench --steps 2", "mlp_mnist": "bench --steps 2"}
+runs = {"digits_cuda": "%s --steps 3 --save-dir sanitize1" % data, "regression": "%s --steps 3 --save-dir sanitize2" % data, "mlp_tiny": "bench --steps 2", "mlp_mnist": "bench --steps 2"}
 if not quick:
     for tool in ("memcheck", "racecheck", "initcheck", "synccheck"):
         bad = []
         for program, args in runs.items():
-            status, text = sh("compute-sanitizer --tool %s --error-exitcode 9 ./%s %s --save-dir sanitize" % (tool, program, args), 500)
+            status, text = sh("compute-sanitizer --tool %s --error-exitcode 9 ./%s %s" % (tool, program, args), 500)
             if status:
                 bad.append(program)
         note("compute-sanitizer " + tool, not bad, "clean on " + ", ".join(runs) if not bad else "fails on " + ", ".join(bad))
