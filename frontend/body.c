@@ -10,6 +10,7 @@ void not_yet(Lower *l, const Span *at, const char *what) {
 
 /* Names that begin with an underscore are meant to be unused. */
 void warn_unused(Lower *l, const Scope *scope) {
+  if (diagnostics_errors(l->d)) return; /* what an error kept from being read is not unused */
   for (int i = 0; i < scope->n; i++) {
     const Entry *entry = scope->entries[i];
     if (!entry->used && entry->is_let && entry->at && entry->name[0] != '_' && entry->value.kind != POISON)

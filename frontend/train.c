@@ -26,6 +26,7 @@ static bool target_of(Lower *l, const Expr *e, const char **out) {
   }
   for (int i = 0; i < l->program->n_params; i++)
     if (is_under(l->program->params[i].path, *out)) return true;
+  if (diagnostics_errors(l->d)) return false; /* its parameters were never made */
   const char *names[512];
   int n = 0;
   for (int i = 0; i < l->program->n_params && n < 512; i++) names[n++] = l->program->params[i].path;
