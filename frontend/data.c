@@ -73,8 +73,7 @@ void lower_data(Lower *l, const Syntax *s) {
   LIST_PUSH(l->arena, l->program->data, l->program->n_data, data);
 }
 
-Value batch_value(Lower *l, const char *variable, int n_fields, Field *fields) {
-  (void)l;
+Value batch_value(const char *variable, int n_fields, Field *fields) {
   return (Value){.kind = BATCH, .name = variable, .n = n_fields, .fields = fields};
 }
 
@@ -102,7 +101,7 @@ void lower_predict(Lower *l, const Syntax *s) {
   l->graph = p->graph;
   l->scope = scope_new(l, l->scope);
   l->prefix = "value";
-  define(l, s->names[0], batch_value(l, s->names[0], p->n_fields, p->fields), s->at);
+  define(l, s->names[0], batch_value(s->names[0], p->n_fields, p->fields), s->at);
   Node *node = as_tensor(l, eval(l, s->value), F32, s->value);
   l->scope = (Scope *)l->scope->parent;
   l->graph = NULL;

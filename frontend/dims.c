@@ -107,10 +107,8 @@ bool whole_number(Lower *l, const Expr *e, int64_t *out) {
 /* ---- signatures ---- */
 
 static bool misfit(Lower *l, const FieldDecl *field, const Type *type, const Span *call, const char *why) {
-  Value v = tensor_value(NULL);
   Text text = {0};
   type_print(&text, type, false);
-  (void)v;
   report(l->d, E0212, call, "argument %s does not fit: it is %s, %s", field->name, text.data, why);
   report_note(l->d, field->at, "declared here");
   text_free(&text);

@@ -177,7 +177,7 @@ Node *schedule_value(Lower *l, const Expr *e);       /* a scalar f64 node of Pro
 
 /* ---- data.c, train.c, evaluation.c ---- */
 void lower_data(Lower *l, const Syntax *s);
-Value batch_value(Lower *l, const char *variable, int n_fields, Field *fields);
+Value batch_value(const char *variable, int n_fields, Field *fields);
 int data_index(Lower *l, const Expr *e);              /* -1 after a report */
 void lower_train(Lower *l, const Syntax *s);
 void lower_predict(Lower *l, const Syntax *s);

@@ -207,7 +207,7 @@ static void lower_eval(Lower *l, const Syntax *s, Stmt *stmt) {
   l->graph = whole;
   l->training = false;
   l->scope = scope_new(l, saved);
-  define(l, s->names[0], batch_value(l, s->names[0], p->data[data].n_fields, p->data[data].fields), s->at);
+  define(l, s->names[0], batch_value(s->names[0], p->data[data].n_fields, p->data[data].fields), s->at);
   lower_statements(l, s->n_body, s->body, &stmt->n_body, &stmt->body, true);
   warn_unused(l, l->scope);
   l->graph = saved_graph;
@@ -318,7 +318,7 @@ void lower_train(Lower *l, const Syntax *s) {
   l->graph = t->graph;
   l->training = true;
   l->scope = scope_new(l, l->scope);
-  define(l, s->names[0], batch_value(l, s->names[0], p->data[t->data].n_fields, p->data[t->data].fields), s->at);
+  define(l, s->names[0], batch_value(s->names[0], p->data[t->data].n_fields, p->data[t->data].fields), s->at);
   for (int i = 0; i < s->n_body; i++)
     for (int k = 0; s->body[i]->kind == SYN_FREEZE && k < s->body[i]->n_values; k++) {
       const char *target;
