@@ -20,15 +20,14 @@ void warn_unused(Lower *l, const Scope *scope) {
 
 /* ---- let ---- */
 
-static void define_let(Lower *l, const char *name, Value v, const Span *at) {
-  define(l, name, v, at)->is_let = true;
-}
+static void define_let(Lower *l, const char *name, Value v, const Span *at) { define(l, name, v, at)->is_let = true; }
 
 /* let q, k, v = x: a tuple, or the leading axis taken apart. */
 static Value part_of(Lower *l, const Value *v, int i, int n, const Expr *e) {
   if (v->kind == TUPLE && v->n == n) return v->items[i];
   if (v->kind != TENSOR || v->node->type.rank == 0 || v->node->type.dim[0].size != n || v->node->type.dim[0].rows) {
-    if (i == 0 && v->kind != POISON) report(l->d, E0209, place(l, e->at), "%d names, but the value is %s", n, describe(l, v));
+    if (i == 0 && v->kind != POISON)
+      report(l->d, E0209, place(l, e->at), "%d names, but the value is %s", n, describe(l, v));
     return poison();
   }
   Builder b = builder(l, e);
@@ -66,13 +65,17 @@ void do_let(Lower *l, const Syntax *s) {
     define_let(l, s->names[0], v, s->names_at[0]);
     return;
   }
-  for (int i = 0; i < s->n_names; i++) define_let(l, s->names[i], part_of(l, &v, i, s->n_names, s->value), s->names_at[i]);
+  for (int i = 0; i < s->n_names; i++)
+    define_let(l, s->names[i], part_of(l, &v, i, s->n_names, s->value), s->names_at[i]);
 }
 
 /* ---- param ---- */
 
-static const struct { const char *name; int least, most; } inits[] = {
-    {"zeros", 0, 0}, {"ones", 0, 0}, {"constant", 1, 1}, {"normal", 1, 2}, {"uniform", 2, 2}, {"kaiming", 0, 1}, {"xavier", 0, 2}};
+static const struct {
+  const char *name;
+  int least, most;
+} inits[] = {{"zeros", 0, 0},   {"ones", 0, 0},    {"constant", 1, 1}, {"normal", 1, 2},
+             {"uniform", 2, 2}, {"kaiming", 0, 1}, {"xavier", 0, 2}};
 
 static bool init_number(Lower *l, Call *call, int i, const char *key, double *out) {
   const Expr *e = i < call->n ? call->expr[i] : take_key(call, key);
@@ -86,34 +89,52 @@ static bool init_of(Lower *l, const Expr *e, Init *out) {
   double a = 0, b = 0;
   for (int i = 0; i < 7; i++) names[i] = inits[i].name;
   if (!collect_args(l, e, NULL, &call)) return false;
-  if (!strcmp(name, "zeros")) *out = (Init){INIT_CONSTANT, 0, 0};
-  else if (!strcmp(name, "ones")) *out = (Init){INIT_CONSTANT, 1, 0};
-  else if (!strcmp(name, "constant") && init_number(l, &call, 0, "value", &a)) *out = (Init){INIT_CONSTANT, a, 0};
-  else if (!strcmp(name, "normal") && init_number(l, &call, 0, "std", &a)) *out = (Init){INIT_NORMAL, 0, a};
-  else if (!strcmp(name, "uniform") && init_number(l, &call, 0, "low", &a) && init_number(l, &call, 1, "high", &b)) *out = (Init){INIT_UNIFORM, a, b};
-  else if (!strcmp(name, "kaiming") && init_number(l, &call, 0, "fan", &a) && a > 0) *out = (Init){INIT_UNIFORM, -1 / sqrt(a), 1 / sqrt(a)};
-  else if (!strcmp(name, "xavier") && init_number(l, &call, 0, "fan_in", &a) && init_number(l, &call, 1, "fan_out", &b) && a + b > 0)
+  if (!strcmp(name, "zeros"))
+    *out = (Init){INIT_CONSTANT, 0, 0};
+  else if (!strcmp(name, "ones"))
+    *out = (Init){INIT_CONSTANT, 1, 0};
+  else if (!strcmp(name, "constant") && init_number(l, &call, 0, "value", &a))
+    *out = (Init){INIT_CONSTANT, a, 0};
+  else if (!strcmp(name, "normal") && init_number(l, &call, 0, "std", &a))
+    *out = (Init){INIT_NORMAL, 0, a};
+  else if (!strcmp(name, "uniform") && init_number(l, &call, 0, "low", &a) && init_number(l, &call, 1, "high", &b))
+    *out = (Init){INIT_UNIFORM, a, b};
+  else if (!strcmp(name, "kaiming") && init_number(l, &call, 0, "fan", &a) && a > 0)
+    *out = (Init){INIT_UNIFORM, -1 / sqrt(a), 1 / sqrt(a)};
+  else if (!strcmp(name, "xavier") && init_number(l, &call, 0, "fan_in", &a) &&
+           init_number(l, &call, 1, "fan_out", &b) && a + b > 0)
     *out = (Init){INIT_UNIFORM, -sqrt(6 / (a + b)), sqrt(6 / (a + b))};
   else {
     const char *guess = nearest(name, names, 7);
-    report(l->d, E0106, place(l, e->at), "a parameter begins as zeros, ones, constant(c), normal(std), uniform(a, b), kaiming(fan: n) or xavier(fan_in:, fan_out:)");
+    report(l->d, E0106, place(l, e->at),
+           "a parameter begins as zeros, ones, constant(c), normal(std), uniform(a, b), kaiming(fan: n) or "
+           "xavier(fan_in:, fan_out:)");
     if (guess) report_help(l->d, "did you mean %s?", guess);
     return false;
   }
   return check_keys(l, &call, name, NULL, 0);
 }
 
-static Node *param_leaf(Lower *l, const Param *param, const Span *at) {
+Value param_value(Lower *l, const Param *param, const Span *at) {
   Attrs attrs = {.path = param->path, .shape = param->type};
-  return node_new(l->graph, OP_param, NULL, 0, &attrs, param->path, at);
+  return tensor_value(node_new(l->graph, OP_param, NULL, 0, &attrs, param->path, at));
 }
 
+static bool same_axes(const Type *a, const Type *b) {
+  bool same = a->rank == b->rank;
+  for (int i = 0; i < a->rank && same; i++) same = dim_same(a->dim[i], b->dim[i], true);
+  return same;
+}
+
+/* type: as the file's names have it. */
 static Value reuse_param(Lower *l, const Syntax *s, const Param *param, const Type *type) {
-  if (type_same_shape(type, &param->type)) return tensor_value(param_leaf(l, param, param->span));
+  if (same_axes(type, &param->type)) return param_value(l, param, param->span);
   Text now = {0}, then = {0};
   type_print(&now, type, true);
   type_print(&then, &param->type, true);
-  report(l->d, E0305, l->caller ? l->caller : s->at, "%s is called with other shapes than before: its %s would be %s, but it is %s", l->instance->path, s->name, now.data, then.data);
+  report(l->d, E0305, l->caller ? l->caller : s->at,
+         "%s is called with other shapes than before: its %s would be %s, but it is %s", l->instance->path, s->name,
+         now.data, then.data);
   report_note(l->d, l->instance->first_call, "bound by the first call here");
   report_help(l->d, "one instance called twice shares its weights; for a second layer write another label");
   text_free(&now);
@@ -124,18 +145,21 @@ static Value reuse_param(Lower *l, const Syntax *s, const Param *param, const Ty
 static Value make_param(Lower *l, const Syntax *s, const Type *type) {
   Param param = {.path = join(l, l->instance->path, s->name), .type = *type, .span = place(l, s->at)};
   if (type_rows(type)) {
-    report(l->d, E0211, place(l, s->at), "a parameter cannot have the batch as an axis: %s is %lld rows at most", type_rows(type)->name, (long long)type_rows(type)->size);
+    report(l->d, E0211, place(l, s->at), "a parameter cannot have the batch as an axis: %s is %lld rows at most",
+           type_rows(type)->name, (long long)type_rows(type)->size);
     return poison();
   }
   if (l->instance->anonymous) {
-    report(l->d, E0301, l->caller, "%s holds parameters, so it needs a label: x |> name: %s(...)", l->instance->module->name, l->instance->module->name);
+    report(l->d, E0301, l->caller, "%s holds parameters, so it needs a label: x |> name: %s(...)",
+           l->instance->module->name, l->instance->module->name);
     return poison();
   }
-  if (!dtype_is_float(type->dtype) || type->dtype != F32) return report(l->d, E0208, place(l, s->at), "a parameter is f32, not %s", dtype_name(type->dtype)), poison();
+  if (!dtype_is_float(type->dtype) || type->dtype != F32)
+    return report(l->d, E0208, place(l, s->at), "a parameter is f32, not %s", dtype_name(type->dtype)), poison();
   if (!init_of(l, s->value, &param.init)) return poison();
   LIST_PUSH(l->arena, l->instance->params, l->instance->n_params, l->program->n_params);
   LIST_PUSH(l->arena, l->program->params, l->program->n_params, param);
-  return tensor_value(param_leaf(l, &l->program->params[l->program->n_params - 1], param.span));
+  return param_value(l, &l->program->params[l->program->n_params - 1], param.span);
 }
 
 static void do_param(Lower *l, const Syntax *s) {
@@ -143,12 +167,15 @@ static void do_param(Lower *l, const Syntax *s) {
   Value v = poison();
   if (!l->instance) {
     report(l->d, E0304, place(l, s->at), "param stands only in modules");
-  } else if (shape_of(l, &s->results[0], &type)) {
+  } else if (in_graph(l, s->value) && shape_of(l, &s->results[0], &type)) {
     const Param *known = NULL;
     const char *path = join(l, l->instance->path, s->name);
     for (int i = 0; i < l->instance->n_params; i++)
-      if (!strcmp(l->program->params[l->instance->params[i]].path, path)) known = &l->program->params[l->instance->params[i]];
-    v = known ? reuse_param(l, s, known, &type) : make_param(l, s, &type);
+      if (!strcmp(l->program->params[l->instance->params[i]].path, path))
+        known = &l->program->params[l->instance->params[i]];
+    Type outside = outermost_type(&type);
+    v = known ? reuse_param(l, s, known, &outside) : make_param(l, s, &outside);
+    v = renamed(l, v, &type, join(l, path, "own"), s->at);
   }
   define(l, s->name, v, s->name_at)->is_let = true;
 }
@@ -169,14 +196,16 @@ static Outcome do_if(Lower *l, const Syntax *s) {
     bool yes = c.kind == DIM ? c.dim.size != 0 : c.number != 0;
     return yes ? run_block(l, s->n_body, s->body) : run_block(l, s->n_otherwise, s->otherwise);
   }
-  if (c.kind != POISON) report(l->d, E0106, place(l, s->value->at), "`if` chooses at compile time, by the configuration or `training`; this is %s", describe(l, &c));
+  if (c.kind != POISON)
+    report(l->d, E0106, place(l, s->value->at),
+           "`if` chooses at compile time, by the configuration or `training`; this is %s", describe(l, &c));
   return (Outcome){true, poison()};
 }
 
 static Value returned(Lower *l, const Syntax *s) {
-  if (s->n_values <= 1) return eval_named(l, s->n_values ? s->values[0] : s->value, "out");
+  if (s->n_values <= 1) return eval(l, s->n_values ? s->values[0] : s->value);
   Value v = {.kind = TUPLE, .n = s->n_values, .items = arena_alloc(l->arena, sizeof(Value) * (size_t)s->n_values)};
-  for (int i = 0; i < s->n_values; i++) v.items[i] = eval(l, s->values[i]);
+  for (int i = 0; i < s->n_values; i++) v.items[i] = eval_at(l, s->values[i], arena_print(l->arena, "out%d", i + 1));
   return v;
 }
 
@@ -190,7 +219,8 @@ Outcome run_body(Lower *l, int n, Syntax *const *body) {
     case SYN_IF: o = do_if(l, s); break;
     case SYN_RETURN: o = (Outcome){true, returned(l, s)}; break;
     case SYN_EXPR: o = (Outcome){true, eval(l, s->value)}; break;
-    case SYN_STATE: case SYN_ASSIGN: not_yet(l, s->at, "state"); return (Outcome){true, poison()};
+    case SYN_STATE:
+    case SYN_ASSIGN: not_yet(l, s->at, "state"); return (Outcome){true, poison()};
     case SYN_FOR: not_yet(l, s->at, "a loop over blocks or time"); return (Outcome){true, poison()};
     default: return (Outcome){true, poison()}; /* the parser has said what stands where it may not */
     }

@@ -1,16 +1,18 @@
-/* builtin.c - the functions the compiler knows: one table. */
+/* builtin.c - the functions that the compiler knows; builtins.def lists them. */
 #include <math.h>
 #include <string.h>
 
 #include "frontend/lower.h"
 
-static bool right_count(Lower *l, Call *call, const Builtin *self) {
+bool right_count(Lower *l, Call *call, const Builtin *self) {
   const char *keys[16];
   int n = 0;
-  char *words = arena_copy(l->arena, self->keys ? self->keys : "", self->keys ? strlen(self->keys) : 0);
+  char *words = arena_copy(l->arena, self->keys, strlen(self->keys));
   for (char *word = strtok(words, " "); word; word = strtok(NULL, " ")) keys[n++] = word;
   if (call->n < self->least || call->n > self->most) {
-    report(l->d, E0104, place(l, call->e->at), self->least == self->most ? "%s takes %d argument%s, %d are given" : "%s takes at least %d argument%s, %d are given",
+    report(l->d, E0104, place(l, call->e->at),
+           self->least == self->most ? "%s takes %d argument%s, %d are given"
+                                     : "%s takes at least %d argument%s, %d are given",
            self->name, self->least, self->least == 1 ? "" : "s", call->n);
     return false;
   }
@@ -26,7 +28,9 @@ static DType dtype_of_args(const Call *call) {
   return F32;
 }
 
-static Node *arg(Lower *l, Call *call, int i) { return as_tensor(l, call->value[i], dtype_of_args(call), call->expr[i] ? call->expr[i] : call->e); }
+static Node *arg(Lower *l, Call *call, int i) {
+  return as_tensor(l, call->value[i], dtype_of_args(call), call->expr[i] ? call->expr[i] : call->e);
+}
 
 /* ---- maps ---- */
 
@@ -50,7 +54,8 @@ static Value map_call(Lower *l, Call *call, const Builtin *self) {
   double folded;
   if (!right_count(l, call, self)) return poison();
   const Value *v = &call->value[0];
-  if (call->n == 1 && (v->kind == NUMBER || (v->kind == DIM && !v->dim.rows)) && fold_unary(self->op, v->kind == DIM ? (double)v->dim.size : v->number, &folded))
+  if (call->n == 1 && (v->kind == NUMBER || (v->kind == DIM && !v->dim.rows)) &&
+      fold_unary(self->op, v->kind == DIM ? (double)v->dim.size : v->number, &folded))
     return number_value(folded, true);
   if (call->n == 2) return binary(l, self->op, call->value[0], call->value[1], call->e);
   for (int i = 0; i < call->n; i++)
@@ -60,8 +65,11 @@ static Value map_call(Lower *l, Call *call, const Builtin *self) {
 
 static Value where_call(Lower *l, Call *call, const Builtin *self) {
   if (!right_count(l, call, self)) return poison();
-  DType dtype = call->value[1].kind == TENSOR ? call->value[1].node->type.dtype : call->value[2].kind == TENSOR ? call->value[2].node->type.dtype : F32;
-  Node *in[3] = {as_tensor(l, call->value[0], BOOL, call->e), as_tensor(l, call->value[1], dtype, call->e), as_tensor(l, call->value[2], dtype, call->e)};
+  DType dtype = call->value[1].kind == TENSOR   ? call->value[1].node->type.dtype
+                : call->value[2].kind == TENSOR ? call->value[2].node->type.dtype
+                                                : F32;
+  Node *in[3] = {as_tensor(l, call->value[0], BOOL, call->e), as_tensor(l, call->value[1], dtype, call->e),
+                 as_tensor(l, call->value[2], dtype, call->e)};
   return in[0] && in[1] && in[2] ? apply(l, OP_where, 3, in, NULL, call->e) : poison();
 }
 
@@ -92,7 +100,9 @@ static Value reshape_call(Lower *l, Call *call, const Builtin *self) {
   Node *x = arg(l, call, 0);
   const Expr *e = call->expr[1];
   if (!x) return poison();
-  if (!e || e->kind != EXPR_SHAPE) return report(l->d, E0206, place(l, call->e->at), "reshape takes a shape in brackets: reshape(x, [B, 4])"), poison();
+  if (!e || e->kind != EXPR_SHAPE)
+    return report(l->d, E0206, place(l, call->e->at), "reshape takes a shape in brackets: reshape(x, [B, 4])"),
+           poison();
   TypeExpr written = {.at = e->at, .n_dims = e->n_args, .dims = e->args, .has_shape = true};
   Attrs attrs = {0};
   if (!shape_of(l, &written, &attrs.shape)) return poison();
@@ -105,7 +115,10 @@ static Value transpose_call(Lower *l, Call *call, const Builtin *self) {
   Node *x = arg(l, call, 0);
   int rank = x ? x->type.rank : 0, a = rank - 2, b = rank - 1;
   if (!x) return poison();
-  if (rank < 2) return report(l->d, E0204, place(l, call->e->at), "%s needs two axes or more, this is %s", self->name, describe(l, &call->value[0])), poison();
+  if (rank < 2)
+    return report(l->d, E0204, place(l, call->e->at), "%s needs two axes or more, this is %s", self->name,
+                  describe(l, &call->value[0])),
+           poison();
   if (call->n == 3) {
     int n;
     if (!axes_of(l, call->expr[1], &x->type, &a, &n) || !axes_of(l, call->expr[2], &x->type, &b, &n)) return poison();
@@ -126,16 +139,14 @@ static Value size_call(Lower *l, Call *call, const Builtin *self) {
 /* one_hot(y, over: K): [.., K] bools; labels taken straight from a data field must lie in [0, K). */
 static void note_labels(Lower *l, const Node *ids, int64_t classes, const Expr *ignore) {
   double skip = 0;
-  if (ids->op != OP_input || !ids->attrs.path) return;
-  if (ignore && !as_number(l, ignore, &skip)) return;
-  for (int d = 0; d < l->program->n_data; d++)
-    for (int f = 0; f < l->program->data[d].n_fields; f++) {
-      Field *field = &l->program->data[d].fields[f];
-      const char *dot = strrchr(ids->attrs.path, '.');
-      if (!dot || strcmp(dot + 1, field->name) || field->type.rank != ids->type.rank || dtype_is_float(field->type.dtype)) continue;
-      field->high = classes;
-      field->ignore = (int64_t)skip;
-    }
+  while (ids->op == OP_reshape) ids = ids->in[0];
+  if (ids->op != OP_input || (ignore && !as_number(l, ignore, &skip))) return;
+  for (int i = 0; i < l->n_leaves; i++) {
+    Field *field = l->leaves[i].field;
+    if (l->leaves[i].leaf != ids || (field->high && field->high <= classes)) continue;
+    field->high = classes;
+    field->ignore = (int64_t)skip;
+  }
 }
 
 static Value one_hot_call(Lower *l, Call *call, const Builtin *self) {
@@ -143,18 +154,24 @@ static Value one_hot_call(Lower *l, Call *call, const Builtin *self) {
   Node *y = right_count(l, call, self) ? arg(l, call, 0) : NULL;
   Dim classes = dim_literal(0);
   if (!y) return poison();
-  if (dtype_is_float(y->type.dtype) || y->type.dtype == BOOL) return report(l->d, E0208, place(l, call->e->at), "classes must be integers, they are %s", describe(l, &call->value[0])), poison();
+  if (dtype_is_float(y->type.dtype) || y->type.dtype == BOOL)
+    return report(l->d, E0208, place(l, call->e->at), "classes must be integers, they are %s",
+                  describe(l, &call->value[0])),
+           poison();
   if (like) {
     Value v = eval(l, like);
     if (v.kind != TENSOR) return poison();
-    if (v.node->type.rank != y->type.rank + 1) return report(l->d, E0204, place(l, call->e->at), "scores %s need classes with one axis less, they are %s", describe(l, &v), describe(l, &call->value[0])), poison();
+    if (v.node->type.rank != y->type.rank + 1)
+      return report(l->d, E0204, place(l, call->e->at), "scores %s need classes with one axis less, they are %s",
+                    describe(l, &v), describe(l, &call->value[0])),
+             poison();
     classes = v.node->type.dim[v.node->type.rank - 1];
   } else if (!over || !dim_of(l, over, &classes)) {
     if (!over) report(l->d, E0104, place(l, call->e->at), "one_hot needs over: and the number of classes");
     return poison();
   }
   note_labels(l, y, classes.size, ignore);
-  Builder b = builder(l, call->e);
+  Builder b = builders(l, call->e, self->name);
   Type column = y->type, row = type_shape(I32, 1, &classes);
   column.dim[column.rank++] = dim_literal(1);
   Node *in[2] = {b_iota(&b, &row, 0), b_reshape(&b, y, &column)};
@@ -163,7 +180,8 @@ static Value one_hot_call(Lower *l, Call *call, const Builtin *self) {
 
 static Value iota_call(Lower *l, Call *call, const Builtin *self) {
   Dim dim;
-  if (!right_count(l, call, self) || !call->expr[0] || !dim_of(l, call->expr[0], &dim)) return poison();
+  if (!right_count(l, call, self) || !in_graph(l, call->e) || !call->expr[0] || !dim_of(l, call->expr[0], &dim))
+    return poison();
   Builder b = builder(l, call->e);
   Type t = type_shape(I32, 1, &dim);
   return tensor_value(b_iota(&b, &t, 0));
@@ -171,40 +189,78 @@ static Value iota_call(Lower *l, Call *call, const Builtin *self) {
 
 /* ---- randomness and gradients ---- */
 
-static Node *draw(Lower *l, const Type *shape, const char *site, const Expr *e) {
-  Attrs attrs = {.path = site, .shape = *shape};
-  return node_new(l->graph, OP_random, NULL, 0, &attrs, join(l, l->prefix, "draw"), place(l, e->at));
+static bool probability(Lower *l, const Call *call, double *p) {
+  const Value *v = &call->value[1];
+  if (call->n < 2) return *p = 0.5, true;
+  if (v->kind != NUMBER && !(v->kind == DIM && !v->dim.rows))
+    return report(l->d, E0106, place(l, call->e->at),
+                  "the probability of dropout must be known at compile time, this is %s", describe(l, v)),
+           false;
+  *p = v->kind == DIM ? (double)v->dim.size : v->number;
+  if (*p < 0 || *p > 1)
+    return report(l->d, E0106, place(l, call->e->at), "the probability of dropout lies in [0, 1], this is %g", *p),
+           false;
+  return true;
 }
 
+/* Drawn by the element's place and the name of this call, which no other call has. */
 static Value dropout_call(Lower *l, Call *call, const Builtin *self) {
-  double p = 0.5;
+  double p;
   if (!right_count(l, call, self)) return poison();
   Node *x = arg(l, call, 0);
-  if (!x || (call->n == 2 && !(call->value[1].kind == NUMBER || call->value[1].kind == DIM))) return x ? report(l->d, E0106, place(l, call->e->at), "the probability of dropout must be known at compile time"), poison() : poison();
-  if (call->n == 2) p = call->value[1].number;
-  if (p < 0 || p > 1) return report(l->d, E0106, place(l, call->e->at), "the probability of dropout lies in [0, 1], this is %g", p), poison();
+  if (!x || !probability(l, call, &p)) return poison();
   if (!l->training || p == 0) return tensor_value(x);
-  Builder b = builder(l, call->e);
-  Type shape = x->type;
-  shape.dtype = F32;
-  const char *site = arena_print(l->arena, "%s.dropout@%d:%d", b.prefix, call->e->at->line, call->e->at->column);
-  Node *keep = b_cast(&b, b_scalar(&b, OP_ge, draw(l, &shape, site, call->e), p), F32);
-  return tensor_value(b_binary(&b, OP_mul, x, p == 1 ? b_scalar(&b, OP_mul, keep, 0) : b_scalar(&b, OP_mul, keep, 1 / (1 - p))));
+  Builder b = builders(l, call->e, self->name);
+  Attrs attrs = {.path = b.prefix, .shape = x->type};
+  attrs.shape.dtype = F32;
+  Node *draw = node_new(l->graph, OP_random, NULL, 0, &attrs, join(l, b.prefix, "draw"), b.span);
+  Node *keep = b_cast(&b, b_scalar(&b, OP_ge, draw, p), F32);
+  return tensor_value(b_binary(&b, OP_mul, x, b_scalar(&b, OP_mul, keep, p == 1 ? 0 : 1 / (1 - p))));
+}
+
+static Value grad_of(Lower *l, Call *call, Node *y, Node *x, const bool *reached, const char *what) {
+  if (reached[x->id]) return apply(l, OP_grad, 2, (Node *[]){y, x}, NULL, call->e);
+  report(l->d, E0601, place(l, call->e->at), "%s is not reached: the gradient would be zero everywhere", what);
+  report_help(l->d, "comparisons, argmax, rounding and stop() let no gradient through");
+  return poison();
+}
+
+/* The gradients of all parameters of an instance, by path. */
+static Value grad_of_instance(Lower *l, Call *call, Node *y, const Instance *instance) {
+  Value record = {.kind = RECORD, .name = instance->path};
+  for (int i = 0; i < l->program->n_params; i++) {
+    const Param *param = &l->program->params[i];
+    int n = record.n;
+    if (!is_under(param->path, instance->path)) continue;
+    Node *leaf = param_value(l, param, param->span).node;
+    Value g = grad_of(l, call, y, leaf, reached_from(l, y), arena_print(l->arena, "the parameter %s", param->path));
+    if (g.kind == POISON) return g;
+    LIST_PUSH(l->arena, record.names, record.n, param->path);
+    LIST_PUSH(l->arena, record.items, n, g);
+  }
+  if (record.n) return record;
+  report(l->d, E0503, place(l, call->e->at), "%s has no parameters", instance->path);
+  return poison();
 }
 
 static Value grad_call(Lower *l, Call *call, const Builtin *self) {
   if (!right_count(l, call, self)) return poison();
-  if (call->value[1].kind == INSTANCE) return not_yet(l, call->e->at, "grad with respect to an instance"), poison();
-  Node *in[2] = {arg(l, call, 0), arg(l, call, 1)};
-  if (!in[0] || !in[1]) return poison();
-  if (in[0]->type.rank != 0) return report(l->d, E0602, place(l, call->e->at), "only a scalar can be differentiated, this is %s", describe(l, &call->value[0])), poison();
-  return apply(l, OP_grad, 2, in, NULL, call->e);
+  Node *y = arg(l, call, 0);
+  if (!y) return poison();
+  if (y->type.rank != 0)
+    return report(l->d, E0602, place(l, call->e->at), "only a scalar can be differentiated, this is %s",
+                  describe(l, &call->value[0])),
+           poison();
+  if (call->value[1].kind == INSTANCE) return grad_of_instance(l, call, y, call->value[1].instance);
+  Node *x = arg(l, call, 1);
+  const Expr *e = call->expr[1];
+  const char *what = e && e->kind == EXPR_NAME ? e->name : "the second argument";
+  return x ? grad_of(l, call, y, x, reached_from(l, y), what) : poison();
 }
 
-/* outer(a - b): broadcasting that repeats a name is meant. */
+/* outer(a - b): broadcasting that repeats a name is meant; eval_call has let it pass. */
 static Value outer_call(Lower *l, Call *call, const Builtin *self) {
-  (void)self;
-  return not_yet(l, call->e->at, "outer"), poison();
+  return right_count(l, call, self) ? call->value[0] : poison();
 }
 
 static Value later_call(Lower *l, Call *call, const Builtin *self) {
@@ -212,27 +268,9 @@ static Value later_call(Lower *l, Call *call, const Builtin *self) {
 }
 
 static const Builtin table[] = {
-    {"exp", map_call, OP_exp, 1, 1, NULL}, {"expm1", map_call, OP_expm1, 1, 1, NULL}, {"log", map_call, OP_log, 1, 1, NULL},
-    {"log1p", map_call, OP_log1p, 1, 1, NULL}, {"sqrt", map_call, OP_sqrt, 1, 1, NULL}, {"rsqrt", map_call, OP_rsqrt, 1, 1, NULL},
-    {"sin", map_call, OP_sin, 1, 1, NULL}, {"cos", map_call, OP_cos, 1, 1, NULL}, {"tanh", map_call, OP_tanh, 1, 1, NULL},
-    {"erf", map_call, OP_erf, 1, 1, NULL}, {"sigmoid", map_call, OP_sigmoid, 1, 1, NULL}, {"relu", map_call, OP_relu, 1, 1, NULL},
-    {"abs", map_call, OP_abs, 1, 1, NULL}, {"sign", map_call, OP_sign, 1, 1, NULL}, {"floor", map_call, OP_floor, 1, 1, NULL},
-    {"ceil", map_call, OP_ceil, 1, 1, NULL}, {"round", map_call, OP_round, 1, 1, NULL}, {"stop", map_call, OP_stop, 1, 1, NULL},
-    {"maximum", map_call, OP_maximum, 2, 2, NULL}, {"minimum", map_call, OP_minimum, 2, 2, NULL}, {"pow", map_call, OP_pow, 2, 2, NULL},
-    {"where", where_call, OP_where, 3, 3, NULL}, {"clamp", clamp_call, OP_clamp, 1, 1, "min max"},
-    {"f32", cast_call, OP_cast, 1, 1, NULL}, {"f64", cast_call, OP_cast, 1, 1, NULL}, {"i32", cast_call, OP_cast, 1, 1, NULL},
-    {"u8", cast_call, OP_cast, 1, 1, NULL}, {"bool", cast_call, OP_cast, 1, 1, NULL},
-    {"reshape", reshape_call, OP_reshape, 2, 2, NULL}, {"transpose", transpose_call, OP_transpose, 3, 3, NULL}, {"t", transpose_call, OP_transpose, 1, 1, NULL},
-    {"size", size_call, OP_iota, 1, 1, "over"}, {"one_hot", one_hot_call, OP_eq, 1, 1, "over like ignore"}, {"iota", iota_call, OP_iota, 1, 1, NULL},
-    {"sum", reduce_call, OP_sum, 1, 1, "over keep"}, {"mean", reduce_call, OP_sum, 1, 1, "over keep"}, {"max", reduce_call, OP_max, 1, 1, "over keep"},
-    {"min", reduce_call, OP_min, 1, 1, "over keep"}, {"var", reduce_call, OP_sum, 1, 1, "over keep unbiased"}, {"std", reduce_call, OP_sum, 1, 1, "over keep unbiased"},
-    {"norm", reduce_call, OP_sum, 1, 1, "over keep"}, {"logsumexp", reduce_call, OP_sum, 1, 1, "over keep"}, {"count", count_call, OP_rows, 1, 1, "over"},
-    {"argmax", argmax_call, OP_argmax, 1, 1, "over keep"}, {"argmin", argmax_call, OP_argmin, 1, 1, "over keep"},
-    {"softmax", softmax_call, OP_exp, 1, 1, "over"}, {"log_softmax", softmax_call, OP_log, 1, 1, "over"},
-    {"dropout", dropout_call, OP_random, 1, 2, NULL}, {"grad", grad_call, OP_grad, 2, 2, NULL}, {"outer", outer_call, OP_add, 1, 1, NULL},
-    {"concat", later_call, OP_copy, 0, 16, ""}, {"split", later_call, OP_copy, 0, 16, ""}, {"pad", later_call, OP_copy, 0, 16, ""},
-    {"einsum", later_call, OP_copy, 0, 16, ""}, {"stack", later_call, OP_copy, 0, 16, ""}, {"causal", later_call, OP_copy, 0, 16, ""},
-    {"conv1d", later_call, OP_copy, 0, 16, ""}, {"conv2d", later_call, OP_copy, 0, 16, ""}, {"max_pool", later_call, OP_copy, 0, 16, ""},
+#define BUILTIN(name, run, op, least, most, keys) {#name, run, OP_##op, least, most, keys},
+#include "frontend/builtins.def"
+#undef BUILTIN
 };
 enum { N_BUILTINS = sizeof table / sizeof table[0] };
 

@@ -10,17 +10,21 @@ bool collect_args(Lower *l, const Expr *call, const Value *piped, Call *out) {
   if (piped) out->value[out->n++] = *piped;
   bool ok = !piped || piped->kind != POISON;
   for (int i = 1; call->kind == EXPR_CALL && i < call->n_args; i++) {
-    if (out->n == MAX_ARGS || out->n_keys == MAX_ARGS) return report(l->d, E0104, place(l, call->at), "more than %d arguments", MAX_ARGS), false;
+    if (out->n == MAX_ARGS || out->n_keys == MAX_ARGS)
+      return report(l->d, E0104, place(l, call->at), "more than %d arguments", MAX_ARGS), false;
     if (call->keys[i]) {
       for (int k = 0; k < out->n_keys; k++)
-        if (!strcmp(out->key[k], call->keys[i])) report(l->d, E0103, place(l, call->key_at[i]), "%s is given twice", call->keys[i]);
+        if (!strcmp(out->key[k], call->keys[i]))
+          report(l->d, E0103, place(l, call->key_at[i]), "%s is given twice", call->keys[i]);
       out->key[out->n_keys] = call->keys[i];
       out->key_at[out->n_keys] = call->key_at[i];
       out->key_expr[out->n_keys++] = call->args[i];
       continue;
     }
     out->expr[out->n] = call->args[i];
-    out->value[out->n] = call->args[i]->kind == EXPR_SHAPE ? (Value){.kind = TUPLE} : eval(l, call->args[i]);
+    out->value[out->n] = call->args[i]->kind == EXPR_SHAPE
+                             ? (Value){.kind = TUPLE}
+                             : eval_at(l, call->args[i], arena_print(l->arena, "arg%d", out->n + 1));
     ok &= out->value[out->n++].kind != POISON;
   }
   return ok;
@@ -46,38 +50,49 @@ bool check_keys(Lower *l, Call *call, const char *what, const char *const *allow
 
 /* ---- functions ---- */
 
-typedef struct Frame { Scope *scope; const Span *caller; Instance *instance; const char *prefix; } Frame;
-
-static bool enter(Lower *l, Frame *saved, const Scope *home, const Span *at) {
-  *saved = (Frame){l->scope, l->caller, l->instance, l->prefix};
-  if (l->depth == MAX_CALLS) return report(l->d, E0302, at, "calls are nested more than %d deep: does something call itself?", MAX_CALLS), false;
+bool enter(Lower *l, Frame *saved, const Scope *home, const Span *at, const char *prefix) {
+  *saved = (Frame){l->scope, l->caller, l->instance, l->prefix, l->spot, l->n_locals, l->outer, l->locals};
+  if (l->depth == MAX_CALLS)
+    return report(l->d, E0302, at, "calls are nested more than %d deep: does something call itself?", MAX_CALLS), false;
   l->depth++;
   l->scope = scope_new(l, home);
   l->caller = at;
+  l->prefix = prefix;
+  l->spot = NULL;
+  l->n_locals = l->outer = 0;
+  l->locals = NULL;
   return true;
 }
 
-static void leave(Lower *l, const Frame *saved) {
+void leave(Lower *l, const Frame *saved) {
   l->depth--;
   l->scope = saved->scope;
   l->caller = saved->caller;
   l->instance = saved->instance;
   l->prefix = saved->prefix;
+  l->spot = saved->spot;
+  l->n_locals = saved->n_locals;
+  l->outer = saved->outer;
+  l->locals = saved->locals;
 }
 
 /* Positional arguments in order, then by name, then defaults (read where the definition stands). */
-static bool bind_fields(Lower *l, Call *call, int n, const FieldDecl *fields, const char *what, const Scope *home, Value *out) {
+bool bind_fields(Lower *l, Call *call, int n, const FieldDecl *fields, const char *what, const Scope *home,
+                 Value *out) {
   const char *names[64];
   bool ok = true;
   if (call->n > n) {
-    report(l->d, E0104, place(l, call->e->at), "%s takes %d argument%s, %d are given", what, n, n == 1 ? "" : "s", call->n);
+    report(l->d, E0104, place(l, call->e->at), "%s takes %d argument%s, %d are given", what, n, n == 1 ? "" : "s",
+           call->n);
     return false;
   }
   for (int i = 0; i < n && i < 64; i++) {
     names[i] = fields[i].name;
     const Expr *given = take_key(call, fields[i].name);
-    if (i < call->n) out[i] = call->value[i];
-    else if (given) out[i] = eval(l, given);
+    if (i < call->n)
+      out[i] = call->value[i];
+    else if (given)
+      out[i] = eval_at(l, given, fields[i].name);
     else if (fields[i].fallback) {
       Scope *saved = l->scope;
       l->scope = scope_new(l, home);
@@ -94,135 +109,36 @@ static bool bind_fields(Lower *l, Call *call, int n, const FieldDecl *fields, co
   return check_keys(l, call, what, names, n < 64 ? n : 64) && ok;
 }
 
+/* cross_entropy takes scores: of a softmax it would take the softmax again. */
+static void warn_softmax(Lower *l, const Syntax *s, const Call *call, const Value *x) {
+  if (!s->at->source->standard || strcmp(s->name, "cross_entropy") || !x->softmax) return;
+  report(l->d, W0103, place(l, call->e->at),
+         "cross_entropy takes scores, but these went through softmax: it would be taken twice");
+  report_note(l->d, x->softmax, "the softmax");
+  report_help(l->d, "give cross_entropy what softmax is given");
+}
+
 static Value call_fn(Lower *l, const Value *fn, Call *call) {
   const Syntax *s = fn->syntax;
   Value args[64], result;
   Frame saved;
   if (!bind_fields(l, call, s->n_fields, s->fields, s->name, fn->home, args)) return poison();
-  if (!enter(l, &saved, fn->home, place(l, call->e->at))) return poison();
-  l->prefix = join(l, saved.prefix, s->name);
+  warn_softmax(l, s, call, &args[0]);
+  if (!enter(l, &saved, fn->home, place(l, call->e->at), claim(l, s->name))) return poison();
   for (int i = 0; i < s->n_fields; i++) define(l, s->fields[i].name, args[i], s->fields[i].at);
   if (s->value) {
     result = eval(l, s->value);
   } else {
     Outcome o = run_body(l, s->n_body, s->body);
-    if (!o.returned) report(l->d, E0303, s->at, "the function %s has no value: its last line must be an expression", s->name);
+    if (!o.returned)
+      report(l->d, E0303, s->at, "the function %s has no value: its last line must be an expression", s->name);
     result = o.returned ? o.value : poison();
   }
   leave(l, &saved);
   return result;
 }
 
-/* ---- modules and instances ---- */
-
-/* A configuration value as its declared kind wants it. */
-static Value configure(Lower *l, const FieldDecl *field, Value v, const Span *at) {
-  bool fits = true;
-  if (!field->kind || v.kind == POISON) return v;
-  if (!strcmp(field->kind, "dim")) fits = v.kind == DIM || (v.kind == NUMBER && !v.is_float && v.number >= 0);
-  else if (!strcmp(field->kind, "int")) fits = (v.kind == NUMBER && !v.is_float) || v.kind == DIM;
-  else if (!strcmp(field->kind, "float")) fits = v.kind == NUMBER || v.kind == DIM;
-  else if (!strcmp(field->kind, "bool")) fits = v.kind == TRUTH;
-  else fits = v.kind == DEFINITION || v.kind == BUILTIN || v.kind == INSTANCE;
-  if (!fits) {
-    report(l->d, E0106, at, "%s must be a %s, it is %s", field->name, field->kind, describe(l, &v));
-    return poison();
-  }
-  if (!strcmp(field->kind, "dim") && v.kind == NUMBER) return (Value){.kind = DIM, .dim = dim_literal((int64_t)v.number)};
-  return v;
-}
-
-/* `dim` arguments may be arithmetic, Linear(3 * D): read them as dims, so that names and the batch survive. */
-static void dims_of_config(Lower *l, const Syntax *s, Call *call, Value *args) {
-  for (int i = 0; i < s->n_config; i++) {
-    if (!s->config[i].kind || strcmp(s->config[i].kind, "dim")) continue;
-    const Expr *e = i < call->n ? call->expr[i] : take_key(call, s->config[i].name);
-    Dim dim;
-    if (e && e->kind == EXPR_BINARY && dim_of(l, e, &dim)) args[i] = (Value){.kind = DIM, .dim = dim};
-  }
-}
-
-Instance *make_instance(Lower *l, const Value *module, const Call *config, const char *path, const Expr *label) {
-  const Syntax *s = module->syntax;
-  Value args[64];
-  Call call = *config;
-  const char *what = arena_print(l->arena, "the module %s", s->name);
-  if (!bind_fields(l, &call, s->n_config, s->config, what, module->home, args)) return NULL;
-  dims_of_config(l, s, &call, args);
-  Scope *saved = l->scope, *scope = scope_new(l, module->home);
-  l->scope = scope;
-  bool ok = true;
-  for (int i = 0; i < s->n_config; i++) {
-    Value v = configure(l, &s->config[i], args[i], place(l, config->e->at));
-    ok &= v.kind != POISON;
-    define(l, s->config[i].name, v, s->config[i].at);
-  }
-  l->scope = saved;
-  if (!ok) return NULL;
-  Instance *instance = arena_alloc(l->arena, sizeof *instance);
-  *instance = (Instance){.path = path, .module = s, .home = module->home, .config = scope, .label = label};
-  return instance;
-}
-
-static bool check_result(Lower *l, const Syntax *s, Value *result) {
-  int n = result->kind == TUPLE ? result->n : 1;
-  if (result->kind == POISON || s->n_results == 0) return result->kind != POISON;
-  if (n != s->n_results) return report(l->d, E0209, s->at, "%s promises %d values and returns %d", s->name, s->n_results, n), false;
-  for (int i = 0; i < n; i++) {
-    Value *v = result->kind == TUPLE ? &result->items[i] : result;
-    Type wanted, joined;
-    TypeError error;
-    Node *node = v->kind == TENSOR ? v->node : NULL;
-    if (!node || !shape_of(l, &s->results[i], &wanted)) {
-      if (v->kind != POISON && !node) report(l->d, E0209, s->results[i].at, "%s returns %s, not a tensor", s->name, describe(l, v));
-      return false;
-    }
-    bool fits = node->type.rank == wanted.rank && node->type.dtype == wanted.dtype && infer_broadcast(&node->type, &wanted, true, &joined, &error);
-    for (int a = 0; fits && a < wanted.rank; a++) fits = dim_same(node->type.dim[a], wanted.dim[a], true);
-    if (fits) continue;
-    Text text = {0};
-    type_print(&text, &wanted, true);
-    report(l->d, E0209, place(l, s->results[i].at), "%s promises %s and returns %s", s->name, text.data, describe(l, v));
-    if (node->span) report_note(l->d, node->span, "the value returned");
-    text_free(&text);
-    return false;
-  }
-  return true;
-}
-
-Value call_instance(Lower *l, Instance *instance, int n, const Value *args, const Span *at) {
-  const Syntax *s = instance->module;
-  Frame saved;
-  Value result = poison();
-  if (n != s->n_fields) {
-    report(l->d, E0104, at, "%s takes %d input%s, %d are given", s->name, s->n_fields, s->n_fields == 1 ? "" : "s", n);
-    report_note(l->d, s->at, "declared here");
-    return poison();
-  }
-  if (!enter(l, &saved, instance->config, at)) return poison();
-  l->instance = instance;
-  l->prefix = instance->path;
-  bool ok = true;
-  for (int i = 0; i < n && ok; i++) {
-    Node *node = args[i].kind == TENSOR ? args[i].node : NULL;
-    if (!node) {
-      if (args[i].kind != POISON) report(l->d, E0106, at, "the input %s must be a tensor, it is %s", s->fields[i].name, describe(l, &args[i]));
-      ok = false;
-    } else {
-      ok = bind_shape(l, l->scope, &s->fields[i], &node->type, at);
-    }
-  }
-  for (int i = 0; i < n && ok; i++) define(l, s->fields[i].name, args[i], NULL);
-  if (ok && !instance->first_call) instance->first_call = at;
-  if (ok) {
-    Outcome o = run_body(l, s->n_body, s->body);
-    if (!o.returned && !diagnostics_errors(l->d)) report(l->d, E0303, s->at, "the module %s does not return a value", s->name);
-    result = o.returned ? o.value : poison();
-    if (!check_result(l, s, &result)) result = poison();
-  }
-  leave(l, &saved);
-  return result;
-}
+/* ---- what is called ---- */
 
 static Instance *child_at(Lower *l, const char *label) {
   int n = l->instance ? l->instance->n_children : l->n_roots;
@@ -234,12 +150,15 @@ static Instance *child_at(Lower *l, const char *label) {
 }
 
 static void adopt(Lower *l, Instance *child) {
-  if (l->instance) LIST_PUSH(l->arena, l->instance->children, l->instance->n_children, child);
-  else LIST_PUSH(l->arena, l->roots, l->n_roots, child);
+  if (l->instance)
+    LIST_PUSH(l->arena, l->instance->children, l->instance->n_children, child);
+  else
+    LIST_PUSH(l->arena, l->roots, l->n_roots, child);
 }
 
 /* Apply a callee to arguments: what stands after |> or before ( ). */
-static Value call_value(Lower *l, const Value *callee, Call *call, bool piped, const char *label, const Expr *label_expr) {
+static Value call_value(Lower *l, const Value *callee, Call *call, bool piped, const char *label,
+                        const Expr *label_expr) {
   const Expr *e = call->e;
   if (callee->kind == BUILTIN) return callee->builtin->run(l, call, callee->builtin);
   if (callee->kind == INSTANCE) {
@@ -280,7 +199,9 @@ static bool callee_of(Lower *l, const Expr *e, Value *out) {
   if (e->kind != EXPR_NAME) return *out = eval(l, e), out->kind != POISON;
   Entry *entry = lookup(l->scope, e->name, true);
   const Builtin *found = entry ? NULL : builtin_find(e->name);
-  *out = entry ? entry->value : found ? (Value){.kind = BUILTIN, .builtin = found} : unknown_name(l, e->name, e->at, true);
+  *out = entry   ? entry->value
+         : found ? (Value){.kind = BUILTIN, .builtin = found}
+                 : unknown_name(l, e->name, e->at, true);
   return out->kind != POISON;
 }
 
@@ -288,8 +209,11 @@ Value eval_call(Lower *l, const Expr *e, const Value *piped) {
   Value callee;
   Call call;
   if (!callee_of(l, e->args[0], &callee)) return poison();
-  if (!collect_args(l, e, piped, &call)) return poison();
-  return call_value(l, &callee, &call, piped != NULL, NULL, NULL);
+  bool is_outer = callee.kind == BUILTIN && !strcmp(callee.builtin->name, "outer");
+  l->outer += is_outer;
+  bool ok = collect_args(l, e, piped, &call);
+  l->outer -= is_outer;
+  return ok ? call_value(l, &callee, &call, piped != NULL, NULL, NULL) : poison();
 }
 
 static Value eval_stage(Lower *l, const Expr *stage, const Value *x) {
@@ -307,12 +231,21 @@ static Value eval_stage(Lower *l, const Expr *stage, const Value *x) {
   return call_value(l, &callee, &call, true, label, stage);
 }
 
-/* a |> f |> g is a chain to the left: walked in a loop, since it may be long. */
+/* a |> f |> g is a chain to the left: walked in a loop, since it may be long.
+ * What follows a labelled stage is named by that label: net.fc1.relu. */
 Value eval_pipe(Lower *l, const Expr *e) {
   int n = 0;
   const Expr **stages = NULL;
   for (; e->kind == EXPR_PIPE; e = e->args[0]) LIST_PUSH(l->arena, stages, n, e->args[1]);
-  Value v = eval(l, e);
-  while (n > 0 && v.kind != POISON) v = eval_stage(l, stages[--n], &v);
+  const char *prefix = l->prefix, *spot = l->spot;
+  Value v = eval_at(l, e, "arg1");
+  while (n > 0 && v.kind != POISON) {
+    const Expr *stage = stages[--n];
+    v = eval_stage(l, stage, &v);
+    if (stage->kind == EXPR_LABEL)
+      l->prefix = join(l, l->instance ? l->instance->path : prefix, stage->name), l->spot = NULL;
+  }
+  l->prefix = prefix;
+  l->spot = spot;
   return v;
 }

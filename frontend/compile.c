@@ -12,12 +12,15 @@ static void lower_file(Lower *l, const File *file);
 static void use_file(Lower *l, const Syntax *s) {
   Source *source = arena_alloc(l->arena, sizeof *source);
   if (!s->is_string && strcmp(s->name, "nn")) {
-    report(l->d, E0101, s->at, "there is no standard file %s; `use nn` is the one, `use \"%s.mt\"` a file of your own", s->name, s->name);
+    report(l->d, E0101, s->at, "there is no standard file %s; `use nn` is the one, `use \"%s.mt\"` a file of your own",
+           s->name, s->name);
     return;
   }
   if (s->is_string) {
     const char *slash = strrchr(s->source->path, '/');
-    source->path = slash && s->name[0] != '/' ? arena_print(l->arena, "%.*s/%s", (int)(slash - s->source->path), s->source->path, s->name) : s->name;
+    source->path = slash && s->name[0] != '/'
+                       ? arena_print(l->arena, "%.*s/%s", (int)(slash - s->source->path), s->source->path, s->name)
+                       : s->name;
     FILE *in = fopen(source->path, "rb");
     Text text = {0};
     char buffer[4096];
@@ -27,12 +30,18 @@ static void use_file(Lower *l, const Syntax *s) {
     if (in) fclose(in);
     source->length = text.length;
     source->text = text_take(&text, l->arena);
-    if (failed) { report(l->d, E0001, s->at, "cannot read %s", source->path); return; }
+    if (failed) {
+      report(l->d, E0001, s->at, "cannot read %s", source->path);
+      return;
+    }
   } else {
-    *source = (Source){"nn.mt", nn_mt, nn_mt_length};
+    *source = (Source){"nn.mt", nn_mt, nn_mt_length, true};
   }
   /* what a used file declares stands beside our own names, but it sees only its own */
-  if (l->depth > 50) { report(l->d, E0302, s->at, "files use each other without end"); return; }
+  if (l->depth > 50) {
+    report(l->d, E0302, s->at, "files use each other without end");
+    return;
+  }
   Scope *own = l->scope;
   l->scope = scope_new(l, NULL);
   l->depth++;
@@ -61,7 +70,7 @@ static void lower_dim(Lower *l, const Syntax *s) {
       continue;
     }
     Symbol *symbol = arena_alloc(l->arena, sizeof *symbol);
-    *symbol = (Symbol){s->names[i], given ? given->size : value.size, false};
+    *symbol = (Symbol){.name = s->names[i], .size = given ? given->size : value.size};
     LIST_PUSH(l->arena, l->program->symbols, l->program->n_symbols, symbol);
     define(l, s->names[i], (Value){.kind = DIM, .dim = dim_symbol(symbol)}, s->names_at[i])->is_let = true;
   }
@@ -88,8 +97,10 @@ static void lower_statement(Lower *l, const Syntax *s) {
   case SYN_LET: do_let(l, s); break;
   case SYN_TRAIN: lower_train(l, s); break;
   case SYN_PREDICT:
-    if (l->program->has_predict) report(l->d, E0508, s->at, "there is one predict entry already");
-    else lower_predict(l, s);
+    if (l->program->has_predict)
+      report(l->d, E0508, s->at, "there is one predict entry already");
+    else
+      lower_predict(l, s);
     break;
   case SYN_WEIGHTS: not_yet(l, s->at, "weights"); break;
   default: break;
@@ -101,7 +112,8 @@ static void lower_file(Lower *l, const File *file) {
     const Syntax *s = file->statements[i];
     if (s->kind == SYN_USE) use_file(l, s);
     if (s->kind == SYN_DIM) lower_dim(l, s);
-    if (s->kind == SYN_MODULE || s->kind == SYN_FN) define(l, s->name, (Value){.kind = DEFINITION, .syntax = s, .home = l->scope}, s->name_at);
+    if (s->kind == SYN_MODULE || s->kind == SYN_FN)
+      define(l, s->name, (Value){.kind = DEFINITION, .syntax = s, .home = l->scope}, s->name_at);
   }
   mark_batches(l, file);
   for (int i = 0; i < file->n_statements; i++) lower_statement(l, file->statements[i]);

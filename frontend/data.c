@@ -3,7 +3,11 @@
 
 #include "frontend/lower.h"
 
-static const struct { const char *name; DataKind kind; int least; } sources[] = {
+static const struct {
+  const char *name;
+  DataKind kind;
+  int least;
+} sources[] = {
     {"csv", DATA_CSV, 1}, {"npy", DATA_NPY, 1}, {"npz", DATA_NPZ, 1}, {"idx", DATA_IDX, 1}, {"random", DATA_RANDOM, 0}};
 
 /* The fields' types; the first axis of all is the batch, which becomes a capacity. */
@@ -20,11 +24,15 @@ static bool lower_fields(Lower *l, int n, const FieldDecl *decls, Field **out, c
       return false;
     }
     Symbol *batch = (Symbol *)entry->value.dim.symbol;
-    if (*rows && *rows != batch) return report(l->d, E0402, decls[i].at, "field %s begins with %s, the fields before it with %s", f->name, batch->name, (*rows)->name), false;
+    if (*rows && *rows != batch)
+      return report(l->d, E0402, decls[i].at, "field %s begins with %s, the fields before it with %s", f->name,
+                    batch->name, (*rows)->name),
+             false;
     *rows = batch;
     batch->rows = true;
     entry->value.dim = dim_symbol(batch);
-    if (batch->size < 1) return report(l->d, E0402, decls[i].at, "the batch %s must hold at least one row", batch->name), false;
+    if (batch->size < 1)
+      return report(l->d, E0402, decls[i].at, "the batch %s must hold at least one row", batch->name), false;
     if (!shape_of(l, t, &f->type)) return false;
     for (int k = 0; k < i; k++)
       if (!strcmp((*out)[k].name, f->name)) report(l->d, E0102, decls[i].at, "field %s is declared twice", f->name);
@@ -50,7 +58,10 @@ void lower_data(Lower *l, const Syntax *s) {
   int kind = -1;
   for (int i = 0; i < 5; i++) names[i] = sources[i].name, kind = !strcmp(name, names[i]) ? i : kind;
   define(l, s->name, (Value){.kind = TEXT, .name = s->name}, s->name_at);
-  if (!strcmp(name, "bytes") || !strcmp(name, "tokens")) { not_yet(l, e->at, "data from bytes or tokens"); return; }
+  if (!strcmp(name, "bytes") || !strcmp(name, "tokens")) {
+    not_yet(l, e->at, "data from bytes or tokens");
+    return;
+  }
   if (kind < 0) {
     report(l->d, E0401, e->at, "%s is no data source: csv, npy, npz, idx and random are", name);
     const char *guess = nearest(name, names, 5);
@@ -60,16 +71,31 @@ void lower_data(Lower *l, const Syntax *s) {
   data.kind = sources[kind].kind;
   Call call;
   for (int i = 1; i < e->n_args; i++)
-    if (e->args[i]->kind == EXPR_CALL) { not_yet(l, e->args[i]->at, "augment"); return; }
-  if (!collect_args(l, e, NULL, &call) || !lower_fields(l, s->n_fields, s->fields, &data.fields, &data.rows) || !take_options(l, &call, &data)) return;
+    if (e->args[i]->kind == EXPR_CALL) {
+      not_yet(l, e->args[i]->at, "augment");
+      return;
+    }
+  if (!collect_args(l, e, NULL, &call) || !lower_fields(l, s->n_fields, s->fields, &data.fields, &data.rows) ||
+      !take_options(l, &call, &data))
+    return;
   data.n_fields = s->n_fields;
   int paths = data.kind == DATA_RANDOM ? 0 : data.kind == DATA_CSV || data.kind == DATA_NPZ ? 1 : s->n_fields;
-  if (call.n != paths) { report(l->d, E0401, e->at, "%s needs %d file name%s here, %d are given", name, paths, paths == 1 ? "" : "s", call.n); return; }
+  if (call.n != paths) {
+    report(l->d, E0401, e->at, "%s needs %d file name%s here, %d are given", name, paths, paths == 1 ? "" : "s",
+           call.n);
+    return;
+  }
   for (int i = 0; i < call.n; i++) {
-    if (call.value[i].kind != TEXT) { report(l->d, E0401, e->at, "a file name in quotes is needed, this is %s", describe(l, &call.value[i])); return; }
+    if (call.value[i].kind != TEXT) {
+      report(l->d, E0401, e->at, "a file name in quotes is needed, this is %s", describe(l, &call.value[i]));
+      return;
+    }
     LIST_PUSH(l->arena, data.paths, data.n_paths, call.value[i].name);
   }
-  if (data.kind == DATA_RANDOM && !data.n_rows) { report(l->d, E0401, e->at, "random needs rows: how many to make"); return; }
+  if (data.kind == DATA_RANDOM && !data.n_rows) {
+    report(l->d, E0401, e->at, "random needs rows: how many to make");
+    return;
+  }
   LIST_PUSH(l->arena, l->program->data, l->program->n_data, data);
 }
 
@@ -100,13 +126,16 @@ void lower_predict(Lower *l, const Syntax *s) {
   p->graph->rows = rows;
   l->graph = p->graph;
   l->scope = scope_new(l, l->scope);
+  Claim *claims = claims_start(l);
   l->prefix = "value";
   define(l, s->names[0], batch_value(s->names[0], p->n_fields, p->fields), s->at);
   Node *node = as_tensor(l, eval(l, s->value), F32, s->value);
+  claims_end(l, claims);
   l->scope = (Scope *)l->scope->parent;
   l->graph = NULL;
   l->prefix = NULL;
   if (!node) return;
   graph_output(p->graph, OUT_VALUE, "value", node);
+  forget_own_names(p->graph);
   l->program->has_predict = true;
 }

@@ -14,8 +14,8 @@ typedef struct Split {
   Lower *l;
   Eval *eval;
   Graph *whole;
-  bool *depends;    /* on the rows of a batch, by node id of `whole` */
-  Node **copy;      /* in finish */
+  bool *depends; /* on the rows of a batch, by node id of `whole` */
+  Node **copy;   /* in finish */
   int n_acc;
 } Split;
 
@@ -32,7 +32,9 @@ static Node *accumulated(Split *s, Node *node) {
   const char *name = arena_print(l->arena, "acc.%d", s->n_acc++);
   Builder in_batch = {batch, node->span, name}, in_finish = {finish, node->span, name};
   graph_output(batch, OUT_ACC, name, b_cast(&in_batch, node, F32));
-  batch->outputs[batch->n_outputs - 1].combine = node->op == OP_sum ? COMBINE_SUM : node->op == OP_min ? COMBINE_MIN : COMBINE_MAX;
+  batch->outputs[batch->n_outputs - 1].combine = node->op == OP_sum   ? COMBINE_SUM
+                                                 : node->op == OP_min ? COMBINE_MIN
+                                                                      : COMBINE_MAX;
   Attrs attrs = {.path = name, .shape = node->type};
   attrs.shape.dtype = F32;
   return b_cast(&in_finish, node_new(finish, OP_input, NULL, 0, &attrs, name, node->span), node->type.dtype);

@@ -4,14 +4,15 @@
 
 #include "frontend/lower.h"
 
-Builder builder(Lower *l, const Expr *e) { return (Builder){l->graph, place(l, e->at), l->prefix && *l->prefix ? l->prefix : "value"}; }
-
 /* ---- type errors ---- */
 
 void report_type(Lower *l, const TypeError *error, const Expr *e) {
-  static const struct { const char *kind; ErrorCode code; } codes[] = {
-      {"broadcast", E0201}, {"repeat", E0202}, {"inner", E0203}, {"leading", E0203}, {"rank", E0204}, {"axis", E0205},
-      {"reshape", E0206},   {"rows", E0211},   {"index", E0210}, {"dtype", E0208},   {"count", E0104}};
+  static const struct {
+    const char *kind;
+    ErrorCode code;
+  } codes[] = {{"broadcast", E0201}, {"repeat", E0202}, {"inner", E0203},   {"leading", E0203},
+               {"rank", E0204},      {"axis", E0205},   {"reshape", E0206}, {"rows", E0211},
+               {"index", E0210},     {"dtype", E0208},  {"count", E0104}};
   ErrorCode code = E0204;
   for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
     if (!strcmp(codes[i].kind, error->kind)) code = codes[i].code;
@@ -26,15 +27,21 @@ Value apply(Lower *l, Op op, int n, Node *const *in, const Attrs *attrs, const E
     if (!in[i]) return poison();
     types[i] = &in[i]->type;
   }
-  if (!infer_type(op, n, types, attrs, true, &out, &error)) {
+  if (!infer_type(op, n, types, attrs, true, &out, &error) && !(l->outer && !strcmp(error.kind, "repeat"))) {
     report_type(l, &error, e);
+    bool by_name = infer_type(op, n, types, attrs, false, &out, NULL);
+    if (by_name && strcmp(error.kind, "repeat"))
+      report_help(l->d, "the sizes fit, but names are symbols: each matches only itself");
+    if (!strcmp(error.kind, "repeat"))
+      report_help(l->d, "for all pairs write outer(...); otherwise take an axis away first, as in x[:, 0]");
     for (int i = 0; e->kind == EXPR_BINARY && i < 2; i++) {
       Value v = tensor_value(in[i]);
       report_note(l->d, place(l, e->args[i]->at), "this is %s", describe(l, &v));
     }
     return poison();
   }
-  return tensor_value(node_new(l->graph, op, in, n, attrs, join(l, l->prefix, op == OP_matmul ? "mm" : op_info[op].name), place(l, e->at)));
+  return tensor_value(
+      node_new(l->graph, op, in, n, attrs, claim(l, op == OP_matmul ? "mm" : op_info[op].name), place(l, e->at)));
 }
 
 /* ---- values as tensors and numbers ---- */
@@ -44,8 +51,15 @@ static Node *constant(Lower *l, double value, DType dtype, const Expr *e) {
   return b_const(&b, dtype, value);
 }
 
+bool in_graph(Lower *l, const Expr *e) {
+  if (l->graph) return true;
+  report(l->d, E0304, place(l, e->at),
+         "tensors are computed in train, eval and predict; at file level stand numbers and instances");
+  return false;
+}
+
 Node *as_tensor(Lower *l, Value v, DType wish, const Expr *e) {
-  if (v.kind == POISON) return NULL;
+  if (v.kind == POISON || !in_graph(l, e)) return NULL;
   if (v.kind == TENSOR) return v.node;
   bool is_schedule = l->graph && l->graph == l->program->schedule;
   if (v.kind == NUMBER) {
@@ -64,7 +78,9 @@ Node *as_tensor(Lower *l, Value v, DType wish, const Expr *e) {
   return NULL;
 }
 
-static bool is_static(const Value *v) { return v->kind == NUMBER || v->kind == TRUTH || (v->kind == DIM && !v->dim.rows); }
+static bool is_static(const Value *v) {
+  return v->kind == NUMBER || v->kind == TRUTH || (v->kind == DIM && !v->dim.rows);
+}
 static double static_number(const Value *v) { return v->kind == DIM ? (double)v->dim.size : v->number; }
 
 bool as_number(Lower *l, const Expr *e, double *out) {
@@ -135,14 +151,18 @@ Value binary(Lower *l, Op op, Value x, Value y, const Expr *e) {
   const Expr *left = e->kind == EXPR_BINARY ? e->args[0] : e, *right = e->kind == EXPR_BINARY ? e->args[1] : e;
   Node *in[2] = {as_tensor(l, x, wish_for(&y), left), as_tensor(l, y, wish_for(&x), right)};
   if (!in[0] || !in[1]) return poison();
-  if (op == OP_pow && y.kind == NUMBER && y.number == 0.5) return apply(l, OP_sqrt, 1, in, NULL, e); /* as PyTorch: NaN at -inf */
+  if (op == OP_pow && y.kind == NUMBER && y.number == 0.5)
+    return apply(l, OP_sqrt, 1, in, NULL, e); /* as PyTorch: NaN at -inf */
   align(l, &in[0], &in[1], e);
   return apply(l, op, 2, in, NULL, e);
 }
 
-static const struct { const char *sign; Op op; } operators[] = {
-    {"+", OP_add}, {"-", OP_sub}, {"*", OP_mul}, {"/", OP_div}, {"//", OP_floordiv}, {"%", OP_mod}, {"^", OP_pow},
-    {"==", OP_eq}, {"!=", OP_ne}, {"<", OP_lt}, {"<=", OP_le}, {">", OP_gt}, {">=", OP_ge}, {"and", OP_and}, {"or", OP_or}};
+static const struct {
+  const char *sign;
+  Op op;
+} operators[] = {{"+", OP_add}, {"-", OP_sub}, {"*", OP_mul}, {"/", OP_div},   {"//", OP_floordiv},
+                 {"%", OP_mod}, {"^", OP_pow}, {"==", OP_eq}, {"!=", OP_ne},   {"<", OP_lt},
+                 {"<=", OP_le}, {">", OP_gt},  {">=", OP_ge}, {"and", OP_and}, {"or", OP_or}};
 
 static Value matrix_product(Lower *l, Value x, Value y, const Expr *e) {
   Node *in[2] = {as_tensor(l, x, F32, e->args[0]), as_tensor(l, y, F32, e->args[1])};
@@ -150,16 +170,8 @@ static Value matrix_product(Lower *l, Value x, Value y, const Expr *e) {
   return in[0] && in[1] ? apply(l, OP_matmul, 2, in, &attrs, e) : poison();
 }
 
-Value eval_named(Lower *l, const Expr *e, const char *role) {
-  const char *saved = l->prefix;
-  l->prefix = join(l, saved, role);
-  Value v = eval(l, e);
-  l->prefix = saved;
-  return v;
-}
-
 static Value eval_binary(Lower *l, const Expr *e) {
-  Value x = eval_named(l, e->args[0], "lhs"), y = eval_named(l, e->args[1], "rhs");
+  Value x = eval_at(l, e->args[0], "lhs"), y = eval_at(l, e->args[1], "rhs");
   if (x.kind == POISON || y.kind == POISON) return poison();
   if (!strcmp(e->name, "@")) return matrix_product(l, x, y, e);
   for (size_t i = 0; i < sizeof operators / sizeof operators[0]; i++)
@@ -186,7 +198,7 @@ static Value counter(Lower *l, const char *name, const Expr *e) {
 
 static Value eval_name(Lower *l, const Expr *e) {
   Entry *entry = lookup(l->scope, e->name, false);
-  if (entry) return entry->value;
+  if (entry) return same_graph(l, entry, e) ? entry->value : poison();
   bool counts = !strcmp(e->name, "step") || !strcmp(e->name, "epoch") || !strcmp(e->name, "total");
   if (counts && l->graph && (l->training || l->graph == l->program->schedule)) return counter(l, e->name, e);
   if (!strcmp(e->name, "training")) return truth_value(l->training);
@@ -201,9 +213,28 @@ static Value field_of_batch(Lower *l, const Value *batch, const Expr *e) {
     if (strcmp(field->name, e->name)) continue;
     const char *path = join(l, batch->name, field->name);
     Attrs attrs = {.path = path, .shape = field->type};
-    return tensor_value(node_new(l->graph, OP_input, NULL, 0, &attrs, path, place(l, e->at)));
+    FieldLeaf leaf = {node_new(l->graph, OP_input, NULL, 0, &attrs, path, place(l, e->at)), field};
+    LIST_PUSH(l->arena, l->leaves, l->n_leaves, leaf);
+    return tensor_value((Node *)leaf.leaf);
   }
   report(l->d, E0107, place(l, e->at), "%s has no field %s", batch->name, e->name);
+  return poison();
+}
+
+/* What a record holds at that path: a gradient, or the record of those further down. */
+static Value part_of_record(Lower *l, const Value *record, const Expr *e) {
+  Value part = {.kind = RECORD, .name = join(l, record->name, e->name)};
+  size_t length = strlen(part.name);
+  for (int i = 0; i < record->n; i++) {
+    if (strncmp(record->names[i], part.name, length)) continue;
+    if (!record->names[i][length]) return record->items[i];
+    if (record->names[i][length] != '.') continue;
+    int n = part.n;
+    LIST_PUSH(l->arena, part.names, part.n, record->names[i]);
+    LIST_PUSH(l->arena, part.items, n, record->items[i]);
+  }
+  if (part.n) return part;
+  report(l->d, E0107, place(l, e->at), "%s has no part called %s", record->name, e->name);
   return poison();
 }
 
@@ -213,14 +244,15 @@ static Value eval_field(Lower *l, const Expr *e) {
   if (x.kind == BATCH) return field_of_batch(l, &x, e);
   if (x.kind == INSTANCE) {
     for (int i = 0; i < x.instance->n_children; i++)
-      if (!strcmp(x.instance->children[i]->path + strlen(x.instance->path) + 1, e->name)) return (Value){.kind = INSTANCE, .instance = x.instance->children[i]};
+      if (!strcmp(x.instance->children[i]->path + strlen(x.instance->path) + 1, e->name))
+        return (Value){.kind = INSTANCE, .instance = x.instance->children[i]};
     const char *path = join(l, x.instance->path, e->name);
     for (int i = 0; i < x.instance->n_params && l->graph; i++) {
       const Param *param = &l->program->params[x.instance->params[i]];
-      Attrs attrs = {.path = param->path, .shape = param->type};
-      if (!strcmp(param->path, path)) return tensor_value(node_new(l->graph, OP_param, NULL, 0, &attrs, path, place(l, e->at)));
+      if (!strcmp(param->path, path)) return param_value(l, param, param->span);
     }
   }
+  if (x.kind == RECORD) return part_of_record(l, &x, e);
   report(l->d, E0107, place(l, e->at), "%s has no part called %s", describe(l, &x), e->name);
   return poison();
 }
@@ -256,7 +288,10 @@ Value eval(Lower *l, const Expr *e) {
   case EXPR_REARRANGE: return eval_rearrange(l, e);
   case EXPR_IF: return eval_if(l, e);
   case EXPR_SHAPE: return eval_tuple(l, e);
-  case EXPR_LABEL: case EXPR_SLICE: case EXPR_SPREAD: case EXPR_RANGE: break;
+  case EXPR_LABEL:
+  case EXPR_SLICE:
+  case EXPR_SPREAD:
+  case EXPR_RANGE: break;
   }
   report(l->d, E0106, place(l, e->at), "a value is needed here");
   return poison();

@@ -12,18 +12,19 @@
 #include "frontend/syntax.h"
 
 typedef enum ValueKind {
-  POISON,    /* wrong, and already reported */
-  TENSOR,    /* node */
-  NUMBER,    /* known at compile time: a literal takes the dtype of what it meets */
-  TRUTH,     /* number is 0 or 1, known at compile time */
-  DIM,       /* dim; in an expression it is a number */
-  RUN,       /* dims[n]: what *s stands for */
-  TEXT,      /* name */
-  DEFINITION,/* syntax: a module or fn of file */
-  BUILTIN,   /* builtin */
-  INSTANCE,  /* instance */
-  BATCH,     /* fields of name */
-  TUPLE      /* items */
+  POISON,     /* wrong, and already reported */
+  TENSOR,     /* node */
+  NUMBER,     /* known at compile time: a literal takes the dtype of what it meets */
+  TRUTH,      /* number is 0 or 1, known at compile time */
+  DIM,        /* dim; in an expression it is a number */
+  RUN,        /* dims[n]: what *s stands for */
+  TEXT,       /* name */
+  DEFINITION, /* syntax: a module or fn of file */
+  BUILTIN,    /* builtin */
+  INSTANCE,   /* instance */
+  BATCH,      /* fields of name */
+  TUPLE,      /* items */
+  RECORD      /* items by the paths in names, from name on: the gradients of an instance */
 } ValueKind;
 
 typedef struct Value Value;
@@ -35,23 +36,26 @@ struct Value {
   ValueKind kind;
   Node *node;
   double number;
-  bool is_float;             /* NUMBER: written with a point */
+  bool is_float; /* NUMBER: written with a point */
   Dim dim;
-  int n;                     /* RUN, TUPLE, BATCH */
+  int n; /* RUN, TUPLE, BATCH, RECORD */
   Dim *dims;
   Value *items;
+  const char **names;
   const char *name;
   const Syntax *syntax;
-  const Scope *home;         /* DEFINITION: the names its body sees */
+  const Scope *home; /* DEFINITION: the names its body sees */
   const Builtin *builtin;
   Instance *instance;
   Field *fields;
+  const Span *softmax; /* TENSOR: the softmax that it is the result of, or NULL */
 };
 
 typedef struct Entry {
   const char *name;
   Value value;
   const Span *at;
+  const Graph *graph; /* where its tensors live; NULL at file level */
   bool used, is_let;
 } Entry;
 
@@ -63,33 +67,48 @@ struct Scope {
 
 /* A module with its configuration; its parameters are made when it is first called. */
 struct Instance {
-  const char *path;          /* "net.fc1" */
+  const char *path; /* "net.fc1" */
   const Syntax *module;
   const Scope *home;
-  const Scope *config;       /* the configuration by name */
+  const Scope *config; /* the configuration by name */
   const Span *first_call;
-  const Expr *label;         /* the place of the label that made it */
+  const Expr *label; /* the place of the label that made it */
   int n_params;
-  int *params;               /* indices into Program.params */
+  int *params; /* indices into Program.params */
   int n_children;
   Instance **children;
-  bool anonymous;            /* used without a label: may hold no parameters */
+  bool anonymous; /* used without a label: may hold no parameters */
 };
+
+typedef struct Claim Claim; /* name.c */
+
+/* A data field as a leaf of a graph: what is learned of the leaf belongs to the field. */
+typedef struct FieldLeaf {
+  const Node *leaf;
+  Field *field;
+} FieldLeaf;
 
 typedef struct Lower {
   Program *program;
   Arena *arena;
   Diagnostics *d;
   const FrontendOptions *options;
-  Graph *graph;              /* where nodes go; NULL at file level */
+  Graph *graph; /* where nodes go; NULL at file level */
   bool training;
   Scope *scope;
-  Instance *instance;        /* whose body is walked, or NULL */
-  const Span *caller;        /* the call that is walked */
-  const char *prefix;        /* of node names */
+  Instance *instance; /* whose body is walked, or NULL */
+  const Span *caller; /* the call that is walked */
+  const char *prefix; /* of node names: the call path and binding */
+  const char *spot;   /* the operator's place in the expression, "lhs.rhs", or NULL */
+  Claim *claims;      /* node names taken in this graph */
+  int n_locals;       /* names of the signature that this call bound */
+  Symbol **locals;
+  int n_leaves;
+  FieldLeaf *leaves;
   int depth;
+  int outer; /* inside outer( ): a name may come to stand twice */
   int n_roots;
-  Instance **roots;          /* instances made at file level */
+  Instance **roots; /* instances made at file level */
   int n_frozen;
   const char **frozen;
 } Lower;
@@ -99,29 +118,50 @@ Scope *scope_new(Lower *l, const Scope *parent);
 Entry *define(Lower *l, const char *name, Value value, const Span *at); /* reports a second one in the same scope */
 Entry *lookup(const Scope *scope, const char *name, bool callable);
 Value unknown_name(Lower *l, const char *name, const Span *at, bool callable);
-const Span *place(Lower *l, const Span *at);          /* at, with the callers of now */
+bool same_graph(Lower *l, const Entry *entry, const Expr *e); /* reports a value of another block */
+const Span *place(Lower *l, const Span *at);                  /* at, with the callers of now */
 const char *join(Lower *l, const char *prefix, const char *name);
 Value poison(void);
 Value number_value(double number, bool is_float);
 Value truth_value(bool truth);
 Value tensor_value(Node *node);
-const char *describe(Lower *l, const Value *v);       /* "[B, H]", "the number 3", "the module Linear" */
+const char *describe(Lower *l, const Value *v); /* "[B, H]", "the number 3", "the module Linear" */
+
+/* ---- name.c ---- */
+const char *claim(Lower *l, const char *role); /* prefix.role, or prefix.spot.role when that is taken */
+const char *
+claim_path(Lower *l,
+           const char *path);  /* an instance's own path at its first call in a graph, then by the place of the call */
+Claim *claims_start(Lower *l); /* for a new graph; returns those of before */
+void claims_end(Lower *l, Claim *before);
+Builder builder(Lower *l, const Expr *e);                    /* for one node: prefix.spot.role */
+Builder builders(Lower *l, const Expr *e, const char *name); /* for the nodes of a composite, prefix.name.* */
+Value eval_at(Lower *l, const Expr *e, const char *spot);    /* deeper in the expression */
+Value eval_named(Lower *l, const Expr *e, const char *name); /* under a binding of its own */
+
+/* ---- rigid.c ---- */
+const Symbol *own_name(Lower *l, const char *name, Dim stands_for); /* a name of the signature, for this call */
+Value renamed(Lower *l, Value v, const Type *type, const char *name,
+              const Span *at);                       /* the same values, axes called so */
+Type callers_type(const Lower *l, const Type *type); /* this call's names as the caller knows them */
+Type outermost_type(const Type *type);               /* only names of the file left */
+Dim outermost(Dim d);
+void forget_own_names(Graph *graph); /* at the end of a graph: names of the file only */
 
 /* ---- dims.c ---- */
-bool dim_of(Lower *l, const Expr *e, Dim *out);       /* reports */
+bool dim_of(Lower *l, const Expr *e, Dim *out); /* reports */
 bool shape_of(Lower *l, const TypeExpr *t, Type *out);
 bool whole_number(Lower *l, const Expr *e, int64_t *out); /* a compile-time integer */
 const char *written_dim(Lower *l, const Expr *e);
-bool bind_shape(Lower *l, Scope *scope, const FieldDecl *field, const Type *type, const Span *call);
+bool bind_shape(Lower *l, const Scope *home, const FieldDecl *field, const Type *type, const Span *call);
 
 /* ---- expression.c ---- */
 Value eval(Lower *l, const Expr *e);
-Value eval_named(Lower *l, const Expr *e, const char *role); /* with role added to the prefix */
 Node *as_tensor(Lower *l, Value v, DType wish, const Expr *e); /* NULL after a report */
 bool as_number(Lower *l, const Expr *e, double *out);
 Value apply(Lower *l, Op op, int n, Node *const *in, const Attrs *attrs, const Expr *e); /* checks strictly, reports */
 Value binary(Lower *l, Op op, Value x, Value y, const Expr *e);
-Builder builder(Lower *l, const Expr *e);
+bool in_graph(Lower *l, const Expr *e); /* reports a tensor computed at file level */
 void report_type(Lower *l, const TypeError *error, const Expr *e);
 
 /* ---- rearrange.c ---- */
@@ -131,10 +171,10 @@ Value eval_index(Lower *l, const Expr *e);
 /* ---- call.c ---- */
 enum { MAX_ARGS = 16 };
 typedef struct Call {
-  const Expr *e;             /* the whole call, for messages */
-  int n;                     /* positional, the piped one first */
+  const Expr *e; /* the whole call, for messages */
+  int n;         /* positional, the piped one first */
   Value value[MAX_ARGS];
-  const Expr *expr[MAX_ARGS];/* NULL for the piped one */
+  const Expr *expr[MAX_ARGS]; /* NULL for the piped one */
   int n_keys;
   const char *key[MAX_ARGS];
   const Expr *key_expr[MAX_ARGS];
@@ -142,17 +182,36 @@ typedef struct Call {
   bool key_used[MAX_ARGS];
 } Call;
 bool collect_args(Lower *l, const Expr *call, const Value *piped, Call *out);
-Value eval_call(Lower *l, const Expr *e, const Value *piped);
-Value eval_pipe(Lower *l, const Expr *e);
-Instance *make_instance(Lower *l, const Value *module, const Call *config, const char *path, const Expr *label);
-Value call_instance(Lower *l, Instance *instance, int n, const Value *args, const Span *at);
+/* What a call sets aside and its end puts back. */
+typedef struct Frame {
+  Scope *scope;
+  const Span *caller;
+  Instance *instance;
+  const char *prefix, *spot;
+  int n_locals, outer;
+  Symbol **locals;
+} Frame;
+bool enter(Lower *l, Frame *saved, const Scope *home, const Span *at, const char *prefix);
+void leave(Lower *l, const Frame *saved);
+/* Positional arguments in order, then by name, then defaults, which are read where the definition stands. */
+bool bind_fields(Lower *l, Call *call, int n, const FieldDecl *fields, const char *what, const Scope *home, Value *out);
 const Expr *take_key(Call *call, const char *name);
 bool check_keys(Lower *l, Call *call, const char *what, const char *const *allowed, int n);
+Value eval_call(Lower *l, const Expr *e, const Value *piped);
+Value eval_pipe(Lower *l, const Expr *e);
+
+/* ---- instance.c ---- */
+Instance *make_instance(Lower *l, const Value *module, const Call *config, const char *path, const Expr *label);
+Value call_instance(Lower *l, Instance *instance, int n, const Value *args, const Span *at);
 
 /* ---- body.c ---- */
-typedef struct Outcome { bool returned; Value value; } Outcome;
+typedef struct Outcome {
+  bool returned;
+  Value value;
+} Outcome;
 Outcome run_body(Lower *l, int n, Syntax *const *body);
 void do_let(Lower *l, const Syntax *s);
+Value param_value(Lower *l, const Param *param, const Span *at);
 void not_yet(Lower *l, const Span *at, const char *what);
 void warn_unused(Lower *l, const Scope *scope);
 
@@ -161,11 +220,12 @@ struct Builtin {
   const char *name;
   Value (*run)(Lower *l, Call *call, const Builtin *self);
   Op op;
-  int least, most;           /* positional arguments */
-  const char *keys;          /* options, separated by spaces */
+  int least, most;  /* positional arguments */
+  const char *keys; /* options, separated by spaces */
 };
 const Builtin *builtin_find(const char *name);
 int builtin_names(const char **out, int room);
+bool right_count(Lower *l, Call *call, const Builtin *self); /* arguments and options are such as self takes */
 Value reduce_call(Lower *l, Call *call, const Builtin *self);
 Value softmax_call(Lower *l, Call *call, const Builtin *self);
 Value argmax_call(Lower *l, Call *call, const Builtin *self);
@@ -173,14 +233,18 @@ Value count_call(Lower *l, Call *call, const Builtin *self);
 bool axes_of(Lower *l, const Expr *over, const Type *type, int *axes, int *n);
 
 /* ---- schedule.c ---- */
-Node *schedule_value(Lower *l, const Expr *e);       /* a scalar f64 node of Program.schedule; NULL after a report */
+Node *schedule_value(Lower *l, const Expr *e); /* a scalar f64 node of Program.schedule; NULL after a report */
 
-/* ---- data.c, train.c, evaluation.c ---- */
+/* ---- data.c, train.c, update.c, evaluation.c ---- */
 void lower_data(Lower *l, const Syntax *s);
 Value batch_value(const char *variable, int n_fields, Field *fields);
-int data_index(Lower *l, const Expr *e);              /* -1 after a report */
+int data_index(Lower *l, const Expr *e);                 /* -1 after a report */
+bool path_of(Lower *l, const Expr *e, const char **out); /* net.fc1, without a report */
+void lower_update(Lower *l, const Syntax *s, Stmt *stmt);
 void lower_train(Lower *l, const Syntax *s);
 void lower_predict(Lower *l, const Syntax *s);
+bool is_under(const char *path, const char *target); /* net.fc1.weight is under net.fc1 */
+bool *reached_from(Lower *l, const Node *y);         /* by id: gradients of y flow there; numbers the graph */
 void split_eval(Lower *l, Eval *eval, Graph *whole);
 
 #endif

@@ -4,7 +4,10 @@
 
 #include "frontend/lower.h"
 
-typedef struct Leaf { const char *name; Dim dim; } Leaf; /* one factor of a pattern */
+typedef struct Leaf {
+  const char *name;
+  Dim dim;
+} Leaf; /* one factor of a pattern */
 
 typedef struct Pattern {
   int n;
@@ -31,40 +34,59 @@ static bool take_product(Lower *l, Pattern *p, const Axis *axis, Dim whole) {
   const Symbol *rows = NULL;
   Dim d = {0};
   for (int i = 0; i < axis->n_factors; i++) {
-    if (known_dim(l, &axis->factors[i], &d)) known *= d.size, rows = d.rows ? d.rows : rows;
-    else if (!open) open = &axis->factors[i];
-    else return report(l->d, E0206, place(l, axis->at), "two sizes of this product are unknown"), false;
+    if (known_dim(l, &axis->factors[i], &d))
+      known *= d.size, rows = d.rows ? d.rows : rows;
+    else if (!open)
+      open = &axis->factors[i];
+    else
+      return report(l->d, E0206, place(l, axis->at), "two sizes of this product are unknown"), false;
   }
   if (known == 0 || whole.size % known || (!open && whole.size != known))
-    return report(l->d, E0206, place(l, axis->at), "the product does not multiply out to %lld", (long long)whole.size), false;
+    return report(l->d, E0206, place(l, axis->at), "the product does not multiply out to %lld", (long long)whole.size),
+           false;
   for (int i = 0; i < axis->n_factors; i++) {
     const Axis *f = &axis->factors[i];
-    if (f == open) d = (Dim){.size = whole.size / known, .rows = rows ? NULL : whole.rows};
-    else known_dim(l, f, &d);
+    if (f == open)
+      d = (Dim){.size = whole.size / known, .rows = rows ? NULL : whole.rows};
+    else
+      known_dim(l, f, &d);
     if (!add_leaf(l, p, f, d)) return false;
   }
   return true;
 }
 
+static bool is_run(const Axis *axis) { return axis->name && axis->name[0] == '*'; }
+
+static bool wrong_rank(Lower *l, const Expr *e, const Type *type, const char *least) {
+  Text text = {0};
+  type_print(&text, type, false);
+  report(l->d, E0206, place(l, e->at), "the pattern has %s%d axes, the value is %s", least, e->n_from - (*least != 0),
+         text.data);
+  text_free(&text);
+  return false;
+}
+
+static bool take_axis(Lower *l, Pattern *p, const Axis *axis, const Type *type, int i) {
+  Dim d = {0};
+  if (axis->n_factors) return take_product(l, p, axis, type->dim[i]);
+  if (known_dim(l, axis, &d) && !dim_same(d, type->dim[i], true))
+    return report(l->d, E0206, place(l, axis->at), "axis %d is %lld, the pattern says %lld", i,
+                  (long long)type->dim[i].size, (long long)d.size),
+           false;
+  return add_leaf(l, p, axis, type->dim[i]);
+}
+
+/* *s takes the axes that the others leave: a leaf each, all under its name. */
 static bool left_side(Lower *l, const Expr *e, const Type *type, Pattern *p) {
-  if (e->n_from != type->rank) {
-    Text text = {0};
-    type_print(&text, type, false);
-    report(l->d, E0206, place(l, e->at), "the pattern has %d axes, the value is %s", e->n_from, text.data);
-    text_free(&text);
-    return false;
-  }
-  for (int i = 0; i < e->n_from; i++) {
-    const Axis *axis = &e->from[i];
-    Dim d = {0};
-    if (axis->name && axis->name[0] == '*') return not_yet(l, axis->at, "*s in a rearrangement"), false;
-    if (axis->n_factors) {
-      if (!take_product(l, p, axis, type->dim[i])) return false;
-    } else {
-      if (known_dim(l, axis, &d) && !dim_same(d, type->dim[i], true))
-        return report(l->d, E0206, place(l, axis->at), "axis %d is %lld, the pattern says %lld", i, (long long)type->dim[i].size, (long long)d.size), false;
-      if (!add_leaf(l, p, axis, type->dim[i])) return false;
-    }
+  int runs = 0;
+  for (int i = 0; i < e->n_from; i++) runs += is_run(&e->from[i]);
+  if (runs > 1) return report(l->d, E0206, place(l, e->at), "one run of axes is as much as a pattern can hold"), false;
+  int rest = type->rank - (e->n_from - runs);
+  if (rest < 0 || (!runs && rest)) return wrong_rank(l, e, type, runs ? "at least " : "");
+  for (int i = 0, at = 0; i < e->n_from; i++) {
+    for (int k = 0; is_run(&e->from[i]) && k < rest; k++)
+      if (!add_leaf(l, p, &e->from[i], type->dim[at++])) return false;
+    if (!is_run(&e->from[i]) && !take_axis(l, p, &e->from[i], type, at++)) return false;
   }
   return true;
 }
@@ -72,7 +94,8 @@ static bool left_side(Lower *l, const Expr *e, const Type *type, Pattern *p) {
 static int find_leaf(const Pattern *p, const Axis *axis, const bool *used) {
   for (int i = 0; i < p->n; i++) {
     const Leaf *leaf = &p->leaves[i];
-    bool same = axis->name ? leaf->name && !strcmp(leaf->name, axis->name) : !leaf->name && leaf->dim.size == axis->size;
+    bool same =
+        axis->name ? leaf->name && !strcmp(leaf->name, axis->name) : !leaf->name && leaf->dim.size == axis->size;
     if (same && !used[i]) return i;
   }
   return -1;
@@ -81,7 +104,10 @@ static int find_leaf(const Pattern *p, const Axis *axis, const bool *used) {
 static bool right_leaf(Lower *l, const Pattern *p, const Axis *axis, bool *used, int *order, int *n) {
   int at = find_leaf(p, axis, used);
   if (at < 0) {
-    report(l->d, E0206, place(l, axis->at), axis->name ? "%s does not stand on the left of the arrow" : "this size does not stand on the left of the arrow", axis->name);
+    report(l->d, E0206, place(l, axis->at),
+           axis->name ? "%s does not stand on the left of the arrow"
+                      : "this size does not stand on the left of the arrow",
+           axis->name);
     return false;
   }
   used[at] = true;
@@ -96,8 +122,10 @@ static Dim product_dim(const Pattern *p, const Axis *axis, const int *order, Low
     const Leaf *leaf = &p->leaves[order[i]];
     d.size *= leaf->dim.size;
     if (leaf->dim.rows) d.rows = leaf->dim.rows;
-    if (leaf->name) text_add(&text, "%s%s", i ? " * " : "", leaf->name);
-    else text_add(&text, "%s%lld", i ? " * " : "", (long long)leaf->dim.size);
+    if (leaf->name)
+      text_add(&text, "%s%s", i ? " * " : "", leaf->name);
+    else
+      text_add(&text, "%s%lld", i ? " * " : "", (long long)leaf->dim.size);
   }
   d.text = text_take(&text, l->arena);
   return d;
@@ -117,12 +145,19 @@ Value eval_rearrange(Lower *l, const Expr *e) {
   for (int i = 0; i < e->n_to; i++) {
     const Axis *axis = &e->to[i];
     int first = n;
+    if (is_run(axis)) {
+      for (int k = 0; k < p.n; k++)
+        if (p.leaves[k].name && !strcmp(p.leaves[k].name, axis->name) && !used[k]) used[k] = true, order[n++] = k;
+      for (; first < n; first++) target.dim[target.rank++] = p.leaves[order[first]].dim;
+      continue;
+    }
     for (int k = 0; k < axis->n_factors; k++)
       if (!right_leaf(l, &p, &axis->factors[k], used, order, &n)) return poison();
     if (!axis->n_factors && !right_leaf(l, &p, axis, used, order, &n)) return poison();
     target.dim[target.rank++] = axis->n_factors ? product_dim(&p, axis, order + first, l) : p.leaves[order[first]].dim;
   }
-  if (n != p.n) return report(l->d, E0206, place(l, e->at), "an axis on the left of the arrow is missing on its right"), poison();
+  if (n != p.n)
+    return report(l->d, E0206, place(l, e->at), "an axis on the left of the arrow is missing on its right"), poison();
   Builder b = builder(l, e);
   Type split = {.dtype = x->type.dtype, .rank = p.n}, moved = split;
   for (int i = 0; i < p.n; i++) split.dim[i] = p.leaves[i].dim;
@@ -131,7 +166,9 @@ Value eval_rearrange(Lower *l, const Expr *e) {
   TypeError error;
   Type out;
   Attrs first = {.shape = split}, last = {.shape = target};
-  if (!infer_type(OP_reshape, 1, in, &first, false, &out, &error) || !infer_type(OP_reshape, 1, in2, &last, false, &out, &error)) return report_type(l, &error, e), poison();
+  if (!infer_type(OP_reshape, 1, in, &first, false, &out, &error) ||
+      !infer_type(OP_reshape, 1, in2, &last, false, &out, &error))
+    return report_type(l, &error, e), poison();
   return tensor_value(b_reshape(&b, b_transpose(&b, b_reshape(&b, x, &split), order), &target));
 }
 
@@ -162,7 +199,9 @@ Value eval_index(Lower *l, const Expr *e) {
   }
   Node *x = as_tensor(l, v, F32, e->args[0]);
   if (!x) return poison();
-  if (e->n_args - 1 > x->type.rank) return report(l->d, E0204, place(l, e->at), "%d indices, but the value is %s", e->n_args - 1, describe(l, &v)), poison();
+  if (e->n_args - 1 > x->type.rank)
+    return report(l->d, E0204, place(l, e->at), "%d indices, but the value is %s", e->n_args - 1, describe(l, &v)),
+           poison();
   Type cut = x->type, kept = {.dtype = cut.dtype};
   int64_t begin[MAX_RANK] = {0}, step[MAX_RANK];
   for (int i = 0; i < MAX_RANK; i++) step[i] = 1;
@@ -174,14 +213,21 @@ Value eval_index(Lower *l, const Expr *e) {
       if (index.kind == POISON) return poison();
       if (index.kind == TENSOR && e->n_args == 2) return gather(l, e, x, &index);
       if (!whole_number(l, at, &begin[i])) return poison();
-      if (begin[i] < -size || begin[i] >= size) return report(l->d, E0210, place(l, at->at), "index %lld is outside an axis of %lld", (long long)begin[i], (long long)size), poison();
+      if (begin[i] < -size || begin[i] >= size)
+        return report(l->d, E0210, place(l, at->at), "index %lld is outside an axis of %lld", (long long)begin[i],
+                      (long long)size),
+               poison();
       if (begin[i] < 0) begin[i] += size;
       cut.dim[i] = dim_literal(1);
-      if (x->type.dim[i].rows) return report(l->d, E0211, place(l, at->at), "the batch axis cannot be indexed: the last batch may be shorter"), poison();
+      if (x->type.dim[i].rows)
+        return report(l->d, E0211, place(l, at->at), "the batch axis cannot be indexed: the last batch may be shorter"),
+               poison();
       continue;
     }
     if (at && (at->args[0] || at->args[1])) {
-      if (x->type.dim[i].rows) return report(l->d, E0211, place(l, at->at), "the batch axis cannot be sliced: the last batch may be shorter"), poison();
+      if (x->type.dim[i].rows)
+        return report(l->d, E0211, place(l, at->at), "the batch axis cannot be sliced: the last batch may be shorter"),
+               poison();
       if (!bound(l, at->args[0], size, 0, &begin[i]) || !bound(l, at->args[1], size, size, &end)) return poison();
       cut.dim[i] = dim_literal(end > begin[i] ? end - begin[i] : 0);
       if (cut.dim[i].size == size) cut.dim[i] = x->type.dim[i];

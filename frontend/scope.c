@@ -4,7 +4,9 @@
 #include "frontend/lower.h"
 
 Value poison(void) { return (Value){.kind = POISON}; }
-Value number_value(double number, bool is_float) { return (Value){.kind = NUMBER, .number = number, .is_float = is_float}; }
+Value number_value(double number, bool is_float) {
+  return (Value){.kind = NUMBER, .number = number, .is_float = is_float};
+}
 Value truth_value(bool truth) { return (Value){.kind = TRUTH, .number = truth}; }
 Value tensor_value(Node *node) { return (Value){.kind = TENSOR, .node = node}; }
 
@@ -20,19 +22,32 @@ static Entry *find_here(const Scope *scope, const char *name) {
   return NULL;
 }
 
+static bool is_callable(const Value *v) { return v->kind == DEFINITION || v->kind == INSTANCE || v->kind == POISON; }
+
+/* A name of the standard file hides nothing that its reader could mean. */
+static void warn_shadow(Lower *l, const char *name, const Value *value, const Span *at) {
+  for (const Scope *outer = l->scope->parent; outer && !at->source->standard; outer = outer->parent) {
+    const Entry *old = find_here(outer, name);
+    if (!old || !old->at || is_callable(&old->value) != is_callable(value)) continue;
+    report(l->d, W0102, at, "%s hides another %s further out", name, name);
+    report_note(l->d, old->at, "declared here");
+    return;
+  }
+}
+
 Entry *define(Lower *l, const char *name, Value value, const Span *at) {
   Entry *old = find_here(l->scope, name);
   if (old && old->at && at && value.kind != INSTANCE) {
     report(l->d, E0102, place(l, at), "%s is declared twice in this block", name);
     report_note(l->d, old->at, "first declared here");
+  } else if (at) {
+    warn_shadow(l, name, &value, at);
   }
   Entry *entry = arena_alloc(l->arena, sizeof *entry);
-  *entry = (Entry){.name = name, .value = value, .at = at};
+  *entry = (Entry){.name = name, .value = value, .at = at, .graph = l->graph};
   LIST_PUSH(l->arena, l->scope->entries, l->scope->n, entry);
   return entry;
 }
-
-static bool is_callable(const Value *v) { return v->kind == DEFINITION || v->kind == INSTANCE || v->kind == POISON; }
 
 Entry *lookup(const Scope *scope, const char *name, bool callable) {
   for (; scope; scope = scope->parent) {
@@ -40,6 +55,18 @@ Entry *lookup(const Scope *scope, const char *name, bool callable) {
     if (entry && (!callable || is_callable(&entry->value))) return entry->used = true, entry;
   }
   return NULL;
+}
+
+bool same_graph(Lower *l, const Entry *entry, const Expr *e) {
+  ValueKind kind = entry->value.kind;
+  bool is_made = kind == TENSOR || kind == TUPLE || kind == RECORD || kind == BATCH;
+  if (!is_made || !entry->graph || entry->graph == l->graph) return true;
+  report(l->d, E0106, place(l, e->at), "%s belongs to another block and has no value here", e->name);
+  report_note(l->d, entry->at, "made here");
+  report_help(l->d, l->graph == l->program->schedule
+                        ? "an optimizer's options are computed from step, epoch and total alone"
+                        : "eval works on its own batches: compute it from them");
+  return false;
 }
 
 Value unknown_name(Lower *l, const char *name, const Span *at, bool callable) {
@@ -50,7 +77,8 @@ Value unknown_name(Lower *l, const char *name, const Span *at, bool callable) {
     for (int i = 0; i < scope->n && n < ROOM; i++)
       if (!callable || is_callable(&scope->entries[i]->value)) names[n++] = scope->entries[i]->name;
   const char *guess = nearest(name, names, n);
-  report(l->d, E0101, place(l, at), callable ? "there is no function, module or instance called %s" : "nothing is called %s here", name);
+  report(l->d, E0101, place(l, at),
+         callable ? "there is no function, module or instance called %s" : "nothing is called %s here", name);
   if (guess) report_help(l->d, "did you mean %s?", guess);
   return poison();
 }
@@ -71,9 +99,7 @@ const char *describe(Lower *l, const Value *v) {
   Text text = {0};
   switch (v->kind) {
   case POISON: return "an error";
-  case TENSOR:
-    type_print(&text, &v->node->type, false);
-    return text_take(&text, l->arena);
+  case TENSOR: type_print(&text, &v->node->type, false); return text_take(&text, l->arena);
   case NUMBER:
     text_add(&text, "the number ");
     text_number(&text, v->number);
@@ -82,11 +108,13 @@ const char *describe(Lower *l, const Value *v) {
   case DIM: return arena_print(l->arena, "the dim %lld", (long long)v->dim.size);
   case RUN: return "a run of axes";
   case TEXT: return "a text";
-  case DEFINITION: return arena_print(l->arena, "the %s %s", v->syntax->kind == SYN_FN ? "function" : "module", v->syntax->name);
+  case DEFINITION:
+    return arena_print(l->arena, "the %s %s", v->syntax->kind == SYN_FN ? "function" : "module", v->syntax->name);
   case BUILTIN: return arena_print(l->arena, "the function %s", v->builtin->name);
   case INSTANCE: return arena_print(l->arena, "the instance %s", v->instance->path);
   case BATCH: return "a batch of data";
   case TUPLE: return arena_print(l->arena, "%d values", v->n);
+  case RECORD: return "the gradients of an instance";
   }
   return "";
 }

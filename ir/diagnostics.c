@@ -81,8 +81,9 @@ static bool said_before(const Diagnostics *d, ErrorCode code, const Span *at, co
 }
 
 void report(Diagnostics *d, ErrorCode code, const Span *at, const char *format, ...) {
-  static const Source nowhere = {"mtc", NULL, 0};
-  Span place = at && at->source ? *at : (Span){.source = &nowhere, .line = 1, .column = 1, .length = 1};
+  static const Source nowhere = {.path = "mtc"};
+  Span place = at && at->source ? *at : (Span){.source = &nowhere, .line = 1, .column = 1, .length = 1}, inner = place;
+  while (place.source->standard && place.caller) place = *place.caller;
   va_list args;
   va_start(args, format);
   char *message = format_text(d->arena, format, args);
@@ -102,6 +103,7 @@ void report(Diagnostics *d, ErrorCode code, const Span *at, const char *format, 
   if (!r->file) r->file = d->n_reports + 1;
   LIST_PUSH(d->arena, d->reports, d->n_reports, r);
   d->latest = r;
+  if (inner.source != place.source) report_note(d, &inner, "in the standard file");
 }
 
 void report_note(Diagnostics *d, const Span *at, const char *format, ...) {
@@ -167,8 +169,8 @@ static int characters(const char *text, int n) {
 }
 
 /* Columns count bytes from 1; what is printed under them counts characters.  Of a long line
- * the part around the column is shown, whole characters of it. */
-static void print_line(FILE *out, const Span *at, const char *caret, const Colors *c) {
+ * the part around the column is shown, whole characters of it.  `again`: the line stands above. */
+static void print_line(FILE *out, const Span *at, const char *caret, const Colors *c, bool again) {
   const char *line;
   int length, from = 0;
   if (!line_of(at, &line, &length)) {
@@ -181,9 +183,11 @@ static void print_line(FILE *out, const Span *at, const char *caret, const Color
   int to = length - from > MAX_WIDTH ? from + MAX_WIDTH : length;
   while (to < length && to > column && continues(line[to])) to--;
   int end = at->length > to - column ? to : at->length < 1 ? column : column + at->length;
-  fprintf(out, "%3d | %s", at->line, from ? "..." : "");
-  for (int i = from; i < to; i++) fputc(is_control(line[i]) ? ' ' : line[i], out);
-  fprintf(out, "%s\n%*s | %s", to < length ? "..." : "", snprintf(NULL, 0, "%3d", at->line), "", from ? "   " : "");
+  again &= length <= MAX_WIDTH;
+  if (!again) fprintf(out, "%3d | %s", at->line, from ? "..." : "");
+  for (int i = from; i < to && !again; i++) fputc(is_control(line[i]) ? ' ' : line[i], out);
+  if (!again) fputs(to < length ? "...\n" : "\n", out);
+  fprintf(out, "%*s | %s", snprintf(NULL, 0, "%3d", at->line), "", from ? "   " : "");
   print_many(out, ' ', characters(line + from, column - from));
   int marks = characters(line + column, end - column);
   fputs(c->caret, out);
@@ -195,13 +199,16 @@ static void print_report(const Report *r, FILE *out, const Colors *c) {
   fprintf(out, "%s%s:%d:%d: %s%s[%s]:%s%s %s%s\n", c->file, r->at.source->path, r->at.line, r->at.column,
           r->is_error ? c->error : c->warning, r->is_error ? "error" : "warning", table[r->code].code, c->off, c->file,
           r->message, c->off);
-  print_line(out, &r->at, r->caret, c);
+  print_line(out, &r->at, r->caret, c, false);
   const Source *file = r->at.source;
+  int line = r->at.line;
   for (int i = 0; i < r->n_notes; i++) {
     const Note *note = &r->notes[i];
+    bool again = note->at.source == file && note->at.line == line;
     if (note->at.source != file) fprintf(out, "%s\n", note->at.source->path);
     file = note->at.source;
-    print_line(out, &note->at, note->text, c);
+    line = note->at.line;
+    print_line(out, &note->at, note->text, c, again);
   }
   for (const Span *caller = r->at.caller; caller && r->n_notes == 0; caller = caller->caller)
     fprintf(out, "    = called at %s:%d:%d\n", caller->source->path, caller->line, caller->column);

@@ -262,6 +262,18 @@ void graph_number(Graph *graph) {
 
 /* ---- whole-graph edits ---- */
 
+void graph_take(Graph *graph, Graph *from) {
+  graph->n_nodes = from->n_nodes;
+  graph->nodes = from->nodes;
+  graph->n_outputs = from->n_outputs;
+  graph->outputs = from->outputs;
+  graph->cons = from->cons;
+  from->n_nodes = from->n_outputs = 0;
+  from->nodes = NULL;
+  from->outputs = NULL;
+  from->cons = NULL;
+}
+
 /* `to` itself may be made of `from`: that use stays. */
 void graph_replace(Graph *graph, Node *from, Node *to) {
   for (int i = 0; i < graph->n_nodes; i++)

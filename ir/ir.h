@@ -57,6 +57,7 @@ typedef struct Source {
   const char *path; /* as the user wrote it; "nn.mt" for the standard file */
   const char *text; /* whole file, NUL-terminated */
   size_t length;
+  bool standard;    /* not the user's: a message about it stands at the call that led there */
 } Source;
 
 /* A range of one source line.  `caller` is the call that instantiated the
@@ -115,6 +116,7 @@ typedef struct Symbol {
   const char *name;
   int64_t size;
   bool rows;
+  const struct Dim *stands_for; /* while lowering, a module's own name: the caller's dim; NULL in a finished program */
 } Symbol;
 
 /* One axis: a bare name (symbol set), a literal (neither), or arithmetic
@@ -441,6 +443,7 @@ void graph_sort(Graph *graph);                           /* operands before uses
 void graph_uncons(Graph *graph);                         /* forget the hash table after direct edits */
 int *graph_uses(const Graph *graph, Arena *arena);       /* uses[id], outputs counted */
 Node *graph_find(const Graph *graph, const char *name);
+void graph_take(Graph *graph, Graph *from);              /* its nodes and outputs become those of `from`, made beside it */
 bool op_pure(Op op);
 
 /* ---- build.c: short constructors for rules and rewrites ---------------- */

@@ -175,7 +175,7 @@ static const Symbol *local_symbol(Reader *r, const char *name, int64_t size, boo
   const Symbol *found = find_symbol(r, key);
   if (found) return found;
   Symbol *symbol = arena_alloc(r->arena, sizeof *symbol);
-  *symbol = (Symbol){name, size, rows};
+  *symbol = (Symbol){.name = name, .size = size, .rows = rows};
   map_put_name(&r->symbols, key, r->program->n_symbols + r->n_locals);
   LIST_PUSH(r->arena, r->locals, r->n_locals, symbol);
   return symbol;

@@ -45,7 +45,7 @@ Node *model_batch(Graph *g, const char *name, DType dtype, int rank, const int64
   Field field = {.name = name, .type = type_of(dtype, rank, size)};
   if (!data->rows) {
     Symbol *rows = arena_alloc(g->program->arena, sizeof *rows);
-    *rows = (Symbol){"B", size[0], true};
+    *rows = (Symbol){.name = "B", .size = size[0], .rows = true};
     LIST_PUSH(g->program->arena, g->program->symbols, g->program->n_symbols, rows);
     g->rows = data->rows = rows;
   }

@@ -69,7 +69,7 @@ Node *kit_batch(Kit *kit, const char *field, DType dtype, int64_t capacity, int6
   Data *data = &kit->program->data[0];
   if (!kit->rows) {
     kit->rows = arena_alloc(kit->arena, sizeof *kit->rows);
-    *kit->rows = (Symbol){"B", capacity, true};
+    *kit->rows = (Symbol){.name = "B", .size = capacity, .rows = true};
     LIST_PUSH(kit->arena, kit->program->symbols, kit->program->n_symbols, kit->rows);
     kit->graph->rows = data->rows = kit->rows;
     kit->n_rows = rows;

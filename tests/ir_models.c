@@ -16,7 +16,7 @@ static const Span odd = {&odd_source, 1, 1, 1, NULL};
 
 static void add_symbol(Program *p, const char *name, int64_t size, bool rows) {
   Symbol *s = arena_alloc(p->arena, sizeof *s);
-  *s = (Symbol){name, size, rows};
+  *s = (Symbol){.name = name, .size = size, .rows = rows};
   LIST_PUSH(p->arena, p->symbols, p->n_symbols, s);
 }
 
@@ -128,7 +128,7 @@ static void add_train_graph(Program *p) {
   twice.dim[0] = (Dim){.size = 8, .text = "B * K", .rows = ir_symbol(p, "B")};
   twice.rank = 1;
   Symbol *own = arena_alloc(p->arena, sizeof *own);
-  *own = (Symbol){"i", 1, false};
+  *own = (Symbol){.name = "i", .size = 1};
   twice.dim[twice.rank++] = dim_symbol(own);
   Node *flat = b_reshape(&b, logits, &twice);
   Node *sum = b_reduce(&b, OP_sum, b_binary(&b, OP_mul, flat, flat), 2, (int[]){0, 1}, false);

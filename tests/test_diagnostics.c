@@ -19,7 +19,7 @@ static const char *print(bool color) {
   return printed;
 }
 
-static Source source_of(const char *path, const char *text) { return (Source){path, text, strlen(text)}; }
+static Source source_of(const char *path, const char *text) { return (Source){.path = path, .text = text, .length = strlen(text)}; }
 
 static const char model[] =
     "module MLP()(x: [B, P]) -> [B, K] {\n"
@@ -77,7 +77,7 @@ END_TEST
 
 START_TEST(survives_odd_places) {
   Source tabs = source_of("t.mt", "\tlet\ta\033[31m = 1\n"), wide = source_of("u.mt", "let größe = \"日本\" + é\n"),
-         none = {"d.ir", NULL, 0};
+         none = {"d.ir", NULL, 0, false};
   Source crlf = source_of("w.mt", "a\r\nbc\r\n");
   Span in_tabs = {&tabs, 1, 6, 1, NULL}, in_wide = {&wide, 1, 26, 99, NULL}, nothing = {&none, 7, 3, 2, NULL};
   Span name = {&wide, 1, 5, 7, NULL}, end = {&crlf, 2, 3, 1, NULL}, past = {&crlf, 9, 1, 1, NULL},

@@ -44,7 +44,7 @@ static void expect_same(const char *a, const char *b, const char *what, int seed
 static void resume(const Dumps *dumps, int k, int level, int seed) {
   Arena *arena = arena_new();
   Diagnostics *d = diagnostics_new();
-  Source source = {"dump.ir", dumps->text[k], strlen(dumps->text[k])};
+  Source source = {.path = "dump.ir", .text = dumps->text[k], .length = strlen(dumps->text[k])};
   Program *program = program_read(&source, arena, d);
   if (!program) diagnostics_print(d, stderr, false);
   ck_assert_msg(program != NULL, "seed %d, dump %d is refused", seed, k);

@@ -320,7 +320,7 @@ START_TEST(reshape_and_back_is_nothing) {
 END_TEST
 
 START_TEST(batch_uses_its_capacity) {
-  Symbol batch = {"B", 64, true};
+  Symbol batch = {.name = "B", .size = 64, .rows = true};
   Type t = {.dtype = F32, .rank = 2, .dim = {dim_symbol(&batch), dim_literal(10)}};
   const Index *at[] = {index_axis(arena, 0, 64), index_axis(arena, 1, 10)};
   ck_assert_str_eq(text_of(index_flat(arena, &t, at)), "i * 10 + j");

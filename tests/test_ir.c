@@ -10,7 +10,7 @@ static Arena *arena;
 static Program *program;
 static Graph *g;
 static Builder b;
-static Symbol batch = {"B", 64, true}, hidden = {"H", 128, false};
+static Symbol batch = {.name = "B", .size = 64, .rows = true}, hidden = {.name = "H", .size = 128};
 
 static void set_up(void) {
   arena = arena_new();

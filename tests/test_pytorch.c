@@ -68,7 +68,7 @@ static char *model_of(json_t *item, Arena *arena) {
 }
 
 static Program *compile_case(const char *model, const char *stop_after, Arena *arena) {
-  Source source = {"case.mt", model, strlen(model)};
+  Source source = {.path = "case.mt", .text = model, .length = strlen(model)};
   Diagnostics *d = diagnostics_new();
   FrontendOptions none = {0};
   Program *program = compile(&source, &none, arena, d);

@@ -540,7 +540,7 @@ static void assert_resumes(const char *stop) {
   Text once = {0}, stopped = {0}, resumed = {0};
   program_print(&once, whole->program);
   program_print(&stopped, part->program);
-  Source source = {"part.ir", stopped.data, stopped.length};
+  Source source = {.path = "part.ir", .text = stopped.data, .length = stopped.length};
   Program *program = program_read(&source, arena, d);
   ck_assert_msg(program, "the text after %s does not read back", stop);
   PassContext context = {

@@ -252,7 +252,7 @@ static void teardown(void) {
   diagnostics_free(diagnostics);
 }
 
-static Source source_of(const char *text, size_t length) { return (Source){"m.mt", text, length}; }
+static Source source_of(const char *text, size_t length) { return (Source){.path = "m.mt", .text = text, .length = length}; }
 
 static char *tree_of(const char *text, size_t length) {
   Source *s = arena_alloc(arena, sizeof *s);

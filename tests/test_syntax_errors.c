@@ -486,7 +486,7 @@ static const struct { const char *text, *messages; } errors[] = {
 /* The head and help lines of everything reported for a text, without the file's name. */
 static char *messages_of(const char *text, size_t length, Arena *arena) {
   Diagnostics *d = diagnostics_new();
-  Source source = {"m.mt", text, length};
+  Source source = {.path = "m.mt", .text = text, .length = length};
   parse(&source, arena, d);
   char *printed = NULL;
   size_t size;

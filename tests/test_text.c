@@ -26,7 +26,7 @@ static char *print_o_read(const char *text, char **refused) {
   Arena *arena = arena_new();
   Diagnostics *d = diagnostics_new();
   Source *source = arena_alloc(arena, sizeof *source);
-  *source = (Source){"test.ir", text, strlen(text)};
+  *source = (Source){.path = "test.ir", .text = text, .length = strlen(text)};
   Program *p = program_read(source, arena, d);
   char *again = p ? print_program(p) : NULL;
   *refused = p ? NULL : messages(d);

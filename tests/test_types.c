@@ -8,8 +8,15 @@
 
 #include "ir/ir.h"
 
-static Symbol symbols[] = {{"B", 64, true},  {"B2", 64, true}, {"H", 128, false}, {"P", 64, false}, {"Q", 64, false},
-                           {"D", 16, false}, {"T", 8, false},  {"U", 1, false},   {"Z", 0, false}};
+static Symbol symbols[] = {{.name = "B", .size = 64, .rows = true},
+                           {.name = "B2", .size = 64, .rows = true},
+                           {.name = "H", .size = 128},
+                           {.name = "P", .size = 64},
+                           {.name = "Q", .size = 64},
+                           {.name = "D", .size = 16},
+                           {.name = "T", .size = 8},
+                           {.name = "U", .size = 1},
+                           {.name = "Z", .size = 0}};
 enum { N_SYMBOLS = sizeof symbols / sizeof *symbols };
 
 static const Symbol *symbol_named(const char *name, size_t length) {
@@ -74,9 +81,16 @@ START_TEST(prints_types) {
 END_TEST
 
 START_TEST(counts_elements) {
-  static const struct { const char *type; int64_t count, bytes; } rows[] = {
-      {"f32[]", 1, 4}, {"f64[H, 2]", 256, 2048}, {"bf16[B*T, 3]", 1536, 3072}, {"u8[Z, 4611686018427387904, 8]", 0, 0},
-      {"f32[4611686018427387904, 8]", INT64_MAX, INT64_MAX}, {"f64[2305843009213693952]", (int64_t)1 << 61, INT64_MAX},
+  static const struct {
+    const char *type;
+    int64_t count, bytes;
+  } rows[] = {
+      {"f32[]", 1, 4},
+      {"f64[H, 2]", 256, 2048},
+      {"bf16[B*T, 3]", 1536, 3072},
+      {"u8[Z, 4611686018427387904, 8]", 0, 0},
+      {"f32[4611686018427387904, 8]", INT64_MAX, INT64_MAX},
+      {"f64[2305843009213693952]", (int64_t)1 << 61, INT64_MAX},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     Type t = type_of(rows[i].type);
@@ -92,8 +106,8 @@ END_TEST
 /* PyTorch's table for f32 f64 bf16 i32 u8 bool, row by column. */
 START_TEST(promotes_as_pytorch) {
   static const DType want[DTYPE_COUNT][DTYPE_COUNT] = {
-      {F32, F64, F32, F32, F32, F32},    {F64, F64, F64, F64, F64, F64}, {F32, F64, BF16, BF16, BF16, BF16},
-      {F32, F64, BF16, I32, I32, I32},   {F32, F64, BF16, I32, U8, U8},  {F32, F64, BF16, I32, U8, BOOL},
+      {F32, F64, F32, F32, F32, F32},  {F64, F64, F64, F64, F64, F64}, {F32, F64, BF16, BF16, BF16, BF16},
+      {F32, F64, BF16, I32, I32, I32}, {F32, F64, BF16, I32, U8, U8},  {F32, F64, BF16, I32, U8, BOOL},
   };
   for (int a = 0; a < DTYPE_COUNT; a++)
     for (int b = 0; b < DTYPE_COUNT; b++) ck_assert_int_eq(dtype_promote((DType)a, (DType)b), want[a][b]);
@@ -103,7 +117,9 @@ START_TEST(promotes_as_pytorch) {
 END_TEST
 
 START_TEST(dims_match) {
-  static const struct { const char *a, *b; bool strict, loose;
+  static const struct {
+    const char *a, *b;
+    bool strict, loose;
   } rows[] = {
       {"H", "H", true, true},     {"P", "Q", false, true},      {"P", "64", true, true},
       {"P", "4*D", true, true},   {"H", "P", false, false},     {"B", "B", true, true},
@@ -281,18 +297,8 @@ static const ShapeRow shape_rows[] = {
     {OP_reshape, {"f32[B, T]"}, "f32[B, T, 1]", {0}, {0}, "f32[B, T, 1]"},
     {OP_reshape, {"f32[P, D]"}, "f32[H, 8]", {0}, {0}, "f32[H, 8]"},
     {OP_reshape, {"f32[Z, D]"}, "f32[Z]", {0}, {0}, "f32[Z]"},
-    {OP_reshape,
-     {"f32[B, T]"},
-     "f32[T, B]",
-     {0},
-     {0},
-     "rows: reshape: [B, T] to [T, B] loses or moves the batch axis"},
-    {OP_reshape,
-     {"f32[T, B]"},
-     "f32[B*T]",
-     {0},
-     {0},
-     "rows: reshape: [T, B] to [B*T] loses or moves the batch axis"},
+    {OP_reshape, {"f32[B, T]"}, "f32[T, B]", {0}, {0}, "rows: reshape: [B, T] to [T, B] loses or moves the batch axis"},
+    {OP_reshape, {"f32[T, B]"}, "f32[B*T]", {0}, {0}, "rows: reshape: [T, B] to [B*T] loses or moves the batch axis"},
     {OP_reshape,
      {"f32[B, T]"},
      "f32[64, T]",
@@ -385,7 +391,11 @@ START_TEST(infers_shapes) {
 END_TEST
 
 START_TEST(infers_transposed_products) {
-  static const struct { const char *a, *b; bool ta, tb; const char *result; } products[] = {
+  static const struct {
+    const char *a, *b;
+    bool ta, tb;
+    const char *result;
+  } products[] = {
       {"f32[B, P]", "f32[H, P]", false, true, "f32[B, H]"},
       {"f32[B, P]", "f32[B, H]", true, false, "f32[P, H]"},
       {"f32[P, B]", "f32[H, P]", true, true, "f32[B, H]"},

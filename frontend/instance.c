@@ -1,0 +1,153 @@
+/* instance.c - modules: an instance from a configuration, and a call of it.
+ *
+ * A body is walked once for each call, with the signature's names bound to the
+ * axes of the arguments; parameters are made by the first call.
+ */
+#include <string.h>
+
+#include "frontend/lower.h"
+
+/* ---- configuration ---- */
+
+/* A configuration value as its declared kind wants it. */
+static Value configure(Lower *l, const FieldDecl *field, Value v, const Span *at) {
+  bool fits = true;
+  if (!field->kind || v.kind == POISON) return v;
+  if (!strcmp(field->kind, "dim"))
+    fits = v.kind == DIM || (v.kind == NUMBER && !v.is_float && v.number >= 0);
+  else if (!strcmp(field->kind, "int"))
+    fits = (v.kind == NUMBER && !v.is_float) || v.kind == DIM;
+  else if (!strcmp(field->kind, "float"))
+    fits = v.kind == NUMBER || v.kind == DIM;
+  else if (!strcmp(field->kind, "bool"))
+    fits = v.kind == TRUTH;
+  else
+    fits = v.kind == DEFINITION || v.kind == BUILTIN || v.kind == INSTANCE;
+  if (!fits) {
+    report(l->d, E0106, at, "%s must be a %s, it is %s", field->name, field->kind, describe(l, &v));
+    return poison();
+  }
+  if (!strcmp(field->kind, "dim") && v.kind == NUMBER)
+    return (Value){.kind = DIM, .dim = dim_literal((int64_t)v.number)};
+  return v;
+}
+
+/* `dim` arguments may be arithmetic, Linear(3 * D): read them as dims, so that names and the batch survive. */
+static void dims_of_config(Lower *l, const Syntax *s, Call *call, Value *args) {
+  for (int i = 0; i < s->n_config; i++) {
+    if (!s->config[i].kind || strcmp(s->config[i].kind, "dim")) continue;
+    const Expr *e = i < call->n ? call->expr[i] : take_key(call, s->config[i].name);
+    Dim dim;
+    if (e && e->kind == EXPR_BINARY && dim_of(l, e, &dim)) args[i] = (Value){.kind = DIM, .dim = dim};
+  }
+}
+
+Instance *make_instance(Lower *l, const Value *module, const Call *config, const char *path, const Expr *label) {
+  const Syntax *s = module->syntax;
+  Value args[64];
+  Call call = *config;
+  const char *what = arena_print(l->arena, "the module %s", s->name);
+  if (!bind_fields(l, &call, s->n_config, s->config, what, module->home, args)) return NULL;
+  dims_of_config(l, s, &call, args);
+  Scope *saved = l->scope, *scope = scope_new(l, module->home);
+  l->scope = scope;
+  bool ok = true;
+  for (int i = 0; i < s->n_config; i++) {
+    Value v = configure(l, &s->config[i], args[i], place(l, config->e->at));
+    ok &= v.kind != POISON;
+    define(l, s->config[i].name, v, s->config[i].at);
+  }
+  l->scope = saved;
+  if (!ok) return NULL;
+  Instance *instance = arena_alloc(l->arena, sizeof *instance);
+  *instance = (Instance){.path = path, .module = s, .home = module->home, .config = scope, .label = label};
+  return instance;
+}
+
+/* One result against its promise; on the way out it takes the caller's names. */
+static bool leave_result(Lower *l, const Syntax *s, const TypeExpr *promise, Value *v) {
+  Type wanted, joined;
+  TypeError error;
+  if (v->kind == POISON) return false;
+  if (v->kind != TENSOR)
+    return report(l->d, E0209, promise->at, "%s returns %s, not a tensor", s->name, describe(l, v)), false;
+  if (!shape_of(l, promise, &wanted)) return false;
+  const Type *got = &v->node->type;
+  bool fits =
+      got->rank == wanted.rank && got->dtype == wanted.dtype && infer_broadcast(got, &wanted, true, &joined, &error);
+  for (int a = 0; fits && a < wanted.rank; a++) fits = dim_same(got->dim[a], wanted.dim[a], true);
+  if (!fits) {
+    Text text = {0};
+    type_print(&text, &wanted, true);
+    report(l->d, E0209, place(l, promise->at), "%s promises %s and returns %s", s->name, text.data, describe(l, v));
+    if (v->node->span) report_note(l->d, v->node->span, "the value returned");
+    text_free(&text);
+    return false;
+  }
+  Type outside = callers_type(l, &wanted);
+  *v = renamed(l, *v, &outside, join(l, l->prefix, "result.own"), v->node->span);
+  return true;
+}
+
+static bool leave_results(Lower *l, const Syntax *s, Value *result) {
+  int n = result->kind == TUPLE ? result->n : 1;
+  bool ok = result->kind != POISON;
+  if (ok && s->n_results > 0 && n != s->n_results)
+    return report(l->d, E0209, s->at, "%s promises %d value%s and returns %d", s->name, s->n_results,
+                  s->n_results == 1 ? "" : "s", n),
+           false;
+  for (int i = 0; i < n && ok; i++) {
+    Value *v = result->kind == TUPLE ? &result->items[i] : result;
+    if (s->n_results) {
+      ok = leave_result(l, s, &s->results[i], v);
+    } else if (v->kind == TENSOR) {
+      Type outside = callers_type(l, &v->node->type);
+      *v = renamed(l, *v, &outside, join(l, l->prefix, "result.own"), v->node->span);
+    }
+  }
+  return ok;
+}
+
+static bool enter_input(Lower *l, const Scope *home, const FieldDecl *field, const Value *arg, const Span *at) {
+  Node *node = arg->kind == TENSOR ? arg->node : NULL;
+  if (!node) {
+    if (arg->kind != POISON)
+      report(l->d, E0106, at, "the input %s must be a tensor, it is %s", field->name, describe(l, arg));
+    return false;
+  }
+  return bind_shape(l, home, field, &node->type, at);
+}
+
+/* The argument under the names of the signature. */
+static void define_input(Lower *l, const FieldDecl *field, Value v) {
+  Type own = v.node->type;
+  if (field->type.has_shape && !shape_of(l, &field->type, &own)) return;
+  define(l, field->name,
+         renamed(l, v, &own, join(l, l->prefix, arena_print(l->arena, "%s.own", field->name)), field->at), field->at);
+}
+
+Value call_instance(Lower *l, Instance *instance, int n, const Value *args, const Span *at) {
+  const Syntax *s = instance->module;
+  Frame saved;
+  Value result = poison();
+  if (n != s->n_fields) {
+    report(l->d, E0104, at, "%s takes %d input%s, %d are given", s->name, s->n_fields, s->n_fields == 1 ? "" : "s", n);
+    report_note(l->d, s->at, "declared here");
+    return poison();
+  }
+  if (!enter(l, &saved, instance->config, at, claim_path(l, instance->path))) return poison();
+  l->instance = instance;
+  bool ok = true;
+  for (int i = 0; i < n && ok; i++) ok = enter_input(l, instance->config, &s->fields[i], &args[i], at);
+  for (int i = 0; i < n && ok; i++) define_input(l, &s->fields[i], args[i]);
+  if (ok && !instance->first_call) instance->first_call = at;
+  if (ok) {
+    Outcome o = run_body(l, s->n_body, s->body);
+    if (!o.returned && !diagnostics_errors(l->d))
+      report(l->d, E0303, s->at, "the module %s does not return a value", s->name);
+    result = o.returned ? o.value : poison();
+    if (!leave_results(l, s, &result)) result = poison();
+  }
+  leave(l, &saved);
+  return result;
+}

@@ -1,0 +1,220 @@
+/* update.c - what an update moves, by which optimizer, and whether gradients get there. */
+#include <math.h>
+#include <string.h>
+
+#include "frontend/lower.h"
+
+/* ---- targets of update and freeze ---- */
+
+bool path_of(Lower *l, const Expr *e, const char **out) {
+  if (e->kind == EXPR_FIELD && path_of(l, e->args[0], out)) return *out = join(l, *out, e->name), true;
+  if (e->kind != EXPR_NAME) return false;
+  Entry *entry = lookup(l->scope, e->name, true);
+  if (!entry || entry->value.kind != INSTANCE) return false;
+  return *out = entry->value.instance->path, true;
+}
+
+bool is_under(const char *path, const char *target) {
+  size_t n = strlen(target);
+  return !strncmp(path, target, n) && (path[n] == 0 || path[n] == '.');
+}
+
+static bool target_of(Lower *l, const Expr *e, const char **out) {
+  if (!path_of(l, e, out)) {
+    report(l->d, E0503, place(l, e->at),
+           "update and freeze name an instance or one of its parts: net, net.fc1, net.fc1.weight");
+    return false;
+  }
+  for (int i = 0; i < l->program->n_params; i++)
+    if (is_under(l->program->params[i].path, *out)) return true;
+  if (diagnostics_errors(l->d)) return false; /* its parameters were never made */
+  const char *names[512];
+  int n = 0;
+  for (int i = 0; i < l->program->n_params && n < 512; i++) names[n++] = l->program->params[i].path;
+  report(l->d, E0503, place(l, e->at), "%s has no parameters", *out);
+  const char *guess = nearest(*out, names, n);
+  if (guess) report_help(l->d, "did you mean %s?", guess);
+  return false;
+}
+
+/* ---- update ---- */
+
+static bool optimizer_of(Lower *l, const Expr *callee, UpdateGroup *group) {
+  static const char *const later[] = {"rmsprop", "adagrad", "lion"};
+  const char *name = callee->kind == EXPR_NAME ? callee->name : "", *names[16];
+  int n = 0;
+  for (int i = 0; i < n_optimizers; i++) names[n++] = optimizers[i].name;
+  if ((group->optimizer = optimizer_find(name))) return true;
+  for (int i = 0; i < 3; i++)
+    if (!strcmp(name, later[i])) return not_yet(l, callee->at, name), false;
+  const char *guess = nearest(name, names, n);
+  report(l->d, E0501, callee->at, "%s is no optimizer: sgd, adam and adamw are", *name ? name : "this");
+  if (guess) report_help(l->d, "did you mean %s?", guess);
+  return false;
+}
+
+/* An option by name, or the next one by position: its place in the table, after those clip:, or -1. */
+static int option_place(Lower *l, const Expr *e, int i, const Optimizer *o, int *position) {
+  const char *allowed[MAX_HYPER + 1];
+  int n = 0;
+  while (n < MAX_HYPER && o->hyper[n]) allowed[n] = o->hyper[n], n++;
+  allowed[n] = "clip";
+  const char *key = e->keys[i] ? e->keys[i] : *position < n ? allowed[(*position)++] : NULL;
+  for (int h = 0; key && h <= n; h++)
+    if (!strcmp(allowed[h], key)) return h;
+  report(l->d, E0501, key ? e->key_at[i] : e->args[i]->at, key ? "%s has no option %s" : "%s has not that many options",
+         o->name, key);
+  const char *guess = key ? nearest(key, allowed, n + 1) : NULL;
+  if (guess) report_help(l->d, "did you mean %s?", guess);
+  return -1;
+}
+
+static Node *option_value(Lower *l, const UpdateGroup *group, const char *key, const Expr *e) {
+  const char *saved = l->prefix;
+  l->prefix = join(l, group->target, key);
+  Builder b = {l->program->schedule, e->at, l->prefix};
+  bool is_flag = e->kind == EXPR_TRUE || e->kind == EXPR_FALSE;
+  Node *value = is_flag ? b_const(&b, F64, e->kind == EXPR_TRUE) : schedule_value(l, e);
+  l->prefix = saved;
+  return value;
+}
+
+static bool clip_of(Lower *l, const Expr *e, double *clip) {
+  if (!as_number(l, e, clip)) return false;
+  return *clip > 0 || (report(l->d, E0501, e->at, "clip: must be positive"), false);
+}
+
+static bool given_options(Lower *l, const Expr *e, UpdateGroup *group, double *clip) {
+  const Optimizer *o = group->optimizer;
+  bool ok = true, used[MAX_HYPER + 1] = {false};
+  int position = 0;
+  for (int i = 1; e->kind == EXPR_CALL && i < e->n_args; i++) {
+    int h = option_place(l, e, i, o, &position);
+    if (h < 0) {
+      ok = false;
+      continue;
+    }
+    bool is_clip = h == MAX_HYPER || !o->hyper[h];
+    if (used[h]) report(l->d, E0501, e->args[i]->at, "%s is given twice", is_clip ? "clip" : o->hyper[h]);
+    ok &= !used[h];
+    used[h] = true;
+    if (is_clip)
+      ok &= clip_of(l, e->args[i], clip);
+    else
+      ok &= (group->hyper[h] = option_value(l, group, o->hyper[h], e->args[i])) != NULL;
+  }
+  return ok;
+}
+
+static bool hyper_values(Lower *l, const Expr *e, UpdateGroup *group, double *clip) {
+  if (!optimizer_of(l, e->kind == EXPR_CALL ? e->args[0] : e, group) || !given_options(l, e, group, clip)) return false;
+  const Optimizer *o = group->optimizer;
+  for (int h = 0; h < MAX_HYPER && o->hyper[h]; h++) {
+    if (group->hyper[h]) continue;
+    if (isnan(o->fallback[h])) return report(l->d, E0501, e->at, "%s needs %s:", o->name, o->hyper[h]), false;
+    Builder b = {l->program->schedule, e->at, join(l, group->target, o->hyper[h])};
+    group->hyper[h] = b_const(&b, F64, o->fallback[h]);
+  }
+  return true;
+}
+
+static bool is_frozen(const Lower *l, const char *path) {
+  for (int i = 0; i < l->n_frozen; i++)
+    if (is_under(path, l->frozen[i])) return true;
+  return false;
+}
+
+/* Each parameter belongs to the last group that names it. */
+static void assign_params(Lower *l, Update *update) {
+  for (int p = 0; p < l->program->n_params; p++) {
+    const char *path = l->program->params[p].path;
+    int owner = -1;
+    for (int g = 0; g < update->n_groups; g++)
+      if (is_under(path, update->groups[g].target)) owner = g;
+    if (owner < 0 || is_frozen(l, path)) continue;
+    UpdateGroup *group = &update->groups[owner];
+    LIST_PUSH(l->arena, group->params, group->n_params, p);
+  }
+}
+
+/* Through this operand nothing but 0 ever flows back. */
+static bool stops_slope(const Node *node, int k) {
+  const Node *other = node->n_in == 2 ? node->in[1 - k] : NULL;
+  return node->op == OP_mul && other->op == OP_const && other->attrs.value == 0;
+}
+
+static bool *flows_from(Lower *l, const Node *loss, bool (*stops)(const Node *, int)) {
+  Graph *g = l->graph;
+  graph_number(g);
+  bool *reached = arena_alloc(l->arena, (size_t)g->n_nodes + 1);
+  reached[loss->id] = true;
+  for (int i = loss->id; i >= 0; i--) {
+    const Node *node = g->nodes[i];
+    bool passes = node->op != OP_stop && dtype_is_float(node->type.dtype) && node->op != OP_sign &&
+                  node->op != OP_floor && node->op != OP_ceil && node->op != OP_round;
+    for (int k = 0; k < node->n_in && reached[i] && passes; k++)
+      if (dtype_is_float(node->in[k]->type.dtype) && !(stops && stops(node, k))) reached[node->in[k]->id] = true;
+  }
+  return reached;
+}
+
+bool *reached_from(Lower *l, const Node *y) { return flows_from(l, y, NULL); }
+
+/* The leaves of parameters in the graph, each with whether it is marked in `reached`. */
+static bool leaf_in(int n, Node *const *leaves, const bool *reached, const Param *param) {
+  for (int i = 0; i < n; i++)
+    if (leaves[i]->attrs.path == param->path && reached[leaves[i]->id]) return true;
+  return false;
+}
+
+static void check_reach(Lower *l, const Update *update, const Node *loss) {
+  const bool *reached = reached_from(l, loss), *moved = flows_from(l, loss, stops_slope);
+  Node **leaves = NULL;
+  int n = 0;
+  for (int i = 0; i < l->graph->n_nodes; i++)
+    if (l->graph->nodes[i]->op == OP_param) LIST_PUSH(l->arena, leaves, n, l->graph->nodes[i]);
+  for (int g = 0; g < update->n_groups; g++)
+    for (int i = 0; i < update->groups[g].n_params; i++) {
+      const Param *param = &l->program->params[update->groups[g].params[i]];
+      if (leaf_in(n, leaves, moved, param)) continue;
+      if (leaf_in(n, leaves, reached, param)) {
+        report(l->d, W0104, update->span, "the gradient of %s is always 0: nothing but weight decay moves it",
+               param->path);
+      } else {
+        report(l->d, E0603, update->span, "no gradient reaches the parameter %s", param->path);
+        report_help(l->d, "use it in the loss, or say `freeze %s`", param->path);
+      }
+      report_note(l->d, param->span, "declared here");
+    }
+}
+
+void lower_update(Lower *l, const Syntax *s, Stmt *stmt) {
+  Train *t = &l->program->train;
+  if (t->n_updates) {
+    not_yet(l, s->at, "a second update");
+    return;
+  }
+  Update update = {.name = "update0", .span = s->at};
+  const Expr *e = s->n_values ? s->values[0] : s->value;
+  Value v = eval_named(l, e, "loss");
+  Node *loss = as_tensor(l, v, F32, e);
+  bool ok = loss != NULL;
+  if (loss && loss->type.rank != 0) {
+    report(l->d, E0602, place(l, e->at), "only a scalar can be minimized, this is %s", describe(l, &v));
+    report_help(l->d, "take the mean: minimize mean(...)");
+    ok = false;
+  }
+  for (int i = 0; i < s->n_clauses; i++) {
+    UpdateGroup group = {.span = s->clause_target[i]->at};
+    bool fits = target_of(l, s->clause_target[i], &group.target);
+    if (!fits) group.target = "?";
+    ok &= hyper_values(l, s->clause_optimizer[i], &group, &update.clip) && fits;
+    LIST_PUSH(l->arena, update.groups, update.n_groups, group);
+  }
+  if (!ok) return;
+  assign_params(l, &update);
+  check_reach(l, &update, loss);
+  graph_output(l->graph, OUT_LOSS, update.name, loss);
+  stmt->index = t->n_updates;
+  LIST_PUSH(l->arena, t->updates, t->n_updates, update);
+}
