@@ -12,7 +12,7 @@
 enum { LONGEST = 88, DEEPEST = 8 };
 
 const char *model_line(Arena *arena, const Span *span) {
-  while (span && span->caller) span = span->caller;
+  while (span && span->source && span->source->standard && span->caller) span = span->caller;
   if (!span || !span->source) return "";
   const char *slash = strrchr(span->source->path, '/');
   return arena_print(arena, "%s:%d", slash ? slash + 1 : span->source->path, span->line);

@@ -54,7 +54,7 @@ static bool let_instance(Lower *l, const Syntax *s) {
   bool known = owner && instance && instance->n_params;
   if (instance && !known && owner) LIST_PUSH(l->arena, owner->children, owner->n_children, instance);
   if (instance && !owner) LIST_PUSH(l->arena, l->roots, l->n_roots, instance);
-  define(l, s->names[0], instance ? (Value){.kind = INSTANCE, .instance = instance} : poison(), s->names_at[0]);
+  define(l, s->names[0], instance ? (Value){.kind = INSTANCE, .instance = instance} : poison(), s->names_at[0])->is_let = true;
   return true;
 }
 

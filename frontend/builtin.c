@@ -218,9 +218,17 @@ static Value dropout_call(Lower *l, Call *call, const Builtin *self) {
   return tensor_value(b_binary(&b, OP_mul, x, b_scalar(&b, OP_mul, keep, p == 1 ? 0 : 1 / (1 - p))));
 }
 
+/* "net.fc.weight"; of an operation the place is its sign alone. */
+static const char *as_written(Lower *l, const Expr *e) {
+  const char *line = e->at->source->text;
+  if (!line || e->kind == EXPR_BINARY || e->kind == EXPR_PIPE) return "the second argument";
+  for (int i = 1; i < e->at->line; i++) line = strchr(line, '\n') + 1;
+  return arena_copy(l->arena, line + e->at->column - 1, (size_t)e->at->length);
+}
+
 static Value grad_of(Lower *l, Call *call, Node *y, Node *x, const bool *reached, const char *what) {
   if (reached[x->id]) return apply(l, OP_grad, 2, (Node *[]){y, x}, NULL, call->e);
-  report(l->d, E0601, place(l, call->e->at), "%s is not reached: the gradient would be zero everywhere", what);
+  report(l->d, E0601, place(l, call->e->at), "no gradient reaches %s: it would be zero everywhere", what);
   report_help(l->d, "comparisons, argmax, rounding and stop() let no gradient through");
   return poison();
 }
@@ -254,8 +262,7 @@ static Value grad_call(Lower *l, Call *call, const Builtin *self) {
   if (call->value[1].kind == INSTANCE) return grad_of_instance(l, call, y, call->value[1].instance);
   Node *x = arg(l, call, 1);
   const Expr *e = call->expr[1];
-  const char *what = e && e->kind == EXPR_NAME ? e->name : "the second argument";
-  return x ? grad_of(l, call, y, x, reached_from(l, y), what) : poison();
+  return x ? grad_of(l, call, y, x, reached_from(l, y), e ? as_written(l, e) : "the piped value") : poison();
 }
 
 /* outer(a - b): broadcasting that repeats a name is meant; eval_call has let it pass. */

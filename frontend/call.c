@@ -195,13 +195,19 @@ static Value call_value(Lower *l, const Value *callee, Call *call, bool piped, c
   return piped ? call_instance(l, instance, 1, call->value, place(l, e->at)) : made;
 }
 
+static Value no_callee(Lower *l, const Expr *e) {
+  Entry *entry = lookup(l->scope, e->name, false);
+  if (!entry) return unknown_name(l, e->name, e->at, true);
+  report(l->d, E0105, place(l, e->at), "%s is %s: it cannot be called", e->name, describe(l, &entry->value));
+  if (entry->at) report_note(l->d, entry->at, "declared here");
+  return poison();
+}
+
 static bool callee_of(Lower *l, const Expr *e, Value *out) {
   if (e->kind != EXPR_NAME) return *out = eval(l, e), out->kind != POISON;
   Entry *entry = lookup(l->scope, e->name, true);
   const Builtin *found = entry ? NULL : builtin_find(e->name);
-  *out = entry   ? entry->value
-         : found ? (Value){.kind = BUILTIN, .builtin = found}
-                 : unknown_name(l, e->name, e->at, true);
+  *out = entry ? entry->value : found ? (Value){.kind = BUILTIN, .builtin = found} : no_callee(l, e);
   return out->kind != POISON;
 }
 

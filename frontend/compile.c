@@ -1,11 +1,9 @@
 /* compile.c - a model file to a Program: the statements at file level, in order. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "frontend/lower.h"
-
-extern const char nn_mt[];
-extern const size_t nn_mt_length;
 
 static void lower_file(Lower *l, const File *file);
 
@@ -26,16 +24,16 @@ static void use_file(Lower *l, const Syntax *s) {
     char buffer[4096];
     size_t n;
     while (in && (n = fread(buffer, 1, sizeof buffer, in)) > 0) text_add_bytes(&text, buffer, n);
-    bool failed = !in || ferror(in);
+    int failed = !in || ferror(in) ? errno : 0;
     if (in) fclose(in);
     source->length = text.length;
     source->text = text_take(&text, l->arena);
     if (failed) {
-      report(l->d, E0001, s->at, "cannot read %s", source->path);
+      report(l->d, E0001, s->at, "cannot read %s: %s", source->path, strerror(failed));
       return;
     }
   } else {
-    *source = (Source){"nn.mt", nn_mt, nn_mt_length, true};
+    *source = (Source){STANDARD_FILE, nn_mt, nn_mt_length, true};
   }
   /* what a used file declares stands beside our own names, but it sees only its own */
   if (l->depth > 50) {

@@ -57,7 +57,7 @@ void lower_data(Lower *l, const Syntax *s) {
   const char *name = e->kind == EXPR_CALL && e->args[0]->kind == EXPR_NAME ? e->args[0]->name : "", *names[5];
   int kind = -1;
   for (int i = 0; i < 5; i++) names[i] = sources[i].name, kind = !strcmp(name, names[i]) ? i : kind;
-  define(l, s->name, (Value){.kind = TEXT, .name = s->name}, s->name_at);
+  define(l, s->name, (Value){.kind = TEXT, .name = s->name}, s->name_at)->is_let = true;
   if (!strcmp(name, "bytes") || !strcmp(name, "tokens")) {
     not_yet(l, e->at, "data from bytes or tokens");
     return;

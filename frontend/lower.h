@@ -11,6 +11,9 @@
 #include "frontend/frontend.h"
 #include "frontend/syntax.h"
 
+extern const char nn_mt[]; /* the standard file, and its length */
+extern const size_t nn_mt_length;
+
 typedef enum ValueKind {
   POISON,     /* wrong, and already reported */
   TENSOR,     /* node */
@@ -240,6 +243,7 @@ void lower_data(Lower *l, const Syntax *s);
 Value batch_value(const char *variable, int n_fields, Field *fields);
 int data_index(Lower *l, const Expr *e);                 /* -1 after a report */
 bool path_of(Lower *l, const Expr *e, const char **out); /* net.fc1, without a report */
+bool target_of(Lower *l, const Expr *e, const char **out); /* the same, with parameters under it; reports */
 void lower_update(Lower *l, const Syntax *s, Stmt *stmt);
 void lower_train(Lower *l, const Syntax *s);
 void lower_predict(Lower *l, const Syntax *s);

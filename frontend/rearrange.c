@@ -178,10 +178,11 @@ static bool bound(Lower *l, const Expr *e, int64_t size, int64_t otherwise, int6
   *out = otherwise;
   if (!e) return true;
   if (!whole_number(l, e, out)) return false;
-  if (*out < 0) *out += size;
-  if (*out < 0) *out = 0;
-  if (*out > size) *out = size;
-  return true;
+  int64_t at = *out < 0 ? *out + size : *out;
+  if (at >= 0 && at <= size) return *out = at, true;
+  report(l->d, E0210, place(l, e->at), "%lld is outside an axis of %lld", (long long)*out, (long long)size);
+  report_help(l->d, "the ends of a slice lie within the axis; [:, 1:] goes to its end whatever that is");
+  return false;
 }
 
 static Value gather(Lower *l, const Expr *e, Node *x, const Value *ids) {

@@ -175,7 +175,6 @@ Value reduce_call(Lower *l, Call *call, const Builtin *self) {
   Reduction r;
   const Expr *e = call->e;
   const char *name = self->name;
-  bool unbiased = flag(l, take_key(call, "unbiased"), true);
   if (call->n == 1 && call->value[0].kind == RECORD && !strcmp(name, "norm") && !call->n_keys)
     return norm_of_record(l, &call->value[0], e);
   if (!start(l, call, self, &r)) return poison();
@@ -189,7 +188,7 @@ Value reduce_call(Lower *l, Call *call, const Builtin *self) {
   if (!strcmp(name, "mean")) return tensor_value(mean_of(&r, r.keep));
   if (!strcmp(name, "logsumexp")) return log_sum_exp(l, &r, e);
   if (!strcmp(name, "norm")) return tensor_value(root(&r.b, total(&r, b_binary(&r.b, OP_mul, r.x, r.x), r.keep)));
-  Node *v = variance(l, &r, unbiased);
+  Node *v = variance(l, &r, flag(l, take_key(call, "unbiased"), true));
   return tensor_value(!strcmp(name, "std") ? root(&r.b, v) : v);
 }
 

@@ -69,6 +69,12 @@ bool same_graph(Lower *l, const Entry *entry, const Expr *e) {
   return false;
 }
 
+/* A model that forgot `use nn`. */
+static bool in_standard_file(Lower *l, const char *name) {
+  const char *fn = arena_print(l->arena, "\nfn %s(", name), *module = arena_print(l->arena, "\nmodule %s(", name);
+  return strstr(nn_mt, fn) || strstr(nn_mt, module);
+}
+
 Value unknown_name(Lower *l, const char *name, const Span *at, bool callable) {
   enum { ROOM = 512 };
   const char *names[ROOM] = {NULL};
@@ -79,7 +85,10 @@ Value unknown_name(Lower *l, const char *name, const Span *at, bool callable) {
   const char *guess = nearest(name, names, n);
   report(l->d, E0101, place(l, at),
          callable ? "there is no function, module or instance called %s" : "nothing is called %s here", name);
-  if (guess) report_help(l->d, "did you mean %s?", guess);
+  if (guess)
+    report_help(l->d, "did you mean %s?", guess);
+  else if (callable && in_standard_file(l, name))
+    report_help(l->d, "it is in the standard file: write `use nn` at the top");
   return poison();
 }
 

@@ -62,6 +62,11 @@ static void lower_eval(Lower *l, const Syntax *s, Stmt *stmt) {
   LIST_PUSH(l->arena, p->evals, p->n_evals, eval);
 }
 
+static void not_every(Lower *l, const Syntax *s, const char *what) {
+  report(l->d, E0304, s->at, "%s stands in every: how often is it meant?", what);
+  report_help(l->d, "write: every 1 epochs { %s ... }", what);
+}
+
 static void lower_statement(Lower *l, const Syntax *s, Stmt *stmt, bool in_every) {
   switch (s->kind) {
   case SYN_LOG:
@@ -76,11 +81,13 @@ static void lower_statement(Lower *l, const Syntax *s, Stmt *stmt, bool in_every
       lower_update(l, s, stmt);
     break;
   case SYN_SAVE:
+    if (!in_every) not_every(l, s, "save");
     stmt->kind = STMT_SAVE;
     stmt->name = s->name;
     stmt->highest = s->highest;
     break;
   case SYN_EVAL:
+    if (!in_every) not_every(l, s, "eval");
     stmt->kind = STMT_EVAL;
     lower_eval(l, s, stmt);
     break;
@@ -99,11 +106,17 @@ static void lower_statement(Lower *l, const Syntax *s, Stmt *stmt, bool in_every
 }
 
 static void check_saves(Lower *l, int n, const Stmt *body) {
+  const char *logs[64];
+  int n_logs = 0;
+  for (int i = 0; i < n; i++)
+    if (body[i].kind == STMT_LOG && body[i].name && n_logs < 64) logs[n_logs++] = body[i].name;
   for (int i = 0; i < n; i++) {
     bool found = body[i].kind != STMT_SAVE || !body[i].name;
-    for (int k = 0; k < n && !found; k++)
-      found = body[k].kind == STMT_LOG && body[k].name && !strcmp(body[k].name, body[i].name);
-    if (!found) report(l->d, E0506, body[i].span, "save watches %s, which is not logged beside it", body[i].name);
+    for (int k = 0; k < n_logs && !found; k++) found = !strcmp(logs[k], body[i].name);
+    if (found) continue;
+    report(l->d, E0506, body[i].span, "save watches %s, which is not logged beside it", body[i].name);
+    const char *guess = nearest(body[i].name, logs, n_logs);
+    if (guess) report_help(l->d, "did you mean %s?", guess);
   }
 }
 
@@ -126,6 +139,7 @@ static bool train_source(Lower *l, const Expr *e, Train *t) {
   bool shuffled = e->kind == EXPR_CALL && e->args[0]->kind == EXPR_NAME && !strcmp(e->args[0]->name, "shuffled");
   if (!shuffled) return (t->data = data_index(l, e)) >= 0;
   t->shuffled = true;
+  t->data = -1;
   for (int i = 1; i < e->n_args; i++) {
     if (!e->keys[i])
       t->data = data_index(l, e->args[i]);
@@ -134,6 +148,7 @@ static bool train_source(Lower *l, const Expr *e, Train *t) {
     } else
       return report(l->d, E0507, e->key_at[i], "shuffled has no option %s; it has seed:", e->keys[i]), false;
   }
+  if (e->n_args < 2) report(l->d, E0104, e->at, "shuffled takes the data set to shuffle");
   return t->data >= 0;
 }
 
@@ -164,6 +179,23 @@ static void train_options(Lower *l, const Syntax *s, Train *t) {
   }
 }
 
+/* freeze counts wherever it stands in the block. */
+static void find_frozen(Lower *l, const Syntax *s) {
+  for (int i = 0; i < s->n_body; i++)
+    for (int k = 0; s->body[i]->kind == SYN_FREEZE && k < s->body[i]->n_values; k++) {
+      const char *target;
+      if (path_of(l, s->body[i]->values[k], &target)) LIST_PUSH(l->arena, l->frozen, l->n_frozen, target);
+    }
+}
+
+/* Afterwards: only now all parameters are made. */
+static void check_frozen(Lower *l, const Syntax *s) {
+  const char *target;
+  for (int i = 0; i < s->n_body; i++)
+    for (int k = 0; s->body[i]->kind == SYN_FREEZE && k < s->body[i]->n_values; k++)
+      target_of(l, s->body[i]->values[k], &target);
+}
+
 void lower_train(Lower *l, const Syntax *s) {
   Program *p = l->program;
   Train *t = &p->train;
@@ -185,16 +217,9 @@ void lower_train(Lower *l, const Syntax *s) {
   l->scope = scope_new(l, l->scope);
   Claim *claims = claims_start(l);
   define(l, s->names[0], batch_value(s->names[0], p->data[t->data].n_fields, p->data[t->data].fields), s->at);
-  for (int i = 0; i < s->n_body; i++)
-    for (int k = 0; s->body[i]->kind == SYN_FREEZE && k < s->body[i]->n_values; k++) {
-      const char *target;
-      if (path_of(l, s->body[i]->values[k], &target))
-        LIST_PUSH(l->arena, l->frozen, l->n_frozen, target);
-      else
-        report(l->d, E0503, s->body[i]->at,
-               "freeze names an instance or one of its parts: net, net.fc1, net.fc1.weight");
-    }
+  find_frozen(l, s);
   lower_statements(l, s->n_body, s->body, &t->n_body, &t->body, false);
+  check_frozen(l, s);
   if (!t->n_updates && !diagnostics_errors(l->d))
     report(l->d, E0507, s->at, "nothing is trained: there is no update in this block");
   warn_unused(l, l->scope);

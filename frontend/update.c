@@ -19,7 +19,7 @@ bool is_under(const char *path, const char *target) {
   return !strncmp(path, target, n) && (path[n] == 0 || path[n] == '.');
 }
 
-static bool target_of(Lower *l, const Expr *e, const char **out) {
+bool target_of(Lower *l, const Expr *e, const char **out) {
   if (!path_of(l, e, out)) {
     report(l->d, E0503, place(l, e->at),
            "update and freeze name an instance or one of its parts: net, net.fc1, net.fc1.weight");
@@ -30,8 +30,13 @@ static bool target_of(Lower *l, const Expr *e, const char **out) {
   if (diagnostics_errors(l->d)) return false; /* its parameters were never made */
   const char *names[512];
   int n = 0;
-  for (int i = 0; i < l->program->n_params && n < 512; i++) names[n++] = l->program->params[i].path;
-  report(l->d, E0503, place(l, e->at), "%s has no parameters", *out);
+  for (int i = 0; i < l->program->n_params; i++)
+    for (const char *dot = l->program->params[i].path; dot && n < 512; dot = strchr(dot, '.')) {
+      const char *path = l->program->params[i].path;
+      if (dot != path) names[n++] = arena_copy(l->arena, path, (size_t)(dot - path));
+      dot++;
+    }
+  report(l->d, E0503, place(l, e->at), "there are no parameters under %s", *out);
   const char *guess = nearest(*out, names, n);
   if (guess) report_help(l->d, "did you mean %s?", guess);
   return false;

@@ -195,6 +195,18 @@ static void print_line(FILE *out, const Span *at, const char *caret, const Color
   fprintf(out, "%s%s%s\n", c->off, caret && *caret ? " " : "", caret ? caret : "");
 }
 
+/* Of many, which a name that leads back to itself makes, the innermost few and the first. */
+static void print_callers(const Span *caller, FILE *out) {
+  enum { INNERMOST = 3 };
+  int n = 0;
+  for (const Span *c = caller; c; c = c->caller) n++;
+  for (int i = 0; caller; caller = caller->caller, i++) {
+    if (i == INNERMOST && n > INNERMOST + 2) fprintf(out, "    = ... and %d more\n", n - INNERMOST - 1);
+    if (i < INNERMOST || i == n - 1 || n <= INNERMOST + 2)
+      fprintf(out, "    = called at %s:%d:%d\n", caller->source->path, caller->line, caller->column);
+  }
+}
+
 static void print_report(const Report *r, FILE *out, const Colors *c) {
   fprintf(out, "%s%s:%d:%d: %s%s[%s]:%s%s %s%s\n", c->file, r->at.source->path, r->at.line, r->at.column,
           r->is_error ? c->error : c->warning, r->is_error ? "error" : "warning", table[r->code].code, c->off, c->file,
@@ -210,8 +222,7 @@ static void print_report(const Report *r, FILE *out, const Colors *c) {
     line = note->at.line;
     print_line(out, &note->at, note->text, c, again);
   }
-  for (const Span *caller = r->at.caller; caller && r->n_notes == 0; caller = caller->caller)
-    fprintf(out, "    = called at %s:%d:%d\n", caller->source->path, caller->line, caller->column);
+  if (r->n_notes == 0) print_callers(r->at.caller, out);
   if (r->help) fprintf(out, "%shelp:%s %s\n", c->help, c->off, r->help);
 }
 

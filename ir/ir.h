@@ -53,6 +53,8 @@ void text_number(Text *text, double value); /* shortest decimal that reads back 
 
 /* ---- diagnostics.c: messages with source lines ------------------------- */
 
+#define STANDARD_FILE "nn.mt" /* the path of the file that comes with mtc */
+
 typedef struct Source {
   const char *path; /* as the user wrote it; "nn.mt" for the standard file */
   const char *text; /* whole file, NUL-terminated */

@@ -257,6 +257,7 @@ static const Source *source_of(Reader *r, const char *path) {
   if (index >= 0) return r->source_list[index];
   Source *source = arena_alloc(r->arena, sizeof *source);
   source->path = path;
+  source->standard = !strcmp(path, STANDARD_FILE);
   map_put_name(&r->sources, path, r->n_sources);
   LIST_PUSH(r->arena, r->source_list, r->n_sources, source);
   return source;

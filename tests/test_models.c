@@ -1,5 +1,12 @@
-/* test_models.c - bad models and their exact messages: golden/bad/NAME.mt and
- * NAME.err.  MTC_REGOLD=1 rewrites the .err files; read the diff. */
+/* test_models.c - bad models and exactly what mtc says of them.
+ *
+ * golden/bad/CODE.txt holds the models of one message, each as
+ *   ### what is wrong            (ends in "(.ir)" when it is no .mt but a dump)
+ *   the model
+ *   >>>
+ *   what `mtc check` prints
+ * MTC_REGOLD=1 writes what is printed now; read the diff.
+ */
 #include <check.h>
 #include <glob.h>
 #include <stdbool.h>
@@ -7,42 +14,117 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ir/ir.h"
 #include "tests/shell.h"
 
-static void check_one(const char *model) {
-  char golden[512];
-  const char *name = strrchr(model, '/') + 1;
-  snprintf(golden, sizeof golden, "%.*s.err", (int)(strlen(model) - 3), model);
-  Shell said = shell("cd tests/golden/bad && " MTC " check %s", name);
-  if (getenv("MTC_REGOLD")) {
-    FILE *out = fopen(golden, "w");
-    ck_assert_ptr_nonnull(out);
-    fputs(said.output, out);
-    fclose(out);
+enum { LEAST_MODELS = 200, MOST_OF_A_CODE = 5 };
+
+typedef struct Case {
+  char *title, *model, *wanted;
+} Case;
+
+static char *cut(const char *from, const char *to) {
+  char *text = calloc(1, (size_t)(to - from) + 1);
+  memcpy(text, from, (size_t)(to - from));
+  return text;
+}
+
+/* The next case of a catalogue; *at moves behind it.  False at the end. */
+static bool next_case(const char **at, Case *out) {
+  if (strncmp(*at, "### ", 4)) return false;
+  const char *line = strchr(*at, '\n') + 1, *says = strstr(line, "\n>>>\n");
+  ck_assert_msg(says != NULL, "a case without >>>: %.60s", *at);
+  const char *end = strstr(says, "\n### ");
+  out->title = cut(*at + 4, line - 1);
+  out->model = cut(line, says + 1);
+  *at = end ? end + 1 : says + strlen(says);
+  out->wanted = cut(says + 5, *at);
+  return true;
+}
+
+static void case_free(Case *c) {
+  free(c->title);
+  free(c->model);
+  free(c->wanted);
+}
+
+static Shell checked(const Case *c, const char *folder) {
+  bool is_dump = strstr(c->title, "(.ir)") != NULL;
+  char path[512];
+  snprintf(path, sizeof path, "%s/%s", folder, is_dump ? "m.ir" : "m.mt");
+  FILE *out = fopen(path, "w");
+  ck_assert_ptr_nonnull(out);
+  fputs(c->model, out);
+  ck_assert_int_eq(fclose(out), 0);
+  return shell("cd %s && " MTC " check %s", folder, is_dump ? "m.ir" : "m.mt");
+}
+
+static int check_catalogue(const char *path, const char *folder) {
+  const char *name = strrchr(path, '/') + 1;
+  char code[8];
+  snprintf(code, sizeof code, "[%.5s]", name);
+  char *text = read_text(path), *now = NULL;
+  size_t size = 0;
+  const char *at = text;
+  FILE *out = open_memstream(&now, &size);
+  int n = 0;
+  for (Case c; next_case(&at, &c); case_free(&c), n++) {
+    Shell said = checked(&c, folder);
+    fprintf(out, "### %s\n%s>>>\n%s", c.title, c.model, said.output);
+    bool fails = strstr(said.output, " error[") != NULL;
+    ck_assert_msg(strstr(said.output, code) != NULL, "%s, %s: no %s in\n%s", name, c.title, code, said.output);
+    ck_assert_msg(said.status == (fails ? 1 : 0), "%s, %s: exit status %d", name, c.title, said.status);
+    if (!getenv("MTC_REGOLD"))
+      ck_assert_msg(!strcmp(said.output, c.wanted), "%s, %s:\nexpected:\n%s\nfound:\n%s", name, c.title, c.wanted,
+                    said.output);
+    free(said.output);
   }
-  char *wanted = read_text(golden);
-  ck_assert_msg(wanted != NULL, "%s is missing: run `make regold`", golden);
-  ck_assert_msg(!strcmp(said.output, wanted), "%s:\nexpected:\n%s\nfound:\n%s", name, wanted, said.output);
-  bool has_error = strstr(wanted, ": error[") != NULL;
-  ck_assert_msg(said.status == (has_error ? 1 : 0), "%s: exit status %d", name, said.status);
-  free(wanted);
-  free(said.output);
+  fclose(out);
+  ck_assert_msg(n >= 1 && n <= MOST_OF_A_CODE, "%s: %d models", name, n);
+  if (getenv("MTC_REGOLD")) {
+    out = fopen(path, "w");
+    ck_assert_ptr_nonnull(out);
+    fputs(now, out);
+    ck_assert_int_eq(fclose(out), 0);
+  }
+  free(now);
+  free(text);
+  return n;
 }
 
 START_TEST(bad_models_get_exactly_these_messages) {
   glob_t found;
-  ck_assert_int_eq(glob(TESTS_DIR "/golden/bad/*.mt", 0, NULL, &found), 0);
-  ck_assert_uint_ge(found.gl_pathc, 25);
-  for (size_t i = 0; i < found.gl_pathc; i++) check_one(found.gl_pathv[i]);
+  int n = 0;
+  const char *folder = scratch_folder();
+  ck_assert_int_eq(glob(TESTS_DIR "/golden/bad/*.txt", 0, NULL, &found), 0);
+  for (size_t i = 0; i < found.gl_pathc; i++) n += check_catalogue(found.gl_pathv[i], folder);
   globfree(&found);
+  ck_assert_int_ge(n, LEAST_MODELS);
+}
+END_TEST
+
+START_TEST(every_message_has_a_model) {
+  static const char *const codes[] = {
+#define ERROR(code, kind, story) #code,
+#include "ir/errors.def"
+#undef ERROR
+  };
+  for (int i = 0; i < ERROR_CODE_COUNT; i++) {
+    char path[512];
+    snprintf(path, sizeof path, TESTS_DIR "/golden/bad/%s.txt", codes[i]);
+    char *text = read_text(path);
+    ck_assert_msg(text != NULL, "no model shows %s", codes[i]);
+    free(text);
+  }
 }
 END_TEST
 
 Suite *models_suite(void) {
   Suite *suite = suite_create("models");
   TCase *bad = tcase_create("bad");
-  tcase_set_timeout(bad, 60);
+  tcase_set_timeout(bad, 120);
   tcase_add_test(bad, bad_models_get_exactly_these_messages);
+  tcase_add_test(bad, every_message_has_a_model);
   suite_add_tcase(suite, bad);
   return suite;
 }
