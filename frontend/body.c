@@ -65,8 +65,12 @@ void do_let(Lower *l, const Syntax *s) {
     define_let(l, s->names[0], v, s->names_at[0]);
     return;
   }
-  for (int i = 0; i < s->n_names; i++)
+  const char *prefix = l->prefix;
+  for (int i = 0; i < s->n_names; i++) {
+    l->prefix = join(l, prefix, s->names[i]);
     define_let(l, s->names[i], part_of(l, &v, i, s->n_names, s->value), s->names_at[i]);
+  }
+  l->prefix = prefix;
 }
 
 /* ---- param ---- */

@@ -24,7 +24,7 @@ typedef struct Piece { /* one token of a statement, as it will be printed */
   int depth;          /* brackets open around it */
   bool space;         /* a space before it, when it does not begin a line */
   bool pipe;          /* a line may begin with it: `|>` */
-  bool after_comma;   /* a line may begin here */
+  bool may_break;     /* a line may begin here: after a comma, a sum's or a choice's sign */
   bool breaks;        /* a line does begin here */
   int comment;        /* comments first printed before it: [comment, comment + n_comments) */
   int n_comments;
@@ -94,6 +94,14 @@ static int columns(const char *text, int length) {
   return n;
 }
 
+/* A sign between two operands of the loosest operators, which stands between spaces. */
+static bool is_sum(const Piece *piece) {
+  static const char *const signs[] = {"+", "-", "and", "or"};
+  for (int i = 0; piece->space && i < 4; i++)
+    if ((size_t)piece->length == strlen(signs[i]) && !memcmp(piece->text, signs[i], strlen(signs[i]))) return true;
+  return false;
+}
+
 static void add_piece(Printer *p, const Token *t) {
   const Token *all = p->file->tokens;
   Piece piece = {.text = p->file->source->text + t->offset, .length = t->length};
@@ -102,7 +110,7 @@ static void add_piece(Printer *p, const Token *t) {
   if (p->n) {
     piece.space = space_between(all, t - 1, t);
     piece.pipe = t->kind == T_PIPE;
-    piece.after_comma = t[-1].kind == T_COMMA;
+    piece.may_break = t[-1].kind == T_COMMA || (piece.space && is_sum(&p->pieces[p->n - 1]));
     piece.breaks = piece.pipe && t->leads;
   }
   piece.comment = p->comment;
@@ -143,12 +151,12 @@ static bool break_at_pipes(Printer *p, int from, int to) {
   return depth >= 0;
 }
 
-/* Where an overlong line breaks: after the last outermost comma before which
- * it fits, else after its first comma, else nowhere (`to`). */
-static int comma_break(const Printer *p, int from, int to) {
+/* Where an overlong line breaks: after the last outermost comma or sign before
+ * which it fits, else after its first, else nowhere (`to`). */
+static int break_point(const Printer *p, int from, int to) {
   int best = to, width = indent_of(p, from);
   for (int i = from; i < to && (width < WIDTH || best == to); i++) {
-    bool can = i > from && p->pieces[i].after_comma;
+    bool can = i > from && p->pieces[i].may_break;
     if (can && (best == to || p->pieces[i].depth <= p->pieces[best].depth)) best = i;
     width += width_of(p, from, i);
   }
@@ -160,7 +168,7 @@ static void break_lines(Printer *p) {
     int to = line_end(p, from);
     if (!fits(p, from, to) && break_at_pipes(p, from, to)) continue;
     while (from < to && !fits(p, from, to)) {
-      from = comma_break(p, from, to);
+      from = break_point(p, from, to);
       if (from < to) p->pieces[from].breaks = true;
     }
     from = to;

@@ -101,8 +101,13 @@ static int find_leaf(const Pattern *p, const Axis *axis, const bool *used) {
   return -1;
 }
 
-static bool right_leaf(Lower *l, const Pattern *p, const Axis *axis, bool *used, int *order, int *n) {
+/* A 1 need not stand on the left: it is an axis of one element that is added here. */
+static bool right_leaf(Lower *l, Pattern *p, const Axis *axis, bool *used, int *order, int *n) {
   int at = find_leaf(p, axis, used);
+  if (at < 0 && !axis->name && axis->size == 1) {
+    if (!add_leaf(l, p, axis, dim_literal(1))) return false;
+    at = p->n - 1;
+  }
   if (at < 0) {
     report(l->d, E0206, place(l, axis->at),
            axis->name ? "%s does not stand on the left of the arrow"
@@ -131,44 +136,65 @@ static Dim product_dim(const Pattern *p, const Axis *axis, const int *order, Low
   return d;
 }
 
-Value eval_rearrange(Lower *l, const Expr *e) {
-  Value v = eval(l, e->args[0]);
-  Node *x = as_tensor(l, v, F32, e->args[0]);
-  Pattern p = {0};
+/* The axes of *s, one by one. */
+static void right_run(const Pattern *p, const Axis *axis, bool *used, int *order, int *n, Type *target) {
+  for (int k = 0; k < p->n; k++) {
+    if (used[k] || !p->leaves[k].name || strcmp(p->leaves[k].name, axis->name)) continue;
+    used[k] = true;
+    order[(*n)++] = k;
+    target->dim[target->rank++] = p->leaves[k].dim;
+  }
+}
+
+/* In `order` the leaves as the right side has them, in `target` the axes that they make. */
+static bool right_side(Lower *l, const Expr *e, Pattern *p, int *order, Type *target) {
   bool used[MAX_RANK] = {false};
-  int order[MAX_RANK], n = 0;
-  if (!x) return poison();
-  Expr both = *e;
-  if (!e->from) both.from = e->to, both.n_from = e->n_to;
-  if (!left_side(l, &both, &x->type, &p)) return poison();
-  Type target = {.dtype = x->type.dtype};
+  int n = 0;
   for (int i = 0; i < e->n_to; i++) {
     const Axis *axis = &e->to[i];
     int first = n;
     if (is_run(axis)) {
-      for (int k = 0; k < p.n; k++)
-        if (p.leaves[k].name && !strcmp(p.leaves[k].name, axis->name) && !used[k]) used[k] = true, order[n++] = k;
-      for (; first < n; first++) target.dim[target.rank++] = p.leaves[order[first]].dim;
+      right_run(p, axis, used, order, &n, target);
       continue;
     }
     for (int k = 0; k < axis->n_factors; k++)
-      if (!right_leaf(l, &p, &axis->factors[k], used, order, &n)) return poison();
-    if (!axis->n_factors && !right_leaf(l, &p, axis, used, order, &n)) return poison();
-    target.dim[target.rank++] = axis->n_factors ? product_dim(&p, axis, order + first, l) : p.leaves[order[first]].dim;
+      if (!right_leaf(l, p, &axis->factors[k], used, order, &n)) return false;
+    if (!axis->n_factors && !right_leaf(l, p, axis, used, order, &n)) return false;
+    target->dim[target->rank++] =
+        axis->n_factors ? product_dim(p, axis, order + first, l) : p->leaves[order[first]].dim;
   }
-  if (n != p.n)
-    return report(l->d, E0206, place(l, e->at), "an axis on the left of the arrow is missing on its right"), poison();
-  Builder b = builder(l, e);
-  Type split = {.dtype = x->type.dtype, .rank = p.n}, moved = split;
-  for (int i = 0; i < p.n; i++) split.dim[i] = p.leaves[i].dim;
-  for (int i = 0; i < p.n; i++) moved.dim[i] = split.dim[order[i]];
-  const Type *in[1] = {&x->type}, *in2[1] = {&moved};
+  for (int k = 0; k < p->n; k++)
+    if (!used[k] && !p->leaves[k].name && p->leaves[k].dim.size == 1) order[n++] = k; /* a 1 on the left may go */
+  if (n == p->n) return true;
+  report(l->d, E0206, place(l, e->at), "an axis on the left of the arrow is missing on its right");
+  report_help(l->d, "to drop an axis say what becomes of its elements: sum(x, over: ...)");
+  return false;
+}
+
+static bool reshapes(Lower *l, const Type *from, const Type *to, const Expr *e) {
+  Attrs attrs = {.shape = *to};
   TypeError error;
   Type out;
-  Attrs first = {.shape = split}, last = {.shape = target};
-  if (!infer_type(OP_reshape, 1, in, &first, false, &out, &error) ||
-      !infer_type(OP_reshape, 1, in2, &last, false, &out, &error))
-    return report_type(l, &error, e), poison();
+  if (infer_type(OP_reshape, 1, &from, &attrs, false, &out, &error)) return true;
+  report_type(l, &error, e);
+  return false;
+}
+
+/* Split into leaves, move them, join them. */
+Value eval_rearrange(Lower *l, const Expr *e) {
+  Node *x = as_tensor(l, eval(l, e->args[0]), F32, e->args[0]);
+  if (!x) return poison();
+  Pattern p = {0};
+  int order[MAX_RANK];
+  Type split = {.dtype = x->type.dtype}, moved = split, target = split;
+  Expr both = *e;
+  if (!e->from) both.from = e->to, both.n_from = e->n_to;
+  if (!left_side(l, &both, &x->type, &p) || !right_side(l, e, &p, order, &target)) return poison();
+  split.rank = moved.rank = p.n;
+  for (int i = 0; i < p.n; i++) split.dim[i] = p.leaves[i].dim;
+  for (int i = 0; i < p.n; i++) moved.dim[i] = split.dim[order[i]];
+  if (!reshapes(l, &x->type, &split, e) || !reshapes(l, &moved, &target, e)) return poison();
+  Builder b = builder(l, e);
   return tensor_value(b_reshape(&b, b_transpose(&b, b_reshape(&b, x, &split), order), &target));
 }
 

@@ -22,7 +22,9 @@ static Entry *find_here(const Scope *scope, const char *name) {
   return NULL;
 }
 
-static bool is_callable(const Value *v) { return v->kind == DEFINITION || v->kind == INSTANCE || v->kind == POISON; }
+static bool is_callable(const Value *v) {
+  return v->kind == DEFINITION || v->kind == BUILTIN || v->kind == INSTANCE || v->kind == POISON;
+}
 
 /* A name of the standard file hides nothing that its reader could mean. */
 static void warn_shadow(Lower *l, const char *name, const Value *value, const Span *at) {

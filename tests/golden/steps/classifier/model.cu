@@ -1,0 +1,532 @@
+// model.cu, by mtc 0.1 from model.mt.   nvcc -O3 model.cu $(mtc --print=cuda-flags) -o model
+//
+// Every kernel stands under the line of the model it computes; train_gradients calls them in order.
+
+#ifndef MT_DOUBLE  // this file is read twice: its end says why
+#include "mtrt_cuda.cuh"
+
+#define real float
+
+enum { B = 8, P = 6, H = 10, K = 3 };
+#endif
+
+// Parameters: one block of 1,024 bytes; gradients lie the same way in another.
+typedef struct {
+  real *fc1_weight;  // (H, P)
+  real *fc1_bias;    // (H)
+  real *fc2_weight;  // (K, H)
+  real *fc2_bias;    // (K)
+} Params;
+
+static inline Params params_at(void *block) {
+  real *at = (real *)block;
+  Params p;
+  p.fc1_weight = at + 0;
+  p.fc1_bias = at + 64;
+  p.fc2_weight = at + 128;
+  p.fc2_bias = at + 192;
+  return p;
+}
+
+// model.mt:7  fc1.dropout.mul.2 = relu(fc1.mm + fc1.bias) * (cast(random >= 0.1) * 1.1111111111111112)
+// d(fc1.add.le) = relu(fc1.mm + fc1.bias) <= 0
+// fused 8 nodes of net.fc1, net.fc1.dropout.draw and net.fc1.dropout: reads 360 B, writes 400 B; saves 3.7
+//   KB
+static __global__ void fc1_dropout_map(real *__restrict__ dropout_mul_2, bool *__restrict__ d_fc1_add_le,
+                                       const real *__restrict__ bias, const MtScalars *scalars, int rows) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= rows * H) return;
+  const real fc1_mm = dropout_mul_2[i];
+  const real fc1_add = fc1_mm + bias[i % H];
+  const real fc1_relu = fc1_add < 0 ? 0 : fc1_add;
+  const real draw = mt_uniform(scalars, 0x14e7c59b8ba929b5u, i);  // net.fc1.dropout
+  const real dropout_mul = (real)(draw >= (real)0.1) * (real)1.1111111111111112;
+  dropout_mul_2[i] = fc1_relu * dropout_mul;
+  d_fc1_add_le[i] = fc1_relu <= 0;
+}
+
+// model.mt:11  loss.cross_entropy.logp.log_softmax.max = max(fc2.mm + fc2.bias)
+// loss.cross_entropy.logp.log_softmax.sum = sum(exp(loss.cross_entropy.logp.log_softmax.sub))
+// loss.cross_entropy.nll.mul.2 = loss.cross_entropy.nll.neg * loss.cross_entropy.kept.cast
+// and 1 more results
+// fused 17 nodes of net.fc2, loss.cross_entropy.logp.log_softmax, loss.cross_entropy.hit and 9 more: reads
+//   140 B, writes 128 B; saves 1.9 KB
+static __global__ void loss_cross_entropy_logp_log_softmax_rows(real *__restrict__ log_softmax_max,
+                                                                real *__restrict__ log_softmax_sum,
+                                                                real *__restrict__ nll_mul_2,
+                                                                real *__restrict__ norm_mul,
+                                                                const real *__restrict__ fc2_mm,
+                                                                const real *__restrict__ bias,
+                                                                const int32_t *__restrict__ y, int rows) {
+  const int row = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;
+  if (row >= rows) return;
+  const int i = lane;
+  real fc2_mm_at = 0;
+  const int32_t y_at = y[row];
+  const real kept_cast = (real)(y_at != -100);
+  real highest = -INFINITY;
+  real norm_sum = 0;
+  if (i < K) {
+    fc2_mm_at = fc2_mm[row * K + i];
+    highest = mt_maximum(highest, fc2_mm_at + bias[i]);
+    norm_sum += i == y_at ? 1 : 0;
+  }
+  highest = warp_max(highest);
+  norm_sum = warp_sum(norm_sum);
+  if (lane == 0) {
+    log_softmax_max[row] = highest;
+    norm_mul[row] = norm_sum * kept_cast;
+  }
+  real sum = 0;
+  if (i < K)
+    sum += exp(fc2_mm_at + bias[i] - highest);
+  sum = warp_sum(sum);
+  const real log_softmax_log = log(sum);
+  if (lane == 0) log_softmax_sum[row] = sum;
+  real nll_sum = 0;
+  if (i < K) {
+    const real nll_where = i == y_at ? fc2_mm_at + bias[i] - highest - log_softmax_log : 0;
+    nll_sum += nll_where;
+  }
+  nll_sum = warp_sum(nll_sum);
+  if (lane == 0) nll_mul_2[row] = -nll_sum * kept_cast;
+}
+
+// model.mt:11  loss.cross_entropy.div = loss.cross_entropy.sum / loss.cross_entropy.norm.sum.2
+// d(loss.cross_entropy.sum.div) = 1 / sum(loss.cross_entropy.norm.mul)
+// loss.cross_entropy.div.copy = loss.cross_entropy.sum / loss.cross_entropy.norm.sum.2
+// fused 5 nodes of loss.cross_entropy.norm and loss.cross_entropy: reads 64 B, writes 12 B; saves 24 B
+static __global__ void loss_cross_entropy_rows(real *__restrict__ cross_entropy_div,
+                                               real *__restrict__ d_cross_entropy_sum_div,
+                                               real *__restrict__ cross_entropy_div_copy,
+                                               const real *__restrict__ nll_mul_2,
+                                               const real *__restrict__ norm_mul, int rows) {
+  real cross_entropy_sum = 0;
+  real norm_sum_2 = 0;
+  for (int i = threadIdx.x; i < rows; i += 32) {
+    cross_entropy_sum += nll_mul_2[i];
+    norm_sum_2 += norm_mul[i];
+  }
+  cross_entropy_sum = warp_sum(cross_entropy_sum);
+  norm_sum_2 = warp_sum(norm_sum_2);
+  const real cross_entropy_div_at = cross_entropy_sum / norm_sum_2;
+  if (threadIdx.x == 0) {
+    cross_entropy_div[0] = cross_entropy_div_at;
+    d_cross_entropy_sum_div[0] = 1 / norm_sum_2;
+    cross_entropy_div_copy[0] = cross_entropy_div_at;
+  }
+}
+
+// model.mt:11  d(loss.cross_entropy.logp.log_softmax.sub.add) = d(loss.cross_entropy.nll.mul.where) +
+//   d(loss.cross_entropy.logp.log_softmax.sub.mul)
+// fused 8 nodes of loss.cross_entropy.nll and loss.cross_entropy.logp.log_softmax: reads 208 B, writes 96
+//   B; saves 908 B; recomputes 6
+static __global__ void d_loss_cross_entropy_logp_log_softmax_rows(real *__restrict__ d_log_softmax_sub_add,
+                                                                  const int32_t *__restrict__ y,
+                                                                  const real *__restrict__ d_cross_entropy_sum_div,
+                                                                  const real *__restrict__ log_softmax_sum,
+                                                                  const real *__restrict__ bias,
+                                                                  const real *__restrict__ log_softmax_max,
+                                                                  int rows) {
+  const int row = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;
+  if (row >= rows) return;
+  const int32_t y_at = y[row];
+  const real d_nll_neg_mul = d_cross_entropy_sum_div[0] * (real)(y_at != -100);
+  const real d_nll_sum_neg = -d_nll_neg_mul;
+  const real log_softmax_sum_at = log_softmax_sum[row];
+  const real log_softmax_max_at = log_softmax_max[row];
+  real d_log_softmax_log_reshape = 0;
+  for (int i = lane; i < K; i += 32)
+    d_log_softmax_log_reshape += -(i == y_at ? d_nll_sum_neg : 0);
+  d_log_softmax_log_reshape = warp_sum(d_log_softmax_log_reshape);
+  const real d_log_softmax_sum_div = d_log_softmax_log_reshape / log_softmax_sum_at;
+  for (int i = lane; i < K; i += 32) {
+    const real fc2_mm = d_log_softmax_sub_add[row * K + i];
+    const real d_log_softmax_sub_mul = d_log_softmax_sum_div * exp(fc2_mm + bias[i] - log_softmax_max_at);
+    const real d_log_softmax_sub_add_at = (i == y_at ? d_nll_sum_neg : 0) + d_log_softmax_sub_mul;
+    d_log_softmax_sub_add[row * K + i] = d_log_softmax_sub_add_at;
+  }
+}
+
+// model.mt:7  d(fc2.bias.sum) = sum(d(loss.cross_entropy.logp.log_softmax.sub.add))
+// net.fc2.bias: reads 96 B, writes 12 B
+static __global__ void d_fc2_bias_columns(real *__restrict__ d_bias_sum,
+                                          const real *__restrict__ d_log_softmax_sub_add, int rows) {
+  const int own = blockIdx.x * 32 + threadIdx.x, column = own < K ? own : K - 1;
+  real sum = 0;
+  for (int row = threadIdx.y; row < rows; row += 8)
+    sum += d_log_softmax_sub_add[row * K + column];
+  sum = column_sum(sum);
+  if (threadIdx.y == 0 && own == column) d_bias_sum[column] = sum;
+}
+
+// model.mt:7  d(fc1.add.where) = where(d(fc1.add.le), 0, d(fc1.dropout.mul.2.mm) * fc1.dropout.mul)
+// fused 2 nodes of net.fc1: reads 400 B, writes 320 B; saves 960 B; recomputes 4
+static __global__ void d_fc1_map(real *__restrict__ d_fc1_add_where, const bool *__restrict__ d_fc1_add_le,
+                                 const MtScalars *scalars, int rows) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= rows * H) return;
+  const real d_mul_2_mm = d_fc1_add_where[i];
+  const real draw = mt_uniform(scalars, 0x14e7c59b8ba929b5u, i);  // net.fc1.dropout
+  const real dropout_mul = (real)(draw >= (real)0.1) * (real)1.1111111111111112;
+  d_fc1_add_where[i] = d_fc1_add_le[i] ? 0 : d_mul_2_mm * dropout_mul;
+}
+
+// model.mt:7  d(fc1.bias.sum) = sum(d(fc1.add.where))
+// net.fc1.bias: reads 320 B, writes 40 B
+static __global__ void d_fc1_bias_columns(real *__restrict__ d_bias_sum,
+                                          const real *__restrict__ d_fc1_add_where, int rows) {
+  const int own = blockIdx.x * 32 + threadIdx.x, column = own < H ? own : H - 1;
+  real sum = 0;
+  for (int row = threadIdx.y; row < rows; row += 8)
+    sum += d_fc1_add_where[row * H + column];
+  sum = column_sum(sum);
+  if (threadIdx.y == 0 && own == column) d_bias_sum[column] = sum;
+}
+
+// Forward and backward: loss, logs and gradients of one batch.
+static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) {
+  const Params p = params_at(run->params);
+  const Params d = params_at(run->grads);
+  const real *x = (const real *)batch[0];                               // (B, P)
+  const int32_t *y = (const int32_t *)batch[1];                         // (B)
+  real *fc1_mm = AT(real, 0);                                           // (B, H)
+  real *fc1_dropout_mul_2 = AT(real, 0);                                // (B, H)
+  bool *d_fc1_add_le = AT(bool, 512);                                   // (B, H)
+  real *fc2_mm = AT(real, 768);                                         // (B, K)
+  real *loss_cross_entropy_logp_log_softmax_max = AT(real, 1024);       // (B, 1)
+  real *loss_cross_entropy_logp_log_softmax_sum = AT(real, 1280);       // (B, 1)
+  real *loss_cross_entropy_nll_mul_2 = AT(real, 1536);                  // (B)
+  real *loss_cross_entropy_norm_mul = AT(real, 1792);                   // (B)
+  real *d_loss_cross_entropy_sum_div = AT(real, 2048);                  // ()
+  real *d_loss_cross_entropy_logp_log_softmax_sub_add = AT(real, 768);  // (B, K)
+  real *d_fc1_dropout_mul_2_mm = AT(real, 0);                           // (B, H)
+  real *d_fc1_add_where = AT(real, 0);                                  // (B, H)
+  real *loss_cross_entropy_div = (real *)run->outputs + 0;              // ()
+  real *loss_cross_entropy_div_copy = (real *)run->outputs + 1;         // ()
+
+  // model.mt:7
+  STEP(mt_gemm(run, MT_NT, rows, H, P, x, p.fc1_weight, fc1_mm));
+  LAUNCH(fc1_dropout_map, mt_blocks(rows * H, 256), 256, 0, run)(fc1_dropout_mul_2, d_fc1_add_le,
+                                                                 p.fc1_bias, run->scalars, rows);
+  STEP(mt_gemm(run, MT_NT, rows, K, H, fc1_dropout_mul_2, p.fc2_weight, fc2_mm));
+
+  // model.mt:11
+  LAUNCH(loss_cross_entropy_logp_log_softmax_rows, mt_blocks(rows, 4), 128, 0, run)(loss_cross_entropy_logp_log_softmax_max,
+                                                                                    loss_cross_entropy_logp_log_softmax_sum,
+                                                                                    loss_cross_entropy_nll_mul_2,
+                                                                                    loss_cross_entropy_norm_mul,
+                                                                                    fc2_mm, p.fc2_bias, y,
+                                                                                    rows);
+  LAUNCH(loss_cross_entropy_rows, 1, 32, 0, run)(loss_cross_entropy_div, d_loss_cross_entropy_sum_div,
+                                                 loss_cross_entropy_div_copy, loss_cross_entropy_nll_mul_2,
+                                                 loss_cross_entropy_norm_mul, rows);
+
+  // model.mt:11, backward
+  LAUNCH(d_loss_cross_entropy_logp_log_softmax_rows, mt_blocks(rows, 4), 128, 0, run)(d_loss_cross_entropy_logp_log_softmax_sub_add,
+                                                                                      y,
+                                                                                      d_loss_cross_entropy_sum_div,
+                                                                                      loss_cross_entropy_logp_log_softmax_sum,
+                                                                                      p.fc2_bias,
+                                                                                      loss_cross_entropy_logp_log_softmax_max,
+                                                                                      rows);
+
+  // model.mt:7, backward
+  STEP(mt_gemm(run, MT_TN, K, H, rows, d_loss_cross_entropy_logp_log_softmax_sub_add, fc1_dropout_mul_2,
+               d.fc2_weight));
+  LAUNCH(d_fc2_bias_columns, mt_blocks(K, 32), dim3(32, 8), 0, run)(d.fc2_bias,
+                                                                    d_loss_cross_entropy_logp_log_softmax_sub_add,
+                                                                    rows);
+  STEP(mt_gemm(run, MT_NN, rows, H, K, d_loss_cross_entropy_logp_log_softmax_sub_add, p.fc2_weight,
+               d_fc1_dropout_mul_2_mm));
+  LAUNCH(d_fc1_map, mt_blocks(rows * H, 256), 256, 0, run)(d_fc1_add_where, d_fc1_add_le, run->scalars,
+                                                           rows);
+  LAUNCH(d_fc1_bias_columns, mt_blocks(H, 32), dim3(32, 8), 0, run)(d.fc1_bias, d_fc1_add_where, rows);
+  STEP(mt_gemm(run, MT_TN, H, P, rows, d_fc1_add_where, x, d.fc1_weight));
+}
+
+#ifndef MT_DOUBLE
+
+// model.mt:7  fc1.relu = relu(fc1.mm + fc1.bias)
+// called 2 times
+// fused 2 nodes of net.fc1: reads 360 B, writes 320 B; saves 640 B
+static __global__ void fc1_map(real *__restrict__ fc1_relu, const real *__restrict__ bias, int rows) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= rows * H) return;
+  const real fc1_mm = fc1_relu[i];
+  const real fc1_add = fc1_mm + bias[i % H];
+  fc1_relu[i] = fc1_add < 0 ? 0 : fc1_add;
+}
+
+// model.mt:16  accuracy.mean.cast = cast(argmax(fc2.mm + fc2.bias) == y)
+// fused 4 nodes of net.fc2 and accuracy: reads 140 B, writes 32 B; saves 272 B
+static __global__ void accuracy_mean_rows(real *__restrict__ mean_cast, const real *__restrict__ fc2_mm,
+                                          const real *__restrict__ bias, const int32_t *__restrict__ y,
+                                          int rows) {
+  const int row = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;
+  if (row >= rows) return;
+  const int32_t y_at = y[row];
+  real accuracy_argmax_best = -INFINITY;
+  int accuracy_argmax = 0;
+  for (int i = lane; i < K; i += 32) {
+    const real fc2_add = fc2_mm[row * K + i] + bias[i];
+    if (fc2_add > accuracy_argmax_best || (fc2_add != fc2_add && accuracy_argmax_best == accuracy_argmax_best))
+      accuracy_argmax_best = fc2_add, accuracy_argmax = i;
+  }
+  warp_argmax(accuracy_argmax_best, accuracy_argmax);
+  if (lane == 0) mean_cast[row] = (real)(accuracy_argmax == y_at);
+}
+
+// model.mt:16  accuracy.mean.sum = sum(accuracy.mean.cast)
+// accuracy: reads 32 B, writes 4 B
+static __global__ void accuracy_mean_rows_2(real *__restrict__ mean_sum, const real *__restrict__ mean_cast,
+                                            int rows) {
+  real sum = 0;
+  for (int i = threadIdx.x; i < rows; i += 32)
+    sum += mean_cast[i];
+  sum = warp_sum(sum);
+  if (threadIdx.x == 0) mean_sum[0] = sum;
+}
+
+// model.mt:16  accuracy.mean.div = acc.0 / cast(rows)
+// accuracy: reads 4 B, writes 4 B
+static __global__ void accuracy_mean_map(real *__restrict__ mean_div, const real *__restrict__ acc_0,
+                                         int rows) {
+  mean_div[0] = acc_0[0] / (real)rows;
+}
+
+// model.mt:20  value.softmax.mul = exp(fc2.add - value.softmax.max) * (1 / sum(value.softmax.exp))
+// fused 7 nodes of net.fc2 and value.softmax: reads 108 B, writes 96 B; saves 960 B
+static __global__ void value_softmax_rows(real *__restrict__ softmax_mul, const real *__restrict__ fc2_mm,
+                                          const real *__restrict__ bias, int rows) {
+  const int row = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;
+  if (row >= rows) return;
+  const int i = lane;
+  real fc2_mm_at = 0;
+  real softmax_exp = 0;
+  real softmax_max = -INFINITY;
+  if (i < K) {
+    fc2_mm_at = fc2_mm[row * K + i];
+    softmax_max = mt_maximum(softmax_max, fc2_mm_at + bias[i]);
+  }
+  softmax_max = warp_max(softmax_max);
+  real softmax_sum = 0;
+  if (i < K) {
+    softmax_exp = exp(fc2_mm_at + bias[i] - softmax_max);
+    softmax_sum += softmax_exp;
+  }
+  softmax_sum = warp_sum(softmax_sum);
+  const real softmax_div = 1 / softmax_sum;
+  if (i < K)
+    softmax_mul[row * K + i] = softmax_exp * softmax_div;
+}
+
+// One batch of test_set: what is accumulated.
+static void eval0_batch(MtRun *run, const void *const *batch, int64_t rows) {
+  const Params p = params_at(run->params);
+  const real *x = (const real *)batch[0];              // (B, P)
+  const int32_t *y = (const int32_t *)batch[1];        // (B)
+  real *fc1_mm = AT(real, 0);                          // (B, H)
+  real *fc1_relu = AT(real, 0);                        // (B, H)
+  real *fc2_mm = AT(real, 512);                        // (B, K)
+  real *accuracy_mean_cast = AT(real, 0);              // (B)
+  real *accuracy_mean_sum = (real *)run->outputs + 0;  // ()
+
+  // model.mt:7
+  STEP(mt_gemm(run, MT_NT, rows, H, P, x, p.fc1_weight, fc1_mm));
+  LAUNCH(fc1_map, mt_blocks(rows * H, 256), 256, 0, run)(fc1_relu, p.fc1_bias, rows);
+  STEP(mt_gemm(run, MT_NT, rows, K, H, fc1_relu, p.fc2_weight, fc2_mm));
+
+  // model.mt:16
+  LAUNCH(accuracy_mean_rows, mt_blocks(rows, 4), 128, 0, run)(accuracy_mean_cast, fc2_mm, p.fc2_bias, y,
+                                                              rows);
+  LAUNCH(accuracy_mean_rows_2, 1, 32, 0, run)(accuracy_mean_sum, accuracy_mean_cast, rows);
+}
+
+// The logs, once, from what was accumulated.
+static void eval0_finish(MtRun *run, const void *const *batch, int64_t rows) {
+  const real *acc_0 = (const real *)batch[0];          // ()
+  real *accuracy_mean_div = (real *)run->outputs + 0;  // ()
+
+  // model.mt:16
+  LAUNCH(accuracy_mean_map, 1, 1, 0, run)(accuracy_mean_div, acc_0, rows);
+}
+
+// Inference.
+static void predict_step(MtRun *run, const void *const *batch, int64_t rows) {
+  const Params p = params_at(run->params);
+  const real *x = (const real *)batch[0];              // (B, P)
+  real *fc1_mm = AT(real, 0);                          // (B, H)
+  real *fc1_relu = AT(real, 0);                        // (B, H)
+  real *fc2_mm = AT(real, 512);                        // (B, K)
+  real *value_softmax_mul = (real *)run->outputs + 0;  // (B, K)
+
+  // model.mt:7
+  STEP(mt_gemm(run, MT_NT, rows, H, P, x, p.fc1_weight, fc1_mm));
+  LAUNCH(fc1_map, mt_blocks(rows * H, 256), 256, 0, run)(fc1_relu, p.fc1_bias, rows);
+  STEP(mt_gemm(run, MT_NT, rows, K, H, fc1_relu, p.fc2_weight, fc2_mm));
+
+  // model.mt:20
+  LAUNCH(value_softmax_rows, mt_blocks(rows, 4), 128, 0, run)(value_softmax_mul, fc2_mm, p.fc2_bias, rows);
+}
+
+// Hyper-parameters of the update at hand.
+static __global__ void schedule(MtScalars *s) {
+  const double step = (double)s->step;
+  const double total = (double)s->total;
+  const double lr_mul = (step - 5) / mt_maximum(total - 5, 1.0) * 3.141592653589793;
+  s->hyper[0][0] = (step < 5 ? 0.01 * ((step + 1) / mt_maximum(5.0, 1.0)) : 0.01 * ((cos(lr_mul) + 1) * 0.5)) * s->lr_scale;  // lr
+  s->hyper[0][1] = 0.9;                 // beta1
+  s->hyper[0][2] = 0.999;               // beta2
+  s->hyper[0][3] = 1e-08;               // eps
+  s->hyper[0][4] = 0.1;                 // decay
+  s->hyper[1][0] = 0.1 * s->lr_scale;   // lr
+  s->hyper[1][1] = 0;                   // momentum
+  s->hyper[1][2] = 0;                   // dampening
+  s->hyper[1][3] = 0;                   // decay
+  s->hyper[1][4] = 0;                   // nesterov
+}
+
+// One step of the optimizers on the gradients at hand; t counts updates from 1.
+static void train_update(MtRun *run) {
+  LAUNCH(schedule, 1, 1, 0, run)(run->scalars);
+  mt_clip_gradients(run, 256, 1);
+  // net using adamw:
+  //   p = p * (1 - lr * decay)
+  //   m = beta1 * m + (1 - beta1) * g
+  //   v = beta2 * v + (1 - beta2) * g * g
+  //   p = p - lr / (1 - beta1 ^ t) * m / (sqrt(v) / sqrt(1 - beta2 ^ t) + eps)
+  mt_adamw(run, 0, 0, 158);
+  // net.fc2.bias using sgd:
+  //   g = g + decay * p
+  //   buf = t == 1 ? g : momentum * buf + (1 - dampening) * g
+  //   d = momentum == 0 ? g : nesterov == 0 ? buf : g + momentum * buf
+  //   p = p - lr * d
+  mt_sgd(run, 1, 192, 3);
+}
+
+namespace f64 { static void train_gradients(MtRun *run, const void *const *batch, int64_t rows); }  // at the end of the file
+
+// name, rank, shape, offset, initial distribution, where it is declared
+static const MtTensor params[] = {
+  {"net.fc1.weight", 2, {H, P}, 0,   MT_UNIFORM, -0.4082482904638631,  0.4082482904638631,  "model.mt:7"},
+  {"net.fc1.bias",   1, {H},    64,  MT_UNIFORM, -0.4082482904638631,  0.4082482904638631,  "model.mt:7"},
+  {"net.fc2.weight", 2, {K, H}, 128, MT_UNIFORM, -0.31622776601683794, 0.31622776601683794, "model.mt:7"},
+  {"net.fc2.bias",   1, {K},    192, MT_UNIFORM, -0.31622776601683794, 0.31622776601683794, "model.mt:7"},
+};
+
+// name, type, rank and shape of a row, labels from, to and besides
+static const MtField train_set_fields[] = {
+  {"x", MT_F32, 1, {P}, 0, 0, 0},
+  {"y", MT_I32, 0, {0}, 0, 3, -100},
+};
+static const char *const train_set_files[] = {"train.csv"};
+static const MtField test_set_fields[] = {
+  {"x", MT_F32, 1, {P}, 0, 0, 0},
+  {"y", MT_I32, 0, {0}, 0, 0, 0},
+};
+static const char *const test_set_files[] = {"test.csv"};
+// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed, where
+static const MtData data[] = {
+  {"train_set", MT_CSV, 1, train_set_files, 2, train_set_fields, 8, false, 0, 0, "model.mt:4"},
+  {"test_set",  MT_CSV, 1, test_set_files,  2, test_set_fields,  8, false, 0, 0, "model.mt:5"},
+};
+
+static const MtAccumulator eval0_accumulators[] = {
+  {'+', 0, 1},
+};
+static const MtLog eval0_logs[] = {
+  {"accuracy", 0},
+};
+// data, batch step and its size, accumulators, finishing step and its size, logs
+static const MtEval evals[] = {
+  {1, eval0_batch, {768, 1}, 1, eval0_accumulators, eval0_finish, {0, 1}, 1, eval0_logs},
+};
+
+static const MtLog train_logs[] = {
+  {"loss", 1},
+};
+static const MtGroup train_groups[] = {
+  {"net",          "adamw", 2, {"m", "v"}, 0,   158},
+  {"net.fc2.bias", "sgd",   1, {"buf"},    192, 3},
+};
+// call, value, where, place, offset, elements, elements a row
+static const MtValue train_values[] = {
+  {0,  "net.fc1.mm",                                               "model.mt:7",  MT_IN_ARENA,   0,    80, 10},
+  {1,  "net.fc1.dropout.mul.2",                                    "model.mt:7",  MT_IN_ARENA,   0,    80, 10},
+  {2,  "net.fc2.mm",                                               "model.mt:7",  MT_IN_ARENA,   768,  24, 3},
+  {3,  "loss.cross_entropy.logp.log_softmax.max",                  "model.mt:11", MT_IN_ARENA,   1024, 8,  1},
+  {3,  "loss.cross_entropy.logp.log_softmax.sum",                  "model.mt:11", MT_IN_ARENA,   1280, 8,  1},
+  {3,  "loss.cross_entropy.nll.mul.2",                             "model.mt:11", MT_IN_ARENA,   1536, 8,  1},
+  {3,  "loss.cross_entropy.norm.mul",                              "model.mt:11", MT_IN_ARENA,   1792, 8,  1},
+  {4,  "loss.cross_entropy.div",                                   "model.mt:11", MT_IN_OUTPUTS, 0,    1,  0},
+  {4,  "grad.update0.loss.cross_entropy.sum.div",                  "model.mt:11", MT_IN_ARENA,   2048, 1,  0},
+  {4,  "loss.cross_entropy.div.copy",                              "model.mt:11", MT_IN_OUTPUTS, 1,    1,  0},
+  {5,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:11", MT_IN_ARENA,   768,  24, 3},
+  {6,  "grad.update0.net.fc2.weight.transpose",                    "model.mt:7",  MT_IN_GRADS,   128,  30, 0},
+  {7,  "grad.update0.net.fc2.bias.sum",                            "model.mt:7",  MT_IN_GRADS,   192,  3,  0},
+  {8,  "grad.update0.net.fc1.dropout.mul.2.mm",                    "model.mt:7",  MT_IN_ARENA,   0,    80, 10},
+  {9,  "grad.update0.net.fc1.add.where",                           "model.mt:7",  MT_IN_ARENA,   0,    80, 10},
+  {10, "grad.update0.net.fc1.bias.sum",                            "model.mt:7",  MT_IN_GRADS,   64,   10, 0},
+  {11, "grad.update0.net.fc1.weight.transpose",                    "model.mt:7",  MT_IN_GRADS,   0,    60, 0},
+};
+static const MtAction every0_actions[] = {
+  {'e', 0, NULL},
+  {'h', 0, "accuracy"},
+};
+static const MtEvery train_every[] = {
+  {1, MT_EPOCHS, 2, every0_actions},
+};
+static const MtTrain train = {
+  0,                                 // data: train_set
+  true,                              // shuffled
+  1,                                 // seed of the shuffling
+  5, MT_EPOCHS,                      // how long
+  2,                                 // micro-batches an update
+  false,                             // matrix products in TF32
+  train_gradients, f64::train_gradients, // loss and gradients; the same in double
+  train_update,                      // schedule, clipping, optimizers
+  {2304, 2},                         // bytes of its arena, elements of its outputs
+  0,                                 // the loss, in the outputs
+  1, train_logs,                     // logs
+  2, train_groups,                   // update groups
+  17, train_values,                  // what each call writes
+  1, train_every,                    // what happens every so often
+};
+
+static const MtField predict_fields[] = {
+  {"x", MT_F32, 1, {P}, 0, 0, 0},
+};
+static const MtPredict predict = {
+  1, predict_fields,                 // what it is given
+  8,                                 // rows a batch
+  predict_step,                      // the step
+  {768, 24},                         // bytes of its arena, elements of its outputs
+  1, {K},                            // rank and shape of a result
+  true,                              // one result a row
+};
+
+static const MtProgram program = {
+  "model", "model.mt",               // the model, and where it was read
+  &mt_cuda,                          // what it runs on
+  4, 0, 2, 1,                        // parameters, states, data sets, evals
+  256, 0,                            // elements of the two blocks
+  params, NULL, data,                // their tables
+  &train, evals, &predict,           // what it can do
+};
+
+int main(int argc, char **argv) { return mt_main(argc, argv, &program); }
+
+// The gradient check runs in double precision: the file includes itself, with real = double and in a namespace;
+// what stands between #ifndef MT_DOUBLE and #endif is left out.
+#define MT_DOUBLE
+#undef real
+#define real double
+namespace f64 {
+#ifdef __FILE_NAME__
+#include __FILE_NAME__
+#else
+#include __FILE__
+#endif
+}
+#endif

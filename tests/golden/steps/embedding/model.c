@@ -1,0 +1,466 @@
+// model.c, by mtc 0.1 from model.mt.
+// cc -O3 -march=native -fopenmp model.c $(mtc --print=cflags) $(mtc --print=libs) -o model
+//
+// Every kernel stands under the line of the model it computes; train_gradients calls them in order.
+
+#ifndef MT_DOUBLE  // this file is read twice: its end says why
+#include "mtrt.h"
+#include "mtrt_math.h"
+
+#define real float
+// An array of the arena; offsets are in bytes for floats.
+#define AT(type, offset) (type *)((char *)run->arena + (int64_t)(offset) * (int64_t)(sizeof(real) / sizeof(float)))
+#define STEP(call) do { if (mt_go(run)) call; } while (0)
+
+enum { B = 4, T = 5, V = 20, D = 6, K = 2 };
+#endif
+
+// Parameters: one block of 1,024 bytes; gradients lie the same way in another.
+typedef struct {
+  real *table;        // (V, D)
+  real *head_weight;  // (K, D)
+  real *head_bias;    // (K)
+} Params;
+
+static inline Params params_at(void *block) {
+  real *at = (real *)block;
+  Params p;
+  p.table = at + 0;
+  p.head_weight = at + 128;
+  p.head_bias = at + 192;
+  return p;
+}
+
+// model.mt:7  x.gather = table[ids]
+// reads 560 B, writes 480 B
+static void x_map(real *restrict x_gather, const int32_t *restrict ids, const real *restrict table,
+                  int64_t rows) {
+  for (int64_t i = 0; i < rows * T; i++) {
+#pragma omp simd
+    for (int64_t j = 0; j < D; j++)
+      x_gather[i * D + j] = table[ids[i] * D + j];
+  }
+}
+
+// model.mt:8  p.softmax.max = max(p.mm / 2.449489742783178)
+// p.softmax.sum = sum(exp(p.mm / 2.449489742783178 - max(p.mm / 2.449489742783178)))
+// p.softmax.mul = exp(p.mm / 2.449489742783178 - max(p.div)) * (1 / sum(exp(p.softmax.sub)))
+// fused 7 nodes of net.p and net.p.softmax: reads 400 B, writes 560 B; saves 3.5 KB
+static void p_softmax_rows(real *restrict softmax_max, real *restrict softmax_sum,
+                           real *restrict softmax_mul, const real *restrict p_mm, int64_t rows) {
+  for (int64_t i = 0; i < rows * T; i++) {
+    real softmax_exp[T];
+    real highest = -INFINITY;
+    for (int64_t j = 0; j < T; j++)
+      highest = mt_maximum(highest, p_mm[i * T + j] / (real)2.449489742783178);
+    softmax_max[i] = highest;
+    real sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t j = 0; j < T; j++) {
+      const real softmax_sub = p_mm[i * T + j] / (real)2.449489742783178 - highest;
+      softmax_exp[j] = exp(softmax_sub);
+      sum += softmax_exp[j];
+    }
+    const real softmax_div = 1 / sum;
+    softmax_sum[i] = sum;
+#pragma omp simd
+    for (int64_t j = 0; j < T; j++)
+      softmax_mul[i * T + j] = softmax_exp[j] * softmax_div;
+  }
+}
+
+// model.mt:9  mean.div = sum(mm) / 5
+// fused 2 nodes of net: reads 480 B, writes 96 B; saves 192 B
+static void mean_columns(real *restrict mean_div, const real *restrict mm, int64_t rows) {
+  for (int64_t row = 0; row < rows; row++) {
+    real mean_sum[D] = {0};
+    for (int64_t j = 0; j < T; j++) {
+#pragma omp simd
+      for (int64_t i = 0; i < D; i++)
+        mean_sum[i] += mm[row * T * D + j * D + i];
+    }
+#pragma omp simd
+    for (int64_t i = 0; i < D; i++)
+      mean_div[row * D + i] = mean_sum[i] / 5;
+  }
+}
+
+// model.mt:13  loss.cross_entropy.norm.mul = loss.cross_entropy.norm.sum * loss.cross_entropy.kept.cast
+// fused 6 nodes of loss.cross_entropy.hit, loss.cross_entropy.kept and loss.cross_entropy.norm: reads 16 B,
+//   writes 16 B; saves 168 B
+static void loss_cross_entropy_norm_rows(real *restrict norm_mul, const int32_t *restrict y, int64_t rows) {
+  for (int64_t row = 0; row < rows; row++) {
+    const int32_t y_at = y[row];
+    const real kept_cast = (real)(y_at != -100);
+    real norm_sum = 0;
+#pragma omp simd reduction(+ : norm_sum)
+    for (int64_t i = 0; i < K; i++)
+      norm_sum += i == y_at ? 1 : 0;
+    norm_mul[row] = norm_sum * kept_cast;
+  }
+}
+
+// model.mt:13  loss.cross_entropy.norm.sum.2 = sum(loss.cross_entropy.norm.mul)
+// loss.cross_entropy.norm: reads 16 B, writes 4 B; saves 8 B
+static void loss_cross_entropy_norm_rows_2(real *restrict norm_sum_2, const real *restrict norm_mul,
+                                           int64_t rows) {
+  real sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t row = 0; row < rows; row++)
+    sum += norm_mul[row];
+  norm_sum_2[0] = sum;
+}
+
+// model.mt:13  loss.cross_entropy.nll.mul.2 = loss.cross_entropy.nll.neg * loss.cross_entropy.kept.cast
+// d(loss.cross_entropy.logp.log_softmax.sub.add) = d(loss.cross_entropy.nll.mul.where) +
+//   d(loss.cross_entropy.logp.log_softmax.sub.mul)
+// fused 19 nodes of net.head, loss.cross_entropy.logp.log_softmax and loss.cross_entropy.nll: reads 60 B,
+//   writes 48 B; saves 976 B; recomputes 4
+static void loss_cross_entropy_nll_rows(real *restrict nll_mul_2, real *restrict d_log_softmax_sub_add,
+                                        const int32_t *restrict y, const real *restrict bias,
+                                        const real *restrict norm_sum_2, int64_t rows) {
+  for (int64_t row = 0; row < rows; row++) {
+    real log_softmax_exp[K];
+    const int32_t y_at = y[row];
+    const real kept_cast = (real)(y_at != -100);
+    const real d_nll_sum_neg = -(1 / norm_sum_2[0] * kept_cast);
+    real log_softmax_max = -INFINITY;
+    real d_log_softmax_log_reshape = 0;
+    for (int64_t i = 0; i < K; i++) {
+      const real head_mm = d_log_softmax_sub_add[row * K + i];
+      log_softmax_max = mt_maximum(log_softmax_max, head_mm + bias[i]);
+      d_log_softmax_log_reshape += -(i == y_at ? d_nll_sum_neg : 0);
+    }
+    real log_softmax_sum = 0;
+#pragma omp simd reduction(+ : log_softmax_sum)
+    for (int64_t i = 0; i < K; i++) {
+      const real head_mm = d_log_softmax_sub_add[row * K + i];
+      log_softmax_exp[i] = exp(head_mm + bias[i] - log_softmax_max);
+      log_softmax_sum += log_softmax_exp[i];
+    }
+    const real log_softmax_log = log(log_softmax_sum);
+    const real d_log_softmax_sum_div = d_log_softmax_log_reshape / log_softmax_sum;
+    real nll_sum = 0;
+#pragma omp simd reduction(+ : nll_sum)
+    for (int64_t i = 0; i < K; i++) {
+      const bool hit_eq = i == y_at;
+      const real head_mm = d_log_softmax_sub_add[row * K + i];
+      const real log_softmax_sub_2 = head_mm + bias[i] - log_softmax_max - log_softmax_log;
+      nll_sum += hit_eq ? log_softmax_sub_2 : 0;
+      const real d_log_softmax_sub_add_at = (hit_eq ? d_nll_sum_neg : 0) + d_log_softmax_sum_div * log_softmax_exp[i];
+      d_log_softmax_sub_add[row * K + i] = d_log_softmax_sub_add_at;
+    }
+    nll_mul_2[row] = -nll_sum * kept_cast;
+  }
+}
+
+// model.mt:13  loss.cross_entropy.div = sum(loss.cross_entropy.nll.mul.2) / loss.cross_entropy.norm.sum.2
+// fused 2 nodes of loss.cross_entropy: reads 20 B, writes 4 B; saves 8 B
+static void loss_cross_entropy_rows(real *restrict cross_entropy_div, const real *restrict nll_mul_2,
+                                    const real *restrict norm_sum_2, int64_t rows) {
+  const real norm_sum_2_at = norm_sum_2[0];
+  real cross_entropy_sum = 0;
+#pragma omp simd reduction(+ : cross_entropy_sum)
+  for (int64_t row = 0; row < rows; row++)
+    cross_entropy_sum += nll_mul_2[row];
+  cross_entropy_div[0] = cross_entropy_sum / norm_sum_2_at;
+}
+
+// model.mt:9  d(head.bias.sum) = sum(d(loss.cross_entropy.logp.log_softmax.sub.add))
+// net.head.bias: reads 32 B, writes 8 B
+static void d_head_bias_columns(real *restrict d_bias_sum, const real *restrict d_log_softmax_sub_add,
+                                int64_t rows) {
+  real sum[K] = {0};
+  for (int64_t row = 0; row < rows; row++) {
+#pragma omp simd
+    for (int64_t i = 0; i < K; i++)
+      sum[i] += d_log_softmax_sub_add[row * K + i];
+  }
+#pragma omp simd
+  for (int64_t i = 0; i < K; i++)
+    d_bias_sum[i] = sum[i];
+}
+
+// model.mt:9  d(mean.sum.div) = d(mean.div.mm) / 5
+// net: reads 96 B, writes 96 B
+static void d_mean_map(real *restrict d_mean_sum_div, int64_t rows) {
+#pragma omp simd
+  for (int64_t i = 0; i < rows * D; i++) {
+    const real d_mean_div_mm = d_mean_sum_div[i];
+    d_mean_sum_div[i] = d_mean_div_mm / 5;
+  }
+}
+
+// model.mt:9  d(mm.broadcast.copy) = d(mean.sum.div)
+// net: reads 96 B, writes 480 B
+static void d_mm_map(real *restrict d_mm_broadcast_copy, const real *restrict d_mean_sum_div, int64_t rows) {
+  for (int64_t row = 0; row < rows; row++) {
+    for (int64_t i = 0; i < T; i++) {
+#pragma omp simd
+      for (int64_t j = 0; j < D; j++)
+        d_mm_broadcast_copy[row * T * D + i * D + j] = d_mean_sum_div[row * D + j];
+    }
+  }
+}
+
+// model.mt:8  d(p.mm.div) = d(p.softmax.exp.add) * p.softmax.exp / 2.449489742783178
+// fused 8 nodes of net.p.softmax and net.p: reads 960 B, writes 400 B; saves 4.6 KB; recomputes 4
+static void d_p_rows(real *restrict d_p_mm_div, const real *restrict d_softmax_mul_mm,
+                     const real *restrict softmax_sum, const real *restrict softmax_max, int64_t rows) {
+  for (int64_t i = 0; i < rows * T; i++) {
+    real softmax_exp[T];
+    const real softmax_sum_at = softmax_sum[i];
+    const real softmax_div = 1 / softmax_sum_at;
+    const real softmax_max_at = softmax_max[i];
+    real d_softmax_div_reshape = 0;
+#pragma omp simd reduction(+ : d_softmax_div_reshape)
+    for (int64_t j = 0; j < T; j++) {
+      const real p_mm = d_p_mm_div[i * T + j];
+      softmax_exp[j] = exp(p_mm / (real)2.449489742783178 - softmax_max_at);
+      d_softmax_div_reshape += d_softmax_mul_mm[i * T + j] * softmax_exp[j];
+    }
+    const real d_softmax_sum_mul = d_softmax_div_reshape / softmax_sum_at * softmax_div;
+#pragma omp simd
+    for (int64_t j = 0; j < T; j++) {
+      const real d_softmax_exp_add = d_softmax_mul_mm[i * T + j] * softmax_div - d_softmax_sum_mul;
+      const real d_p_mm_div_at = d_softmax_exp_add * softmax_exp[j] / (real)2.449489742783178;
+      d_p_mm_div[i * T + j] = d_p_mm_div_at;
+    }
+  }
+}
+
+// model.mt:8  d(x.gather.add.2) = d(x.gather.mm) + d(x.gather.mm.2) + d(x.gather.transpose)
+// fused 2 nodes of net.x: reads 1.4 KB, writes 480 B; saves 960 B
+static void d_x_map(real *restrict d_gather_add_2, const real *restrict d_gather_mm_2,
+                    const real *restrict d_x_gather_transpose, int64_t rows) {
+#pragma omp simd
+  for (int64_t i = 0; i < rows * T * D; i++) {
+    const real d_x_gather_mm = d_gather_add_2[i];
+    const real d_gather_add_2_at = d_x_gather_mm + d_gather_mm_2[i] + d_x_gather_transpose[i];
+    d_gather_add_2[i] = d_gather_add_2_at;
+  }
+}
+
+// model.mt:7  d(table.scatter_add) = scatter_add(d(x.gather.add.2), ids)
+// reads 560 B, writes 480 B
+static void d_table_scatter(real *restrict d_table_scatter_add, const real *restrict d_gather_add_2,
+                            const int32_t *restrict ids, int64_t rows) {
+  for (int64_t i = 0; i < V * D; i++) d_table_scatter_add[i] = 0;
+  for (int64_t j = 0; j < rows * T; j++) {
+    real *to = d_table_scatter_add + (int64_t)ids[j] * D;
+#pragma omp simd
+    for (int64_t i = 0; i < D; i++) to[i] += d_gather_add_2[j * D + i];
+  }
+}
+
+// Forward and backward: loss, logs and gradients of one batch.
+static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) {
+  const Params p = params_at(run->params);
+  const Params d = params_at(run->grads);
+  const int32_t *ids = (const int32_t *)batch[0];                        // (B, T)
+  const int32_t *y = (const int32_t *)batch[1];                          // (B)
+  real *x_gather = AT(real, 0);                                          // (B, T, D)
+  real *p_mm = AT(real, 512);                                            // (B, T, T)
+  real *p_softmax_max = AT(real, 1024);                                  // (B, T, 1)
+  real *p_softmax_sum = AT(real, 1280);                                  // (B, T, 1)
+  real *p_softmax_mul = AT(real, 1536);                                  // (B, T, T)
+  real *mm = AT(real, 2048);                                             // (B, T, D)
+  real *mean_div = AT(real, 2560);                                       // (B, D)
+  real *head_mm = AT(real, 2048);                                        // (B, K)
+  real *loss_cross_entropy_norm_mul = AT(real, 2304);                    // (B)
+  real *loss_cross_entropy_norm_sum_2 = AT(real, 2816);                  // ()
+  real *loss_cross_entropy_nll_mul_2 = AT(real, 2304);                   // (B)
+  real *d_loss_cross_entropy_logp_log_softmax_sub_add = AT(real, 2048);  // (B, K)
+  real *d_mean_div_mm = AT(real, 2304);                                  // (B, D)
+  real *d_mean_sum_div = AT(real, 2304);                                 // (B, D)
+  real *d_mm_broadcast_copy = AT(real, 2560);                            // (B, T, D)
+  real *d_p_softmax_mul_mm = AT(real, 2048);                             // (B, T, T)
+  real *d_p_mm_div = AT(real, 512);                                      // (B, T, T)
+  real *d_x_gather_mm = AT(real, 1024);                                  // (B, T, D)
+  real *d_x_gather_mm_2 = AT(real, 1536);                                // (B, T, D)
+  real *d_x_gather_transpose = AT(real, 2048);                           // (B, T, D)
+  real *d_x_gather_add_2 = AT(real, 1024);                               // (B, T, D)
+  real *loss_cross_entropy_div = (real *)run->outputs + 0;               // ()
+
+  // model.mt:7
+  STEP(x_map(x_gather, ids, p.table, rows));
+
+  // model.mt:8
+  STEP(mt_gemm_batched(run, MT_NT, rows, T, T, D, x_gather, D, T * D, x_gather, D, T * D, p_mm, T, T * T));
+  STEP(p_softmax_rows(p_softmax_max, p_softmax_sum, p_softmax_mul, p_mm, rows));
+
+  // model.mt:9
+  STEP(mt_gemm_batched(run, MT_NN, rows, T, D, T, p_softmax_mul, T, T * T, x_gather, D, T * D, mm, D,
+                       T * D));
+  STEP(mean_columns(mean_div, mm, rows));
+  STEP(mt_gemm(run, MT_NT, rows, K, D, mean_div, p.head_weight, head_mm));
+
+  // model.mt:13
+  STEP(loss_cross_entropy_norm_rows(loss_cross_entropy_norm_mul, y, rows));
+  STEP(loss_cross_entropy_norm_rows_2(loss_cross_entropy_norm_sum_2, loss_cross_entropy_norm_mul, rows));
+  STEP(loss_cross_entropy_nll_rows(loss_cross_entropy_nll_mul_2,
+                                   d_loss_cross_entropy_logp_log_softmax_sub_add, y, p.head_bias,
+                                   loss_cross_entropy_norm_sum_2, rows));
+
+  // model.mt:9, backward
+  STEP(mt_gemm(run, MT_TN, K, D, rows, d_loss_cross_entropy_logp_log_softmax_sub_add, mean_div,
+               d.head_weight));
+
+  // model.mt:13
+  STEP(loss_cross_entropy_rows(loss_cross_entropy_div, loss_cross_entropy_nll_mul_2,
+                               loss_cross_entropy_norm_sum_2, rows));
+
+  // model.mt:9, backward
+  STEP(d_head_bias_columns(d.head_bias, d_loss_cross_entropy_logp_log_softmax_sub_add, rows));
+  STEP(mt_gemm(run, MT_NN, rows, D, K, d_loss_cross_entropy_logp_log_softmax_sub_add, p.head_weight,
+               d_mean_div_mm));
+  STEP(d_mean_map(d_mean_sum_div, rows));
+  STEP(d_mm_map(d_mm_broadcast_copy, d_mean_sum_div, rows));
+  STEP(mt_gemm_batched(run, MT_NT, rows, T, T, D, d_mm_broadcast_copy, D, T * D, x_gather, D, T * D,
+                       d_p_softmax_mul_mm, T, T * T));
+
+  // model.mt:8, backward
+  STEP(d_p_rows(d_p_mm_div, d_p_softmax_mul_mm, p_softmax_sum, p_softmax_max, rows));
+
+  // model.mt:9, backward
+  STEP(mt_gemm_batched(run, MT_TN, rows, T, D, T, p_softmax_mul, T, T * T, d_mm_broadcast_copy, D, T * D,
+                       d_x_gather_mm, D, T * D));
+
+  // model.mt:8, backward
+  STEP(mt_gemm_batched(run, MT_NN, rows, T, D, T, d_p_mm_div, T, T * T, x_gather, D, T * D,
+                       d_x_gather_mm_2, D, T * D));
+  STEP(mt_gemm_batched(run, MT_TN, rows, T, D, T, d_p_mm_div, T, T * T, x_gather, D, T * D,
+                       d_x_gather_transpose, D, T * D));
+  STEP(d_x_map(d_x_gather_add_2, d_x_gather_mm_2, d_x_gather_transpose, rows));
+
+  // model.mt:7, backward
+  STEP(d_table_scatter(d.table, d_x_gather_add_2, ids, rows));
+}
+
+#ifndef MT_DOUBLE
+
+// Hyper-parameters of the update at hand.
+static void schedule(MtScalars *s) {
+  s->hyper[0][0] = 0.001 * s->lr_scale;  // lr
+  s->hyper[0][1] = 0.9;                 // beta1
+  s->hyper[0][2] = 0.999;               // beta2
+  s->hyper[0][3] = 1e-08;               // eps
+  s->hyper[0][4] = 0;                   // decay
+}
+
+// One step of the optimizers on the gradients at hand; t counts updates from 1.
+static void train_update(MtRun *run) {
+  schedule(run->scalars);
+  // net using adam:
+  //   g = g + decay * p
+  //   m = beta1 * m + (1 - beta1) * g
+  //   v = beta2 * v + (1 - beta2) * g * g
+  //   p = p - lr / (1 - beta1 ^ t) * m / (sqrt(v) / sqrt(1 - beta2 ^ t) + eps)
+  mt_adam(run, 0, 0, 194);
+}
+
+static void train_gradients_f64(MtRun *run, const void *const *batch, int64_t rows);  // at the end of the file
+
+// name, rank, shape, offset, initial distribution, where it is declared
+static const MtTensor params[] = {
+  {"net.table",       2, {V, D}, 0,   MT_NORMAL,  0,                   0.02,               "model.mt:6"},
+  {"net.head.weight", 2, {K, D}, 128, MT_UNIFORM, -0.4082482904638631, 0.4082482904638631, "model.mt:9"},
+  {"net.head.bias",   1, {K},    192, MT_UNIFORM, -0.4082482904638631, 0.4082482904638631, "model.mt:9"},
+};
+
+// name, type, rank and shape of a row, labels from, to and besides
+static const MtField d0_fields[] = {
+  {"ids", MT_I32, 1, {T}, 0, 0, 0},
+  {"y",   MT_I32, 0, {0}, 0, 2, -100},
+};
+// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed, where
+static const MtData data[] = {
+  {"d0", MT_RANDOM, 0, NULL, 2, d0_fields, 4, false, 16, 1, "model.mt:4"},
+};
+
+static const MtGroup train_groups[] = {
+  {"net", "adam", 2, {"m", "v"}, 0, 194},
+};
+// call, value, where, place, offset, elements, elements a row
+static const MtValue train_values[] = {
+  {0,  "net.x.gather",                                             "model.mt:7",  MT_IN_ARENA,   0,    120, 30},
+  {1,  "net.p.mm",                                                 "model.mt:8",  MT_IN_ARENA,   512,  100, 25},
+  {2,  "net.p.softmax.max",                                        "model.mt:8",  MT_IN_ARENA,   1024, 20,  5},
+  {2,  "net.p.softmax.sum",                                        "model.mt:8",  MT_IN_ARENA,   1280, 20,  5},
+  {2,  "net.p.softmax.mul",                                        "model.mt:8",  MT_IN_ARENA,   1536, 100, 25},
+  {3,  "net.mm",                                                   "model.mt:9",  MT_IN_ARENA,   2048, 120, 30},
+  {4,  "net.mean.div",                                             "model.mt:9",  MT_IN_ARENA,   2560, 24,  6},
+  {5,  "net.head.mm",                                              "model.mt:9",  MT_IN_ARENA,   2048, 8,   2},
+  {6,  "loss.cross_entropy.norm.mul",                              "model.mt:13", MT_IN_ARENA,   2304, 4,   1},
+  {7,  "loss.cross_entropy.norm.sum.2",                            "model.mt:13", MT_IN_ARENA,   2816, 1,   0},
+  {8,  "loss.cross_entropy.nll.mul.2",                             "model.mt:13", MT_IN_ARENA,   2304, 4,   1},
+  {8,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:13", MT_IN_ARENA,   2048, 8,   2},
+  {9,  "grad.update0.net.head.weight.transpose",                   "model.mt:9",  MT_IN_GRADS,   128,  12,  0},
+  {10, "loss.cross_entropy.div",                                   "model.mt:13", MT_IN_OUTPUTS, 0,    1,   0},
+  {11, "grad.update0.net.head.bias.sum",                           "model.mt:9",  MT_IN_GRADS,   192,  2,   0},
+  {12, "grad.update0.net.mean.div.mm",                             "model.mt:9",  MT_IN_ARENA,   2304, 24,  6},
+  {13, "grad.update0.net.mean.sum.div",                            "model.mt:9",  MT_IN_ARENA,   2304, 24,  6},
+  {14, "grad.update0.net.mm.broadcast.copy",                       "model.mt:9",  MT_IN_ARENA,   2560, 120, 30},
+  {15, "grad.update0.net.p.softmax.mul.mm",                        "model.mt:9",  MT_IN_ARENA,   2048, 100, 25},
+  {16, "grad.update0.net.p.mm.div",                                "model.mt:8",  MT_IN_ARENA,   512,  100, 25},
+  {17, "grad.update0.net.x.gather.mm",                             "model.mt:9",  MT_IN_ARENA,   1024, 120, 30},
+  {18, "grad.update0.net.x.gather.mm.2",                           "model.mt:8",  MT_IN_ARENA,   1536, 120, 30},
+  {19, "grad.update0.net.x.gather.transpose",                      "model.mt:8",  MT_IN_ARENA,   2048, 120, 30},
+  {20, "grad.update0.net.x.gather.add.2",                          "model.mt:8",  MT_IN_ARENA,   1024, 120, 30},
+  {21, "grad.update0.net.table.scatter_add",                       "model.mt:7",  MT_IN_GRADS,   0,    120, 0},
+};
+static const MtTrain train = {
+  0,                                 // data: d0
+  false,                             // shuffled
+  0,                                 // seed of the shuffling
+  10, MT_STEPS,                      // how long
+  1,                                 // micro-batches an update
+  true,                              // matrix products in TF32
+  train_gradients, train_gradients_f64, // loss and gradients; the same in double
+  train_update,                      // schedule, clipping, optimizers
+  {3072, 1},                         // bytes of its arena, elements of its outputs
+  0,                                 // the loss, in the outputs
+  0, NULL,                           // logs
+  1, train_groups,                   // update groups
+  25, train_values,                  // what each call writes
+  0, NULL,                           // what happens every so often
+};
+
+static const MtProgram program = {
+  "model", "model.mt",               // the model, and where it was read
+  &mt_cpu,                           // what it runs on
+  3, 0, 1, 0,                        // parameters, states, data sets, evals
+  256, 0,                            // elements of the two blocks
+  params, NULL, data,                // their tables
+  &train, NULL, NULL,                // what it can do
+};
+
+int main(int argc, char **argv) { return mt_main(argc, argv, &program); }
+
+// The gradient check runs in double precision: the file includes itself, with real = double and other names;
+// what stands between #ifndef MT_DOUBLE and #endif is left out.
+#define MT_DOUBLE
+#undef real
+#define real double
+#define Params Params_f64
+#define params_at params_at_f64
+#define x_map x_map_f64
+#define p_softmax_rows p_softmax_rows_f64
+#define mean_columns mean_columns_f64
+#define loss_cross_entropy_norm_rows loss_cross_entropy_norm_rows_f64
+#define loss_cross_entropy_norm_rows_2 loss_cross_entropy_norm_rows_2_f64
+#define loss_cross_entropy_nll_rows loss_cross_entropy_nll_rows_f64
+#define loss_cross_entropy_rows loss_cross_entropy_rows_f64
+#define d_head_bias_columns d_head_bias_columns_f64
+#define d_mean_map d_mean_map_f64
+#define d_mm_map d_mm_map_f64
+#define d_p_rows d_p_rows_f64
+#define d_x_map d_x_map_f64
+#define d_table_scatter d_table_scatter_f64
+#define train_gradients train_gradients_f64
+#ifdef __FILE_NAME__
+#include __FILE_NAME__
+#else
+#include __FILE__
+#endif
+#endif

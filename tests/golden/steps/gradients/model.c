@@ -1,0 +1,329 @@
+// model.c, by mtc 0.1 from model.mt.
+// cc -O3 -march=native -fopenmp model.c $(mtc --print=cflags) $(mtc --print=libs) -o model
+//
+// Every kernel stands under the line of the model it computes; train_gradients calls them in order.
+
+#ifndef MT_DOUBLE  // this file is read twice: its end says why
+#include "mtrt.h"
+#include "mtrt_math.h"
+
+#define real float
+// An array of the arena; offsets are in bytes for floats.
+#define AT(type, offset) (type *)((char *)run->arena + (int64_t)(offset) * (int64_t)(sizeof(real) / sizeof(float)))
+#define STEP(call) do { if (mt_go(run)) call; } while (0)
+
+enum { B = 4, P = 3 };
+#endif
+
+// Parameters: one block of 1,024 bytes; gradients lie the same way in another.
+typedef struct {
+  real *fc_weight;   // (8, P)
+  real *fc_bias;     // (8)
+  real *out_weight;  // (1, 8)
+  real *out_bias;    // (1)
+} Params;
+
+static inline Params params_at(void *block) {
+  real *at = (real *)block;
+  Params p;
+  p.fc_weight = at + 0;
+  p.fc_bias = at + 64;
+  p.out_weight = at + 128;
+  p.out_bias = at + 192;
+  return p;
+}
+
+// model.mt:6  d(grad.net.out.add.reshape.copy) = 1
+// grad.net.out: reads 0 B, writes 16 B
+static void d_grad_net_out_map(real *restrict d_add_reshape_copy, int64_t rows) {
+#pragma omp simd
+  for (int64_t row = 0; row < rows; row++)
+    d_add_reshape_copy[row] = 1;
+}
+
+// model.mt:6  d(grad.net.fc.add.mul.2) = d(grad.net.fc.tanh.mm) * (1 - tanh(fc.add) * tanh(fc.add))
+// fused 5 nodes of net.fc and grad.net.fc: reads 288 B, writes 128 B; saves 1.0 KB
+static void d_grad_net_fc_map(real *restrict d_add_mul_2, const real *restrict d_fc_tanh_mm,
+                              const real *restrict fc_mm, const real *restrict bias, int64_t rows) {
+  for (int64_t row = 0; row < rows; row++) {
+#pragma omp simd
+    for (int64_t i = 0; i < 8; i++) {
+      const real fc_tanh = tanh(fc_mm[row * 8 + i] + bias[i]);
+      const real d_add_mul_2_at = d_fc_tanh_mm[row * 8 + i] * (1 - fc_tanh * fc_tanh);
+      d_add_mul_2[row * 8 + i] = d_add_mul_2_at;
+    }
+  }
+}
+
+// model.mt:12  loss.pow = (loss.norm.where.2 - 1) * (loss.norm.where.2 - 1)
+// d(grad.slope.grad.d.x.mm.add) = d(grad.slope.grad.d.x.mm.mul) + d(grad.slope.grad.d.x.mm.mul)
+// fused 16 nodes of loss.norm, loss and grad.slope.grad.d.x: reads 48 B, writes 64 B; saves 660 B
+static void loss_rows(real *restrict loss_pow, real *restrict d_x_mm_add, int64_t rows) {
+  for (int64_t row = 0; row < rows; row++) {
+    const real d_mean_sum_div = 1 / (real)rows;
+    real norm_sum = 0;
+#pragma omp simd reduction(+ : norm_sum)
+    for (int64_t i = 0; i < P; i++) {
+      const real d_x_mm = d_x_mm_add[row * P + i];
+      norm_sum += d_x_mm * d_x_mm;
+    }
+    const bool norm_le = norm_sum <= 0;
+    const real norm_sqrt = sqrt(norm_le ? 1 : norm_sum);
+    const real loss_sub = (norm_le ? 0 : norm_sqrt) - 1;
+    const real d_norm_where_div = (norm_le ? 0 : d_mean_sum_div * (2 * loss_sub)) / (norm_sqrt * 2);
+    const real d_norm_sum_where = norm_le ? 0 : d_norm_where_div;
+    loss_pow[row] = loss_sub * loss_sub;
+#pragma omp simd
+    for (int64_t i = 0; i < P; i++) {
+      const real d_x_mm = d_x_mm_add[row * P + i];
+      const real d_x_mm_mul = d_norm_sum_where * d_x_mm;
+      d_x_mm_add[row * P + i] = d_x_mm_mul + d_x_mm_mul;
+    }
+  }
+}
+
+// model.mt:12  loss.mean.div = sum(loss.pow) / cast(rows)
+// fused 2 nodes of loss: reads 16 B, writes 4 B; saves 8 B
+static void loss_mean_rows(real *restrict mean_div, const real *restrict loss_pow, int64_t rows) {
+  const real mean_cast = (real)rows;
+  real mean_sum = 0;
+#pragma omp simd reduction(+ : mean_sum)
+  for (int64_t row = 0; row < rows; row++)
+    mean_sum += loss_pow[row];
+  mean_div[0] = mean_sum / mean_cast;
+}
+
+// model.mt:6  d(grad.slope.grad.net.fc.tanh.mm.mul) = d(grad.slope.grad.net.fc.add.mul.2.mm) *
+//   d(grad.net.fc.add.sub)
+// d(fc.add.mul.2) = (d(fc.tanh.mul) + d(fc.tanh.mul)) * (1 - d(grad.net.fc.add.mul))
+// fused 6 nodes of grad.slope.grad.net.fc and net.fc: reads 416 B, writes 256 B; saves 1.4 KB; recomputes 4
+static void d_slope_grad_net_fc_map(real *restrict d_tanh_mm_mul, real *restrict d_add_mul_2,
+                                    const real *restrict d_mul_2_mm, const real *restrict bias, int64_t rows) {
+  for (int64_t row = 0; row < rows; row++) {
+#pragma omp simd
+    for (int64_t i = 0; i < 8; i++) {
+      const real d_mul_2_mm_at = d_mul_2_mm[row * 8 + i];
+      const real fc_mm = d_tanh_mm_mul[row * 8 + i];
+      const real fc_tanh = tanh(fc_mm + bias[i]);
+      const real d_fc_add_sub = 1 - fc_tanh * fc_tanh;
+      const real d_fc_tanh_mm = d_add_mul_2[row * 8 + i];
+      const real d_fc_tanh_mul = -(d_mul_2_mm_at * d_fc_tanh_mm) * fc_tanh;
+      d_tanh_mm_mul[row * 8 + i] = d_mul_2_mm_at * d_fc_add_sub;
+      d_add_mul_2[row * 8 + i] = (d_fc_tanh_mul + d_fc_tanh_mul) * d_fc_add_sub;
+    }
+  }
+}
+
+// model.mt:6  d(out.weight.transpose.copy) = d(out.transpose.mm)
+// net.out.weight: reads 32 B, writes 32 B
+static void d_out_weight_map(real *restrict d_weight_transpose_copy, const real *restrict d_out_transpose_mm) {
+#pragma omp simd
+  for (int64_t i = 0; i < 8; i++)
+    d_weight_transpose_copy[i] = d_out_transpose_mm[i];
+}
+
+// model.mt:6  d(fc.bias.sum) = sum(d(fc.add.mul.2))
+// net.fc.bias: reads 128 B, writes 32 B
+static void d_fc_bias_columns(real *restrict d_bias_sum, const real *restrict d_add_mul_2, int64_t rows) {
+  real sum[8] = {0};
+  for (int64_t row = 0; row < rows; row++) {
+#pragma omp simd
+    for (int64_t i = 0; i < 8; i++)
+      sum[i] += d_add_mul_2[row * 8 + i];
+  }
+#pragma omp simd
+  for (int64_t i = 0; i < 8; i++)
+    d_bias_sum[i] = sum[i];
+}
+
+// model.mt:6  d(fc.transpose.add) = d(fc.transpose.mm) + d(fc.transpose.mm.2)
+// net.fc: reads 192 B, writes 96 B
+static void d_fc_map(real *restrict d_fc_transpose_add, const real *restrict d_transpose_mm_2) {
+#pragma omp simd
+  for (int64_t i = 0; i < 24; i++) {
+    const real d_fc_transpose_mm = d_fc_transpose_add[i];
+    d_fc_transpose_add[i] = d_fc_transpose_mm + d_transpose_mm_2[i];
+  }
+}
+
+// model.mt:6  d(fc.weight.transpose.copy) = d(fc.transpose.add)
+// net.fc.weight: reads 96 B, writes 96 B
+static void d_fc_weight_map(real *restrict d_weight_transpose_copy, const real *restrict d_fc_transpose_add) {
+  for (int64_t i = 0; i < 8; i++) {
+#pragma omp simd
+    for (int64_t j = 0; j < P; j++)
+      d_weight_transpose_copy[i * P + j] = d_fc_transpose_add[j * 8 + i];
+  }
+}
+
+// Forward and backward: loss, logs and gradients of one batch.
+static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) {
+  const Params p = params_at(run->params);
+  const Params d = params_at(run->grads);
+  const real *x = (const real *)batch[0];                       // (B, P)
+  real *fc_mm = AT(real, 0);                                    // (B, 8)
+  real *d_grad_net_out_add_reshape_copy = AT(real, 256);        // (B, 1)
+  real *d_grad_net_fc_tanh_mm = AT(real, 512);                  // (B, 8)
+  real *d_grad_net_fc_add_mul_2 = AT(real, 768);                // (B, 8)
+  real *d_grad_d_x_mm = AT(real, 1024);                         // (B, P)
+  real *loss_pow = AT(real, 1280);                              // (B)
+  real *d_grad_slope_grad_d_x_mm_add = AT(real, 1024);          // (B, P)
+  real *d_fc_transpose_mm = AT(real, 1536);                     // (P, 8)
+  real *d_grad_slope_grad_net_fc_add_mul_2_mm = AT(real, 768);  // (B, 8)
+  real *d_grad_slope_grad_net_fc_tanh_mm_mul = AT(real, 0);     // (B, 8)
+  real *d_fc_add_mul_2 = AT(real, 512);                         // (B, 8)
+  real *d_out_transpose_mm = AT(real, 768);                     // (8, 1)
+  real *d_fc_transpose_mm_2 = AT(real, 0);                      // (P, 8)
+  real *d_fc_transpose_add = AT(real, 1536);                    // (P, 8)
+  real *loss_mean_div = (real *)run->outputs + 0;               // ()
+
+  // model.mt:6
+  STEP(mt_gemm(run, MT_NT, rows, 8, P, x, p.fc_weight, fc_mm));
+
+  // model.mt:6, backward
+  STEP(d_grad_net_out_map(d_grad_net_out_add_reshape_copy, rows));
+  STEP(mt_gemm(run, MT_NT, rows, 8, 1, d_grad_net_out_add_reshape_copy, p.out_weight,
+               d_grad_net_fc_tanh_mm));
+  STEP(d_grad_net_fc_map(d_grad_net_fc_add_mul_2, d_grad_net_fc_tanh_mm, fc_mm, p.fc_bias, rows));
+  STEP(mt_gemm(run, MT_NN, rows, P, 8, d_grad_net_fc_add_mul_2, p.fc_weight, d_grad_d_x_mm));
+
+  // model.mt:12
+  STEP(loss_rows(loss_pow, d_grad_slope_grad_d_x_mm_add, rows));
+
+  // model.mt:6, backward
+  STEP(mt_gemm(run, MT_TN, P, 8, rows, d_grad_slope_grad_d_x_mm_add, d_grad_net_fc_add_mul_2,
+               d_fc_transpose_mm));
+
+  // model.mt:12
+  STEP(loss_mean_rows(loss_mean_div, loss_pow, rows));
+
+  // model.mt:6, backward
+  STEP(mt_gemm(run, MT_NT, rows, 8, P, d_grad_slope_grad_d_x_mm_add, p.fc_weight,
+               d_grad_slope_grad_net_fc_add_mul_2_mm));
+  STEP(d_slope_grad_net_fc_map(d_grad_slope_grad_net_fc_tanh_mm_mul, d_fc_add_mul_2,
+                               d_grad_slope_grad_net_fc_add_mul_2_mm, p.fc_bias, rows));
+  STEP(mt_gemm(run, MT_TN, 8, 1, rows, d_grad_slope_grad_net_fc_tanh_mm_mul,
+               d_grad_net_out_add_reshape_copy, d_out_transpose_mm));
+  STEP(d_out_weight_map(d.out_weight, d_out_transpose_mm));
+  STEP(d_fc_bias_columns(d.fc_bias, d_fc_add_mul_2, rows));
+  STEP(mt_gemm(run, MT_TN, P, 8, rows, x, d_fc_add_mul_2, d_fc_transpose_mm_2));
+  STEP(d_fc_map(d_fc_transpose_add, d_fc_transpose_mm_2));
+  STEP(d_fc_weight_map(d.fc_weight, d_fc_transpose_add));
+}
+
+#ifndef MT_DOUBLE
+
+// Hyper-parameters of the update at hand.
+static void schedule(MtScalars *s) {
+  s->hyper[0][0] = 0.1 * s->lr_scale;   // lr
+  s->hyper[0][1] = 0;                   // momentum
+  s->hyper[0][2] = 0;                   // dampening
+  s->hyper[0][3] = 0;                   // decay
+  s->hyper[0][4] = 0;                   // nesterov
+}
+
+// One step of the optimizers on the gradients at hand; t counts updates from 1.
+static void train_update(MtRun *run) {
+  schedule(run->scalars);
+  // net using sgd:
+  //   g = g + decay * p
+  //   buf = t == 1 ? g : momentum * buf + (1 - dampening) * g
+  //   d = momentum == 0 ? g : nesterov == 0 ? buf : g + momentum * buf
+  //   p = p - lr * d
+  mt_sgd(run, 0, 0, 136);
+}
+
+static void train_gradients_f64(MtRun *run, const void *const *batch, int64_t rows);  // at the end of the file
+
+// name, rank, shape, offset, initial distribution, where it is declared
+static const MtTensor params[] = {
+  {"net.fc.weight",  2, {8, P}, 0,   MT_UNIFORM, -0.5773502691896258,  0.5773502691896258,  "model.mt:6"},
+  {"net.fc.bias",    1, {8},    64,  MT_UNIFORM, -0.5773502691896258,  0.5773502691896258,  "model.mt:6"},
+  {"net.out.weight", 2, {1, 8}, 128, MT_UNIFORM, -0.35355339059327373, 0.35355339059327373, "model.mt:6"},
+  {"net.out.bias",   1, {1},    192, MT_UNIFORM, -0.35355339059327373, 0.35355339059327373, "model.mt:6"},
+};
+
+// name, type, rank and shape of a row, labels from, to and besides
+static const MtField d0_fields[] = {
+  {"x", MT_F32, 1, {P}, 0, 0, 0},
+};
+// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed, where
+static const MtData data[] = {
+  {"d0", MT_RANDOM, 0, NULL, 1, d0_fields, 4, false, 16, 1, "model.mt:4"},
+};
+
+static const MtGroup train_groups[] = {
+  {"net", "sgd", 1, {"buf"}, 0, 136},
+};
+// call, value, where, place, offset, elements, elements a row
+static const MtValue train_values[] = {
+  {0,  "net.fc.mm",                                        "model.mt:6",  MT_IN_ARENA,   0,    32, 8},
+  {1,  "grad.slope.grad.net.out.add.reshape.copy",         "model.mt:6",  MT_IN_ARENA,   256,  4,  1},
+  {2,  "grad.slope.grad.net.fc.tanh.mm",                   "model.mt:6",  MT_IN_ARENA,   512,  32, 8},
+  {3,  "grad.slope.grad.net.fc.add.mul.2",                 "model.mt:6",  MT_IN_ARENA,   768,  32, 8},
+  {4,  "grad.slope.grad.d.x.mm",                           "model.mt:6",  MT_IN_ARENA,   1024, 12, 3},
+  {5,  "loss.pow",                                         "model.mt:12", MT_IN_ARENA,   1280, 4,  1},
+  {5,  "grad.update0.grad.slope.grad.d.x.mm.add",          "model.mt:12", MT_IN_ARENA,   1024, 12, 3},
+  {6,  "grad.update0.net.fc.transpose.mm",                 "model.mt:6",  MT_IN_ARENA,   1536, 24, 0},
+  {7,  "loss.mean.div",                                    "model.mt:12", MT_IN_OUTPUTS, 0,    1,  0},
+  {8,  "grad.update0.grad.slope.grad.net.fc.add.mul.2.mm", "model.mt:6",  MT_IN_ARENA,   768,  32, 8},
+  {9,  "grad.update0.grad.slope.grad.net.fc.tanh.mm.mul",  "model.mt:6",  MT_IN_ARENA,   0,    32, 8},
+  {9,  "grad.update0.net.fc.add.mul.2",                    "model.mt:6",  MT_IN_ARENA,   512,  32, 8},
+  {10, "grad.update0.net.out.transpose.mm",                "model.mt:6",  MT_IN_ARENA,   768,  8,  0},
+  {11, "grad.update0.net.out.weight.transpose.copy",       "model.mt:6",  MT_IN_GRADS,   128,  8,  0},
+  {12, "grad.update0.net.fc.bias.sum",                     "model.mt:6",  MT_IN_GRADS,   64,   8,  0},
+  {13, "grad.update0.net.fc.transpose.mm.2",               "model.mt:6",  MT_IN_ARENA,   0,    24, 0},
+  {14, "grad.update0.net.fc.transpose.add",                "model.mt:6",  MT_IN_ARENA,   1536, 24, 0},
+  {15, "grad.update0.net.fc.weight.transpose.copy",        "model.mt:6",  MT_IN_GRADS,   0,    24, 0},
+};
+static const MtTrain train = {
+  0,                                 // data: d0
+  false,                             // shuffled
+  0,                                 // seed of the shuffling
+  10, MT_STEPS,                      // how long
+  1,                                 // micro-batches an update
+  false,                             // matrix products in TF32
+  train_gradients, train_gradients_f64, // loss and gradients; the same in double
+  train_update,                      // schedule, clipping, optimizers
+  {1792, 1},                         // bytes of its arena, elements of its outputs
+  0,                                 // the loss, in the outputs
+  0, NULL,                           // logs
+  1, train_groups,                   // update groups
+  18, train_values,                  // what each call writes
+  0, NULL,                           // what happens every so often
+};
+
+static const MtProgram program = {
+  "model", "model.mt",               // the model, and where it was read
+  &mt_cpu,                           // what it runs on
+  4, 0, 1, 0,                        // parameters, states, data sets, evals
+  256, 0,                            // elements of the two blocks
+  params, NULL, data,                // their tables
+  &train, NULL, NULL,                // what it can do
+};
+
+int main(int argc, char **argv) { return mt_main(argc, argv, &program); }
+
+// The gradient check runs in double precision: the file includes itself, with real = double and other names;
+// what stands between #ifndef MT_DOUBLE and #endif is left out.
+#define MT_DOUBLE
+#undef real
+#define real double
+#define Params Params_f64
+#define params_at params_at_f64
+#define d_grad_net_out_map d_grad_net_out_map_f64
+#define d_grad_net_fc_map d_grad_net_fc_map_f64
+#define loss_rows loss_rows_f64
+#define loss_mean_rows loss_mean_rows_f64
+#define d_slope_grad_net_fc_map d_slope_grad_net_fc_map_f64
+#define d_out_weight_map d_out_weight_map_f64
+#define d_fc_bias_columns d_fc_bias_columns_f64
+#define d_fc_map d_fc_map_f64
+#define d_fc_weight_map d_fc_weight_map_f64
+#define train_gradients train_gradients_f64
+#ifdef __FILE_NAME__
+#include __FILE_NAME__
+#else
+#include __FILE__
+#endif
+#endif

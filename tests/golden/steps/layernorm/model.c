@@ -1,0 +1,306 @@
+// model.c, by mtc 0.1 from model.mt.
+// cc -O3 -march=native -fopenmp model.c $(mtc --print=cflags) $(mtc --print=libs) -o model
+//
+// Every kernel stands under the line of the model it computes; train_gradients calls them in order.
+
+#ifndef MT_DOUBLE  // this file is read twice: its end says why
+#include "mtrt.h"
+#include "mtrt_math.h"
+
+#define real float
+// An array of the arena; offsets are in bytes for floats.
+#define AT(type, offset) (type *)((char *)run->arena + (int64_t)(offset) * (int64_t)(sizeof(real) / sizeof(float)))
+#define STEP(call) do { if (mt_go(run)) call; } while (0)
+
+enum { B = 16, D = 1000 };
+#endif
+
+// Parameters: one block of 8,192 bytes; gradients lie the same way in another.
+typedef struct {
+  real *norm_weight;  // (D)
+  real *norm_bias;    // (D)
+} Params;
+
+static inline Params params_at(void *block) {
+  real *at = (real *)block;
+  Params p;
+  p.norm_weight = at + 0;
+  p.norm_bias = at + 1024;
+  return p;
+}
+
+// model.mt:6  norm.m.mean.div = sum(x) / 1e+03
+// norm.rsqrt = rsqrt(sum((x - norm.m.mean.div) * (x - norm.m.mean.div)) / 1e+03 + 1e-05)
+// softmax.max = max((x - norm.m.mean.div) * rsqrt(norm.add) * norm.weight + norm.bias)
+// and 2 more results
+// fused 16 nodes of net.norm.m, net.norm.c, net.norm.v and 10 more: reads 72 KB, writes 320 B; saves 1.5 MB
+static void norm_m_mean_rows(real *restrict mean_div, real *restrict norm_rsqrt, real *restrict softmax_max,
+                             real *restrict softmax_sum, real *restrict softmax_div, const real *restrict x,
+                             const real *restrict weight, const real *restrict bias, int64_t rows) {
+#pragma omp parallel for
+  for (int64_t row = 0; row < rows; row++) {
+    real mean_sum = 0;
+#pragma omp simd reduction(+ : mean_sum)
+    for (int64_t i = 0; i < D; i++)
+      mean_sum += x[row * D + i];
+    const real mean_div_at = mean_sum / 1000;
+    mean_div[row] = mean_div_at;
+    real sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < D; i++) {
+      const real c_sub = x[row * D + i] - mean_div_at;
+      sum += c_sub * c_sub;
+    }
+    const real norm_rsqrt_at = 1 / sqrt(sum / 1000 + (real)1e-05);
+    norm_rsqrt[row] = norm_rsqrt_at;
+    real highest = -INFINITY;
+    for (int64_t i = 0; i < D; i++) {
+      const real norm_lhs_mul = (x[row * D + i] - mean_div_at) * norm_rsqrt_at * weight[i];
+      highest = mt_maximum(highest, norm_lhs_mul + bias[i]);
+    }
+    softmax_max[row] = highest;
+    real sum_2 = 0;
+#pragma omp simd reduction(+ : sum_2)
+    for (int64_t i = 0; i < D; i++) {
+      const real norm_lhs_mul = (x[row * D + i] - mean_div_at) * norm_rsqrt_at * weight[i];
+      sum_2 += exp(norm_lhs_mul + bias[i] - highest);
+    }
+    softmax_sum[row] = sum_2;
+    softmax_div[row] = 1 / sum_2;
+  }
+}
+
+// model.mt:7  add = x + 0.5 * norm.add.2 * (1 + gelu.erf) * (exp(softmax.sub) * (1 / softmax.sum))
+// loss.mean.sum.rows = sum((x + gelu.mul.2 * softmax.mul) * (x + gelu.mul.2 * softmax.mul))
+// d(softmax.sum.mul) = sum(d(softmax.div.mul)) / softmax.sum * (1 / softmax.sum)
+// fused 14 nodes of net.gelu, net.softmax, net and 2 more: reads 72 KB, writes 64 KB; saves 1.6 MB;
+//   recomputes 10
+static void add_rows(real *restrict add, real *restrict mean_sum_rows, real *restrict d_softmax_sum_mul,
+                     const real *restrict x, const real *restrict mean_div, const real *restrict norm_rsqrt,
+                     const real *restrict weight, const real *restrict bias,
+                     const real *restrict softmax_max, const real *restrict softmax_sum, int64_t rows) {
+#pragma omp parallel for
+  for (int64_t row = 0; row < rows; row++) {
+    const real mean_div_at = mean_div[row];
+    const real norm_rsqrt_at = norm_rsqrt[row];
+    const real softmax_max_at = softmax_max[row];
+    const real softmax_sum_at = softmax_sum[row];
+    const real softmax_div = 1 / softmax_sum_at;
+    const real d_mean_sum_div = 1 / ((real)rows * 1000);
+    real sum = 0;
+    real d_softmax_div_reshape = 0;
+#pragma omp simd reduction(+ : sum, d_softmax_div_reshape)
+    for (int64_t i = 0; i < D; i++) {
+      const real x_at = x[row * D + i];
+      const real norm_add_2 = (x_at - mean_div_at) * norm_rsqrt_at * weight[i] + bias[i];
+      const real gelu_mul_2 = 0.5f * norm_add_2 * (1 + erf(norm_add_2 * (real)0.7071067811865476));
+      const real softmax_exp = exp(norm_add_2 - softmax_max_at);
+      const real add_at = x_at + gelu_mul_2 * (softmax_exp * softmax_div);
+      sum += add_at * add_at;
+      const real d_softmax_div_mul = d_mean_sum_div * (2 * add_at) * gelu_mul_2 * softmax_exp;
+      d_softmax_div_reshape += d_softmax_div_mul;
+      add[row * D + i] = add_at;
+    }
+    const real d_softmax_sum_mul_at = d_softmax_div_reshape / softmax_sum_at * softmax_div;
+    mean_sum_rows[row] = sum;
+    d_softmax_sum_mul[row] = d_softmax_sum_mul_at;
+  }
+}
+
+// model.mt:11  loss.mean.div = sum(loss.mean.sum.rows) / (cast(rows) * 1e+03)
+// fused 2 nodes of loss: reads 64 B, writes 4 B; saves 8 B
+static void loss_mean_rows(real *restrict mean_div, const real *restrict mean_sum_rows, int64_t rows) {
+  const real mean_mul = (real)rows * 1000;
+  real mean_sum = 0;
+#pragma omp simd reduction(+ : mean_sum)
+  for (int64_t row = 0; row < rows; row++)
+    mean_sum += mean_sum_rows[row];
+  mean_div[0] = mean_sum / mean_mul;
+}
+
+// model.mt:6  d(norm.bias.sum) = sum(d(softmax.sub.mul) + d(norm.add.2.mul) + d(gelu.mul.mul) * 0.5)
+// d(norm.weight.sum) = sum(d(norm.add.2.add.2) * norm.mul)
+// fused 18 nodes of net.gelu, net.softmax, net.gelu.rhs.rhs.arg1 and 7 more: reads 136 KB, writes 8.0 KB;
+//   saves 2.6 MB; recomputes 15
+static void d_norm_bias_columns(real *restrict d_bias_sum, real *restrict d_weight_sum,
+                                const real *restrict add, const real *restrict x,
+                                const real *restrict mean_div, const real *restrict norm_rsqrt,
+                                const real *restrict weight, const real *restrict bias,
+                                const real *restrict softmax_div, const real *restrict d_softmax_sum_mul,
+                                const real *restrict softmax_max, int64_t rows) {
+#pragma omp parallel for
+  for (int64_t first = 0; first < D; first += 256) {
+    const int64_t last = first + 256 < D ? first + 256 : D;
+    real d_mean_sum_div[256];
+    real weight_at[256];
+    real bias_at[256];
+    real sum[256] = {0};
+    real sum_2[256] = {0};
+#pragma omp simd
+    for (int64_t i = first; i < last; i++) {
+      d_mean_sum_div[i - first] = 1 / ((real)rows * 1000);
+      weight_at[i - first] = weight[i];
+      bias_at[i - first] = bias[i];
+    }
+    for (int64_t row = 0; row < rows; row++) {
+#pragma omp simd
+      for (int64_t i = first; i < last; i++) {
+        const real d_add_mul_2 = d_mean_sum_div[i - first] * (2 * add[row * D + i]);
+        const real norm_mul = (x[row * D + i] - mean_div[row]) * norm_rsqrt[row];
+        const real norm_add_2 = norm_mul * weight_at[i - first] + bias_at[i - first];
+        const real gelu_mul = 0.5f * norm_add_2;
+        const real arg1_mul = norm_add_2 * (real)0.7071067811865476;
+        const real gelu_add = 1 + erf(arg1_mul);
+        const real softmax_div_at = softmax_div[row];
+        const real d_softmax_exp_mul = d_add_mul_2 * (gelu_mul * gelu_add) * softmax_div_at;
+        const real softmax_exp = exp(norm_add_2 - softmax_max[row]);
+        const real d_softmax_sub_mul = (d_softmax_exp_mul - d_softmax_sum_mul[row]) * softmax_exp;
+        const real d_mul_2_mul = d_add_mul_2 * (softmax_exp * softmax_div_at);
+        const real d_mul_mul_2 = d_mul_2_mul * gelu_mul * (real)1.1283791670955126;
+        const real d_add_2_mul = d_mul_mul_2 * exp(-(arg1_mul * arg1_mul)) * (real)0.7071067811865476;
+        const real d_2_add_2 = d_softmax_sub_mul + d_add_2_mul + d_mul_2_mul * gelu_add * 0.5f;
+        sum[i - first] += d_2_add_2;
+        sum_2[i - first] += d_2_add_2 * norm_mul;
+      }
+    }
+#pragma omp simd
+    for (int64_t i = first; i < last; i++) {
+      d_bias_sum[i] = sum[i - first];
+      d_weight_sum[i] = sum_2[i - first];
+    }
+  }
+}
+
+// Forward and backward: loss, logs and gradients of one batch.
+static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) {
+  const Params p = params_at(run->params);
+  const Params d = params_at(run->grads);
+  const real *x = (const real *)batch[0];          // (B, D)
+  real *norm_m_mean_div = AT(real, 0);             // (B, 1)
+  real *norm_rsqrt = AT(real, 256);                // (B, 1)
+  real *softmax_max = AT(real, 512);               // (B, 1)
+  real *softmax_sum = AT(real, 768);               // (B, 1)
+  real *softmax_div = AT(real, 1024);              // (B, 1)
+  real *add = AT(real, 1280);                      // (B, D)
+  real *loss_mean_sum_rows = AT(real, 65280);      // (B)
+  real *d_softmax_sum_mul = AT(real, 65536);       // (B, 1)
+  real *loss_mean_div = (real *)run->outputs + 0;  // ()
+
+  // model.mt:6
+  STEP(norm_m_mean_rows(norm_m_mean_div, norm_rsqrt, softmax_max, softmax_sum, softmax_div, x,
+                        p.norm_weight, p.norm_bias, rows));
+
+  // model.mt:7
+  STEP(add_rows(add, loss_mean_sum_rows, d_softmax_sum_mul, x, norm_m_mean_div, norm_rsqrt, p.norm_weight,
+                p.norm_bias, softmax_max, softmax_sum, rows));
+
+  // model.mt:11
+  STEP(loss_mean_rows(loss_mean_div, loss_mean_sum_rows, rows));
+
+  // model.mt:6, backward
+  STEP(d_norm_bias_columns(d.norm_bias, d.norm_weight, add, x, norm_m_mean_div, norm_rsqrt, p.norm_weight,
+                           p.norm_bias, softmax_div, d_softmax_sum_mul, softmax_max, rows));
+}
+
+#ifndef MT_DOUBLE
+
+// Hyper-parameters of the update at hand.
+static void schedule(MtScalars *s) {
+  s->hyper[0][0] = 0.1 * s->lr_scale;   // lr
+  s->hyper[0][1] = 0.9;                 // momentum
+  s->hyper[0][2] = 0;                   // dampening
+  s->hyper[0][3] = 0;                   // decay
+  s->hyper[0][4] = 0;                   // nesterov
+}
+
+// One step of the optimizers on the gradients at hand; t counts updates from 1.
+static void train_update(MtRun *run) {
+  schedule(run->scalars);
+  // net using sgd:
+  //   g = g + decay * p
+  //   buf = t == 1 ? g : momentum * buf + (1 - dampening) * g
+  //   d = momentum == 0 ? g : nesterov == 0 ? buf : g + momentum * buf
+  //   p = p - lr * d
+  mt_sgd(run, 0, 0, 2024);
+}
+
+static void train_gradients_f64(MtRun *run, const void *const *batch, int64_t rows);  // at the end of the file
+
+// name, rank, shape, offset, initial distribution, where it is declared
+static const MtTensor params[] = {
+  {"net.norm.weight", 1, {D}, 0,    MT_CONSTANT, 1, 0, "model.mt:6"},
+  {"net.norm.bias",   1, {D}, 1024, MT_CONSTANT, 0, 0, "model.mt:6"},
+};
+
+// name, type, rank and shape of a row, labels from, to and besides
+static const MtField d0_fields[] = {
+  {"x", MT_F32, 1, {D}, 0, 0, 0},
+};
+// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed, where
+static const MtData data[] = {
+  {"d0", MT_RANDOM, 0, NULL, 1, d0_fields, 16, false, 64, 1, "model.mt:4"},
+};
+
+static const MtGroup train_groups[] = {
+  {"net", "sgd", 1, {"buf"}, 0, 2024},
+};
+// call, value, where, place, offset, elements, elements a row
+static const MtValue train_values[] = {
+  {0, "net.norm.m.mean.div",              "model.mt:6",  MT_IN_ARENA,   0,     16,    1},
+  {0, "net.norm.rsqrt",                   "model.mt:6",  MT_IN_ARENA,   256,   16,    1},
+  {0, "net.softmax.max",                  "model.mt:7",  MT_IN_ARENA,   512,   16,    1},
+  {0, "net.softmax.sum",                  "model.mt:7",  MT_IN_ARENA,   768,   16,    1},
+  {0, "net.softmax.div",                  "model.mt:7",  MT_IN_ARENA,   1024,  16,    1},
+  {1, "net.add",                          "model.mt:7",  MT_IN_ARENA,   1280,  16000, 1000},
+  {1, "loss.mean.sum.rows",               "model.mt:11", MT_IN_ARENA,   65280, 16,    1},
+  {1, "grad.update0.net.softmax.sum.mul", "model.mt:7",  MT_IN_ARENA,   65536, 16,    1},
+  {2, "loss.mean.div",                    "model.mt:11", MT_IN_OUTPUTS, 0,     1,     0},
+  {3, "grad.update0.net.norm.bias.sum",   "model.mt:6",  MT_IN_GRADS,   1024,  1000,  0},
+  {3, "grad.update0.net.norm.weight.sum", "model.mt:6",  MT_IN_GRADS,   0,     1000,  0},
+};
+static const MtTrain train = {
+  0,                                 // data: d0
+  false,                             // shuffled
+  0,                                 // seed of the shuffling
+  10, MT_STEPS,                      // how long
+  1,                                 // micro-batches an update
+  false,                             // matrix products in TF32
+  train_gradients, train_gradients_f64, // loss and gradients; the same in double
+  train_update,                      // schedule, clipping, optimizers
+  {65792, 1},                        // bytes of its arena, elements of its outputs
+  0,                                 // the loss, in the outputs
+  0, NULL,                           // logs
+  1, train_groups,                   // update groups
+  11, train_values,                  // what each call writes
+  0, NULL,                           // what happens every so often
+};
+
+static const MtProgram program = {
+  "model", "model.mt",               // the model, and where it was read
+  &mt_cpu,                           // what it runs on
+  2, 0, 1, 0,                        // parameters, states, data sets, evals
+  2048, 0,                           // elements of the two blocks
+  params, NULL, data,                // their tables
+  &train, NULL, NULL,                // what it can do
+};
+
+int main(int argc, char **argv) { return mt_main(argc, argv, &program); }
+
+// The gradient check runs in double precision: the file includes itself, with real = double and other names;
+// what stands between #ifndef MT_DOUBLE and #endif is left out.
+#define MT_DOUBLE
+#undef real
+#define real double
+#define Params Params_f64
+#define params_at params_at_f64
+#define norm_m_mean_rows norm_m_mean_rows_f64
+#define add_rows add_rows_f64
+#define loss_mean_rows loss_mean_rows_f64
+#define d_norm_bias_columns d_norm_bias_columns_f64
+#define train_gradients train_gradients_f64
+#ifdef __FILE_NAME__
+#include __FILE_NAME__
+#else
+#include __FILE__
+#endif
+#endif

@@ -1,0 +1,105 @@
+/* test_golden.c - models and what becomes of them, to the letter.
+ *
+ * golden/ir/NAME.mt -> NAME.ir: what the front end makes of each part of the
+ * language.  golden/steps/NAME/: one model through everything: 0-lower.ir,
+ * then what each pass makes of the file before it, then the last one as C and
+ * as CUDA.  MTC_REGOLD=1 (`make regold`) writes them anew; read the diff.
+ */
+#include <check.h>
+#include <glob.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "passes/passes.h"
+#include "tests/shell.h"
+
+/* Does `command`, run in `folder`, print what the file holds? */
+static void compare(const char *folder, const char *file, const char *command) {
+  char path[512];
+  snprintf(path, sizeof path, "%s/%s", folder, file);
+  char *printed = shell_ok("cd %s && %s", folder, command);
+  if (getenv("MTC_REGOLD")) {
+    FILE *out = fopen(path, "w");
+    ck_assert_ptr_nonnull(out);
+    fputs(printed, out);
+    ck_assert_int_eq(fclose(out), 0);
+  }
+  char *wanted = read_text(path);
+  ck_assert_msg(wanted != NULL, "%s is missing: run `make regold`", path);
+  char *diff = strcmp(printed, wanted) ? shell("cd %s && %s | diff %s -", folder, command, file).output : NULL;
+  ck_assert_msg(!diff, "%s is not what `%s` prints:\n%s", path, command, diff);
+  free(printed);
+  free(wanted);
+}
+
+static char *stem_of(const char *path) {
+  const char *name = strrchr(path, '/') + 1;
+  return strndup(name, strlen(name) - strlen(strrchr(name, '.')));
+}
+
+START_TEST(the_front_end_lowers_every_part_of_the_language) {
+  glob_t found;
+  ck_assert_int_eq(glob(TESTS_DIR "/golden/ir/*.mt", 0, NULL, &found), 0);
+  ck_assert_uint_ge(found.gl_pathc, 17);
+  for (size_t i = 0; i < found.gl_pathc; i++) {
+    char file[128], command[512], *stem = stem_of(found.gl_pathv[i]);
+    snprintf(file, sizeof file, "%s.ir", stem);
+    snprintf(command, sizeof command, "%s %s.mt -o - --emit=ir --stop-after=lower", MTC, stem);
+    compare(TESTS_DIR "/golden/ir", file, command);
+    snprintf(command, sizeof command, "%s fmt %s.mt -o -", MTC, stem);
+    char *laid_out = shell_ok("cd " TESTS_DIR "/golden/ir && %s | diff %s.mt -", command, stem);
+    free(laid_out);
+    free(stem);
+  }
+  globfree(&found);
+}
+END_TEST
+
+static const char *const models[] = {"classifier", "layernorm", "embedding", "gradients", "reductions"};
+
+START_TEST(each_pass_makes_the_next_file) {
+  char folder[256], file[64], before[64] = "model.mt", command[512];
+  snprintf(folder, sizeof folder, TESTS_DIR "/golden/steps/%s", models[_i]);
+  for (int k = 0; k <= n_passes; k++) {
+    const char *pass = k ? pipeline[k - 1].name : "lower";
+    snprintf(file, sizeof file, "%d-%s.ir", k, pass);
+    snprintf(command, sizeof command, "%s %s -o - --emit=ir --stop-after=%s", MTC, before, pass);
+    compare(folder, file, command);
+    memcpy(before, file, sizeof file);
+  }
+}
+END_TEST
+
+START_TEST(the_planned_program_as_c_and_cuda) {
+  static const char *const kinds[] = {"c", "cu"};
+  char folder[256], file[64], command[512];
+  snprintf(folder, sizeof folder, TESTS_DIR "/golden/steps/%s", models[_i]);
+  for (int k = 0; k < 2; k++) {
+    snprintf(file, sizeof file, "model.%s", kinds[k]);
+    snprintf(command, sizeof command, "%s %d-%s.ir -o - --emit=%s", MTC, n_passes, pipeline[n_passes - 1].name, kinds[k]);
+    compare(folder, file, command);
+  }
+}
+END_TEST
+
+START_TEST(a_dump_gives_the_same_program_as_the_model) {
+  char folder[256];
+  snprintf(folder, sizeof folder, TESTS_DIR "/golden/steps/%s", models[_i]);
+  free(shell_ok("cd %s && " MTC " model.mt -o - --emit=cu | diff model.cu -", folder));
+}
+END_TEST
+
+Suite *golden_suite(void) {
+  enum { N_MODELS = sizeof models / sizeof models[0] };
+  Suite *suite = suite_create("golden");
+  TCase *all = tcase_create("all");
+  tcase_set_timeout(all, 60);
+  tcase_add_test(all, the_front_end_lowers_every_part_of_the_language);
+  tcase_add_loop_test(all, each_pass_makes_the_next_file, 0, N_MODELS);
+  tcase_add_loop_test(all, the_planned_program_as_c_and_cuda, 0, N_MODELS);
+  tcase_add_loop_test(all, a_dump_gives_the_same_program_as_the_model, 0, N_MODELS);
+  suite_add_tcase(suite, all);
+  return suite;
+}
