@@ -12,19 +12,31 @@ static void record_fetch(MtRun *run, void *data) {
   mt_fetch(run, &s->train, mt_least(s->train.capacity, s->train.rows));
 }
 
-static void record_bench(MtRun *run, void *data) {
-  MtSession *s = data;
+static void record_step(MtRun *run, MtSession *s) {
   s->program->train->gradients(run, (const void *const *)s->train.batch, mt_least(s->train.capacity, s->train.rows));
   s->program->train->update(run);
   run->backend->advance(run, 1, 0);
 }
 
-/* Seconds for `steps` steps; negative after a failure. */
+static void record_one(MtRun *run, void *data) { record_step(run, data); }
+
+static void record_several(MtRun *run, void *data) {
+  for (int i = 0; i < MT_STEPS_A_PLAY; i++) record_step(run, data);
+}
+
+/* Seconds for `steps` steps, several to a play where training does so; negative after a failure. */
 static double time_steps(MtSession *s, int64_t steps) {
-  int64_t key = mt_session_key(s, MT_KEY_BENCH, 0, 0, 0, 0);
-  bool ok = s->run.backend->wait(&s->run);
+  const MtBackend *device = s->run.backend;
+  int64_t one = mt_session_key(s, MT_KEY_BENCH, 1, 0, 0, 0),
+          several = mt_session_key(s, MT_KEY_BENCH, MT_STEPS_A_PLAY, 0, 0, 0);
+  bool small = s->program->train->accumulate == 1 && s->program->param_count < MT_SMALL_MODEL,
+       ok = device->wait(&s->run);
   double begin = mt_now();
-  for (int64_t i = 0; ok && i < steps; i++) ok = s->run.backend->play(&s->run, key, record_bench, s);
+  for (int64_t i = 0; ok && i < steps;) {
+    bool many = small && i + MT_STEPS_A_PLAY <= steps;
+    ok = many ? device->play(&s->run, several, record_several, s) : device->play(&s->run, one, record_one, s);
+    i += many ? MT_STEPS_A_PLAY : 1;
+  }
   ok = ok && s->run.backend->wait(&s->run);
   return ok ? mt_now() - begin : -1;
 }
@@ -34,7 +46,7 @@ static int compare(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-enum { ROUNDS = 15, WARM_STEPS = 3 };
+enum { ROUNDS = 15, WARM_STEPS = 3 * MT_STEPS_A_PLAY };
 static const double round_seconds = 0.3;
 
 /* So many steps that a round is long against the clock's and the system's noise. */

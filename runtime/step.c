@@ -3,7 +3,8 @@
  *
  * The whole of it is one play(), so that a device may capture it once and
  * replay it: nothing here depends on values that change from step to step
- * but through MtScalars, in device memory.
+ * but through MtScalars, in device memory.  So several steps in a row can be
+ * one play too, which spares a small model the gaps between them.
  */
 #include <string.h>
 
@@ -34,6 +35,7 @@ static void add_logs(MtSession *s, int64_t rows) {
 typedef struct Recording {
   MtSession *s;
   MtStepPlan plan;
+  int64_t count;
 } Recording;
 
 /* Averaged by rows: each micro-batch's gradient counts by its share of the update's rows. */
@@ -44,8 +46,7 @@ static void sum_gradients(MtSession *s, const MtStepPlan *plan) {
   run->backend->add_scaled(run, run->grads, s->micro_grads, count, (double)plan->rows / (double)plan->group_rows);
 }
 
-static void record_step(MtRun *run, void *data) {
-  const Recording *r = data;
+static void record_one(MtRun *run, const Recording *r) {
   MtSession *s = r->s;
   const MtTrain *train = s->program->train;
   void *grads = run->grads;
@@ -60,8 +61,18 @@ static void record_step(MtRun *run, void *data) {
   run->backend->advance(run, r->plan.last, r->plan.rows);
 }
 
+static void record(MtRun *run, void *data) {
+  const Recording *r = data;
+  for (int64_t i = 0; i < r->count && !run->error[0]; i++) record_one(run, r);
+}
+
 bool mt_play_step(MtSession *s, MtStepPlan plan) {
-  Recording r = {s, plan};
+  Recording r = {s, plan, 1};
   int64_t key = mt_session_key(s, MT_KEY_STEP, plan.rows, plan.group_rows, plan.first, plan.last);
-  return s->run.backend->play(&s->run, key, record_step, &r);
+  return s->run.backend->play(&s->run, key, record, &r);
+}
+
+bool mt_play_steps(MtSession *s, int64_t rows, int64_t count) {
+  Recording r = {s, {rows, rows, true, true}, count};
+  return s->run.backend->play(&s->run, mt_session_key(s, MT_KEY_STEPS, rows, count, 0, 0), record, &r);
 }

@@ -190,6 +190,33 @@ static bool find_watches(Trainer *t) {
 
 /* ---- the loop ----------------------------------------------------------------------------------- */
 
+/* Does the host have something to do after update `done`, at row `row` of the epoch? */
+static bool is_pause(const Trainer *t, int64_t done, int64_t row) {
+  bool pause = row >= t->s->train.rows || done >= t->at.total || (t->line_every && done % t->line_every == 0);
+  if (t->s->options->stop_after) pause |= done - t->first_step >= t->s->options->stop_after;
+  for (int i = 0; i < t->train->n_every; i++)
+    pause |= t->train->every[i].unit == MT_STEPS && done % t->train->every[i].count == 0;
+  return pause;
+}
+
+/* Small steps go to the device several at a time: as many as nothing stands between. */
+static bool several(const Trainer *t) {
+  int64_t rows = t->s->train.capacity;
+  bool can = t->train->accumulate == 1 && t->s->program->param_count < MT_SMALL_MODEL && !t->has_results &&
+             t->row + MT_STEPS_A_PLAY * rows <= t->s->train.rows;
+  for (int64_t k = 1; can && k < MT_STEPS_A_PLAY; k++) can = !is_pause(t, t->at.step + k, t->row + k * rows);
+  return can;
+}
+
+static bool update_several(Trainer *t) {
+  int64_t rows = t->s->train.capacity * MT_STEPS_A_PLAY;
+  if (!mt_play_steps(t->s, t->s->train.capacity, MT_STEPS_A_PLAY)) return false;
+  t->row += rows;
+  t->rows_since_line += rows;
+  t->at.step += MT_STEPS_A_PLAY;
+  return true;
+}
+
 static bool update(Trainer *t) {
   const MtTable *table = &t->s->train;
   int64_t group = mt_least(t->train->accumulate * table->capacity, table->rows - t->row);
@@ -229,7 +256,7 @@ static bool loop(Trainer *t) {
   bool ok = true;
   while (ok && !is_over(t)) {
     ok = mt_begin_epoch(t->s, t->at.epoch, t->row);
-    do ok = ok && update(t) && after_update(t);
+    do ok = ok && (several(t) ? update_several(t) : update(t)) && after_update(t);
     while (ok && !t->at.ends_epoch && !is_over(t));
     ok = ok && look(t); /* before the next epoch's place overwrites this one's */
   }

@@ -84,7 +84,7 @@ bool mt_push_scalars(MtSession *s);
 bool mt_pull_scalars(MtSession *s);
 /* The key under which the device keeps what is recorded for these numbers. */
 int64_t mt_session_key(MtSession *s, int64_t what, int64_t a, int64_t b, int64_t c, int64_t d);
-enum { MT_KEY_STEP, MT_KEY_BENCH, MT_KEY_EVAL, MT_KEY_FINISH, MT_KEY_PREDICT };
+enum { MT_KEY_STEP, MT_KEY_STEPS, MT_KEY_BENCH, MT_KEY_EVAL, MT_KEY_FINISH, MT_KEY_PREDICT };
 /* Set the order of the training rows for an epoch, and the place in it. */
 bool mt_begin_epoch(MtSession *s, int64_t epoch, int64_t row);
 void mt_fetch(MtRun *run, const MtTable *table, int64_t rows);
@@ -110,6 +110,9 @@ typedef struct MtStepPlan {
   bool first, last;           /* of them */
 } MtStepPlan;
 bool mt_play_step(MtSession *s, MtStepPlan plan);
+/* Updates of `rows` rows each, in a row; equal to as many single steps, bit for bit. */
+enum { MT_STEPS_A_PLAY = 8, MT_SMALL_MODEL = 1 << 20 };
+bool mt_play_steps(MtSession *s, int64_t rows, int64_t count);
 int mt_tracked(const MtTrain *train, int64_t outputs[MT_MAX_OUTPUTS]); /* logs, then the loss: elements of outputs */
 
 /* ---- the commands: exit statuses ---- */

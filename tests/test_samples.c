@@ -53,6 +53,16 @@ START_TEST(digits_are_learned) {
 }
 END_TEST
 
+/* A line after each update makes each a play of its own; otherwise several go together. */
+START_TEST(steps_played_together_are_those_played_alone) {
+  const char *folder = scratch_folder();
+  free(shell_ok(MTC " build samples/digits.mt --target=c -o %s/digits && cd %s && "
+                "./digits --epochs 3 --save-dir together --data-dir " SOURCE_DIR "/samples && "
+                "./digits --epochs 3 --log-every 1 --save-dir alone --data-dir " SOURCE_DIR "/samples && "
+                "cmp together/net.safetensors alone/net.safetensors", folder, folder));
+}
+END_TEST
+
 START_TEST(regression_beats_the_mean) {
   const char *folder = scratch_folder();
   char *output = shell_ok(MTC " build samples/regression.mt --target=c -o %s/regression && cd %s && ./regression --data-dir " SOURCE_DIR "/samples", folder, folder);
@@ -73,6 +83,7 @@ Suite *samples_suite(void) {
   TCase *train = tcase_create("train");
   tcase_set_timeout(train, 240);
   tcase_add_test(train, digits_are_learned);
+  tcase_add_test(train, steps_played_together_are_those_played_alone);
   tcase_add_test(train, regression_beats_the_mean);
   suite_add_tcase(suite, train);
   return suite;
