@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/shell.h"
 
@@ -24,6 +25,18 @@ START_TEST(compiles_to_cuda_without_warnings) {
   const char *folder = scratch_folder();
   free(shell_ok(MTC " samples/%s.mt -o %s/model.cu && nvcc -arch=sm_90 -Werror all-warnings -Xcompiler -Wall -c %s/model.cu "
                 "$(" MTC " --print=cflags) -o %s/model.o", samples[_i], folder, folder, folder));
+}
+END_TEST
+
+START_TEST(without_a_gpu_the_cuda_trainer_says_so) {
+  const char *folder = scratch_folder();
+  if (!has_nvcc() || !access("/dev/nvidia0", F_OK)) return;
+  free(shell_ok(MTC " build samples/benchmark/mlp_tiny.mt --target=cuda -o %s/tiny", folder));
+  Shell said = shell("cd %s && ./tiny", folder);
+  ck_assert_msg(strstr(said.output, "no CUDA device can be used: ") != NULL, "%s", said.output);
+  ck_assert_int_eq(said.status, 1);
+  free(said.output);
+  free(shell_ok("cd %s && test \"$(ls)\" = tiny", folder));
 }
 END_TEST
 
@@ -83,6 +96,7 @@ Suite *samples_suite(void) {
   TCase *train = tcase_create("train");
   tcase_set_timeout(train, 240);
   tcase_add_test(train, digits_are_learned);
+  tcase_add_test(train, without_a_gpu_the_cuda_trainer_says_so);
   tcase_add_test(train, steps_played_together_are_those_played_alone);
   tcase_add_test(train, regression_beats_the_mean);
   suite_add_tcase(suite, train);
