@@ -52,27 +52,25 @@ static bool add_tensor(void *data, const char *name, const MtTensor *tensor, flo
   return mt_archive_add(data, name, MT_WIDE_F32, tensor->rank, tensor->shape, values);
 }
 
-static void note_number(MtArchive *archive, const char *key, uint64_t value) {
+static bool note_number(MtArchive *archive, const char *key, uint64_t value) {
   char text[32];
   snprintf(text, sizeof text, "%" PRIu64, value);
-  mt_archive_add_note(archive, key, text);
+  return mt_archive_add_note(archive, key, text);
 }
 
-static void add_progress(MtArchive *archive, const MtProgram *program, const MtProgress *p) {
+static bool add_progress(MtArchive *archive, const MtProgram *program, const MtProgress *p) {
   char key[300], text[64];
-  mt_archive_add_note(archive, "format", "mtc checkpoint 1");
-  mt_archive_add_note(archive, "model", program->name);
-  note_number(archive, "step", (uint64_t)p->step);
-  note_number(archive, "epoch", (uint64_t)p->epoch);
-  note_number(archive, "row", (uint64_t)p->row);
-  note_number(archive, "micro", (uint64_t)p->micro);
-  note_number(archive, "seed", p->seed);
-  for (int i = 0; i < p->n_best; i++) {
+  bool ok = mt_archive_add_note(archive, "format", "mtc checkpoint 1") &&
+            mt_archive_add_note(archive, "model", program->name) &&
+            note_number(archive, "step", (uint64_t)p->step) && note_number(archive, "epoch", (uint64_t)p->epoch) &&
+            note_number(archive, "row", (uint64_t)p->row) && note_number(archive, "micro", (uint64_t)p->micro) &&
+            note_number(archive, "seed", p->seed);
+  for (int i = 0; ok && i < p->n_best; i++) {
     snprintf(key, sizeof key, "best.%.280s", p->best_names[i]);
     snprintf(text, sizeof text, "%.17g", p->best_values[i]);
-    mt_archive_add_note(archive, key, text);
+    ok = mt_archive_add_note(archive, key, text);
   }
-  if (p->gemm) mt_archive_add_note(archive, "gemm", p->gemm);
+  return ok && (!p->gemm || mt_archive_add_note(archive, "gemm", p->gemm));
 }
 
 static void checkpoint_paths(const char *folder, const MtProgram *program, char newest[2048], char previous[2048]) {
@@ -80,13 +78,14 @@ static void checkpoint_paths(const char *folder, const MtProgram *program, char 
   snprintf(previous, 2048, "%s/%s.previous.safetensors", folder, program->name);
 }
 
-bool mt_save_checkpoint(const char *folder, const MtProgram *program, const MtBlocks *blocks, const MtProgress *progress, MtError *error) {
+bool mt_save_checkpoint(const char *folder, const MtProgram *program, const MtBlocks *blocks,
+                        const MtProgress *progress, MtError *error) {
   char newest[2048], previous[2048];
   MtArchive archive = {0};
   checkpoint_paths(folder, program, newest, previous);
-  add_progress(&archive, program, progress);
-  bool ok = each_tensor(program, blocks, true, add_tensor, &archive) || mt_error(error, "%s: cannot write: out of memory", newest);
-  ok = ok && mt_write_safetensors(newest, previous, &archive, error);
+  bool ok = (add_progress(&archive, program, progress) && each_tensor(program, blocks, true, add_tensor, &archive)) ||
+            mt_error(error, "%s: cannot write: out of memory", newest);
+  ok = ok && mt_write_safetensors(newest, progress->newest_is_bad ? NULL : previous, &archive, error);
   mt_archive_free(&archive);
   return ok;
 }
@@ -127,10 +126,12 @@ static bool match_tensor(void *data, const char *name, const MtTensor *tensor, f
   print_shape(found, array->rank, array->shape);
   if (!same_shape(array, tensor)) return mt_error(m->error, "%s: tensor %s is %s, the model (%s) needs %s", m->path, name + n, found, tensor->where, wanted);
   if (array->type != MT_WIDE_F32 && array->type != MT_WIDE_F64 && array->type != MT_WIDE_BF16)
-    return mt_error(m->error, "%s: tensor %s holds integers, the model needs f32", m->path, name + n);
+    return mt_error(m->error, "%s: tensor %s holds integers, the model (%s) needs f32", m->path, name + n,
+                    tensor->where);
   m->used++;
-  if (!m->copy) return true;
-  return mt_array_convert(array, MT_F32, values, m->path, m->error);
+  char what[1200];
+  snprintf(what, sizeof what, "%.800s: tensor %.300s", m->path, name + n);
+  return !m->copy || mt_array_convert(array, MT_F32, values, what, m->error);
 }
 
 static bool expected(void *data, const char *name, const MtTensor *tensor, float *values) {
@@ -145,7 +146,10 @@ static bool name_unexpected(const MtProgram *program, const MtBlocks *blocks, bo
     char full[1024];
     snprintf(full, sizeof full, "%s%s", m->prefix, m->archive->arrays[i].name);
     const char *wanted = full;
-    if (each_tensor(program, blocks, slots, expected, &wanted)) return mt_error(m->error, "%s: tensor %s is not one of this model's", m->path, m->archive->arrays[i].name);
+    char shown[MT_SHOWN];
+    if (each_tensor(program, blocks, slots, expected, &wanted))
+      return mt_error(m->error, "%s: tensor %s is not one of this model's", m->path,
+                      mt_show(shown, m->archive->arrays[i].name, strlen(m->archive->arrays[i].name)));
   }
   return true;
 }
@@ -158,56 +162,81 @@ static bool take_all(const char *path, const char *prefix, const MtArchive *arch
   return each_tensor(program, blocks, slots, match_tensor, &copy);
 }
 
-static bool read_number(const char *path, const MtArchive *archive, const char *key, uint64_t most, uint64_t *out, MtError *error) {
+static bool bad_note(const char *path, const char *key, const char *text, MtError *error) {
+  char shown[MT_SHOWN];
+  return mt_error(error, "%s: its metadata is damaged: %s is %s, not a number that a trainer writes", path, key,
+                  text ? mt_show(shown, text, strlen(text)) : "missing");
+}
+
+static bool read_count(const char *path, const MtArchive *archive, const char *key, uint64_t most, uint64_t *out,
+                       MtError *error) {
   const char *text = mt_archive_note(archive, key);
   char *end = NULL;
   errno = 0;
   if (text && *text >= '0' && *text <= '9') *out = strtoull(text, &end, 10);
-  if (!end || *end || errno || *out > most) return mt_error(error, "%s: its metadata has no valid `%s`", path, key);
-  return true;
+  return (end && !*end && !errno && *out <= most) || bad_note(path, key, text, error);
+}
+
+/* A value that an older model did not watch stays as it is. */
+static bool read_best(const char *path, const MtArchive *archive, const char *name, double *out, MtError *error) {
+  char key[300], *end;
+  snprintf(key, sizeof key, "best.%.280s", name);
+  const char *text = mt_archive_note(archive, key);
+  if (!text) return true;
+  *out = strtod(text, &end);
+  return (end > text && !*end) || bad_note(path, key, text, error);
 }
 
 static bool read_progress(const char *path, const MtArchive *archive, MtProgress *p, MtError *error) {
+  const uint64_t most = (uint64_t)1 << 62; /* room to count on from there */
   uint64_t step, epoch, row, micro;
-  char key[300];
   const char *gemm = mt_archive_note(archive, "gemm");
-  if (!read_number(path, archive, "step", INT64_MAX, &step, error) || !read_number(path, archive, "epoch", INT64_MAX, &epoch, error) ||
-      !read_number(path, archive, "row", INT64_MAX, &row, error) || !read_number(path, archive, "micro", INT64_MAX, &micro, error) ||
-      !read_number(path, archive, "seed", UINT64_MAX, &p->seed, error))
+  if (!read_count(path, archive, "step", most, &step, error) || !read_count(path, archive, "epoch", most, &epoch, error) ||
+      !read_count(path, archive, "row", most, &row, error) || !read_count(path, archive, "micro", most, &micro, error) ||
+      !read_count(path, archive, "seed", UINT64_MAX, &p->seed, error))
     return false;
   p->step = (int64_t)step;
   p->epoch = (int64_t)epoch;
   p->row = (int64_t)row;
   p->micro = (int64_t)micro;
-  for (int i = 0; i < p->n_best; i++) {
-    snprintf(key, sizeof key, "best.%.280s", p->best_names[i]);
-    const char *text = mt_archive_note(archive, key);
-    if (text) p->best_values[i] = strtod(text, NULL);
-  }
+  for (int i = 0; i < p->n_best; i++)
+    if (!read_best(path, archive, p->best_names[i], &p->best_values[i], error)) return false;
   p->gemm = gemm ? strdup(gemm) : NULL;
-  return true;
+  return !gemm || p->gemm || mt_error(error, "%s: out of memory", path);
 }
 
-static bool load_one(const char *path, const MtProgram *program, MtBlocks *blocks, MtProgress *progress, MtError *error) {
+static bool load_one(const char *path, const MtProgram *program, MtBlocks *blocks, MtProgress *progress,
+                     MtError *error) {
   MtArchive archive;
+  char shown[MT_SHOWN];
   if (!mt_read_safetensors(path, &archive, error)) return false;
   const char *format = mt_archive_note(&archive, "format"), *model = mt_archive_note(&archive, "model");
-  bool ok = (format && !strcmp(format, "mtc checkpoint 1")) || mt_error(error, "%s: not a checkpoint of a trainer; weights are loaded with --init", path);
-  if (ok && (!model || strcmp(model, program->name))) ok = mt_error(error, "%s: a checkpoint of another model: %s, this is %s", path, model ? model : "(unnamed)", program->name);
-  ok = ok && take_all(path, "", &archive, program, blocks, true, error) && read_progress(path, &archive, progress, error);
+  bool ok = (format && !strcmp(format, "mtc checkpoint 1")) ||
+            mt_error(error, "%s: not a checkpoint of a trainer; weights are loaded with --init", path);
+  if (ok && (!model || strcmp(model, program->name)))
+    ok = mt_error(error, "%s: a checkpoint of another model: %s, this is %s", path,
+                  model ? mt_show(shown, model, strlen(model)) : "(unnamed)", program->name);
+  ok = ok && take_all(path, "", &archive, program, blocks, true, error) &&
+       read_progress(path, &archive, progress, error);
   mt_archive_free(&archive);
   return ok;
 }
 
-bool mt_load_checkpoint(const char *folder, const MtProgram *program, MtBlocks *blocks, MtProgress *progress, char note[512], MtError *error) {
+bool mt_load_checkpoint(const char *folder, const MtProgram *program, MtBlocks *blocks, MtProgress *progress,
+                        char note[512], MtError *error) {
   char newest[2048], previous[2048];
   MtError first = {""}, second = {""};
   note[0] = 0;
   checkpoint_paths(folder, program, newest, previous);
-  if (access(newest, F_OK) && access(previous, F_OK)) return mt_error(error, "%s: there is no checkpoint to resume from", newest);
-  if (load_one(newest, program, blocks, progress, &first)) return true;
-  if (access(previous, F_OK) || !load_one(previous, program, blocks, progress, &second)) return mt_error(error, "%s", first.text);
-  snprintf(note, 512, "%.400s; going on from the one before it", first.text);
+  bool has_newest = !access(newest, F_OK), has_previous = !access(previous, F_OK);
+  if (!has_newest && !has_previous)
+    return mt_error(error, "%s: there is no checkpoint to resume from; train without --resume first", newest);
+  if (has_newest && load_one(newest, program, blocks, progress, &first)) return true;
+  if (!has_previous || !load_one(previous, program, blocks, progress, &second))
+    return mt_error(error, "%s", first.text[0] ? first.text : second.text);
+  if (has_newest) snprintf(note, 512, "%.400s; going on from the one before it", first.text);
+  else snprintf(note, 512, "%.300s is missing; going on from the one before it", newest);
+  progress->newest_is_bad = has_newest;
   return true;
 }
 
@@ -228,8 +257,9 @@ bool mt_save_weights(const char *path, const MtProgram *program, const char *ins
   char prefix[512];
   snprintf(prefix, sizeof prefix, "%s%s", instance, *instance ? "." : "");
   Export out = {.prefix = prefix};
-  mt_archive_add_note(&out.archive, "format", "pt");
-  bool ok = each_tensor(program, blocks, false, export_tensor, &out) || mt_error(error, "%s: cannot write: out of memory", path);
+  bool ok = (mt_archive_add_note(&out.archive, "format", "pt") &&
+             each_tensor(program, blocks, false, export_tensor, &out)) ||
+            mt_error(error, "%s: cannot write: out of memory", path);
   ok = ok && mt_write_safetensors(path, NULL, &out.archive, error);
   mt_archive_free(&out.archive);
   return ok;

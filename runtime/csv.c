@@ -4,8 +4,8 @@
  * header.  Every value is checked as it is read, so a message can name the
  * line and the column: NaN, labels out of range, integers with a fraction.
  */
-#include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +15,7 @@ typedef struct Csv {
   const MtData *data;
   const char *path;
   const char *at, *end;
-  int line;
+  long long line;
   int64_t columns;      /* of every row */
   MtError *error;
 } Csv;
@@ -47,14 +47,12 @@ static const char *cell(const char *at, const char *end, const char **first, con
   return comma ? comma + 1 : NULL;
 }
 
+/* The text ends with a NUL, so strtod stops inside it. */
 static bool parse_number(const char *first, const char *last, double *value) {
-  char text[64], *end;
-  size_t n = (size_t)(last - first);
-  if (n == 0 || n >= sizeof text) return false;
-  memcpy(text, first, n);
-  text[n] = 0;
-  *value = strtod(text, &end);
-  return *end == 0;
+  char *end;
+  if (first == last) return false;
+  *value = strtod(first, &end);
+  return end == last;
 }
 
 static bool is_header(const Csv *csv) {
@@ -67,46 +65,122 @@ static bool is_header(const Csv *csv) {
   return false;
 }
 
-static bool store_value(const Csv *csv, int64_t column, const MtField *field, void *out, int64_t i, double value, int length, const char *text) {
-  const char *path = csv->path;
-  long long c = (long long)column + 1;
-  if (field->type == MT_F32 || field->type == MT_F64) {
-    if (isnan(value)) return mt_error(csv->error, "%s:%d: column %lld: found %.*s, expected a number", path, csv->line, c, length, text);
-    if (field->type == MT_F64) return ((double *)out)[i] = value, true;
-    ((float *)out)[i] = (float)value;
-    return isfinite((float)value) || isinf(value) || mt_error(csv->error, "%s:%d: column %lld: %.*s is too large for f32", path, csv->line, c, length, text);
+/* ---- messages ---- */
+
+/* "columns 1 to 2 are x, column 3 is y" */
+static const char *wanted(const Csv *csv, char *out, size_t room) {
+  long long column = 1;
+  size_t used = 0;
+  out[0] = 0;
+  for (int f = 0; f < csv->data->n_fields && used < room; f++) {
+    const MtField *field = &csv->data->fields[f];
+    long long n = (long long)mt_field_elements(field);
+    const char *comma = f ? ", " : "";
+    if (n == 1) used += (size_t)snprintf(out + used, room - used, "%scolumn %lld is %.60s", comma, column, field->name);
+    else
+      used += (size_t)snprintf(out + used, room - used, "%scolumns %lld to %lld are %.60s", comma, column,
+                               column + n - 1, field->name);
+    column += n;
   }
-  double low = field->type == MT_I32 ? INT32_MIN : 0, high = field->type == MT_I32 ? INT32_MAX : field->type == MT_U8 ? 255 : 1;
-  if (!(value >= low && value <= high) || value != floor(value))
-    return mt_error(csv->error, "%s:%d: column %lld (field %s): found %.*s, expected a whole number", path, csv->line, c, field->name, length, text);
-  if (field->high && (value < (double)field->low || value >= (double)field->high) && !(field->ignore && value == (double)field->ignore))
-    return mt_error(csv->error, "%s:%d: column %lld: label %.*s of field %s is out of range: labels go from %lld to %lld", path, csv->line, c, length, text,
-                    field->name, (long long)field->low, (long long)field->high - 1);
+  return out;
+}
+
+static bool wrong_count(const Csv *csv, int64_t columns) {
+  char text[400];
+  return mt_error(csv->error, "%s:%lld: the line has %lld column%s, the model needs %lld (%s)", csv->path, csv->line,
+                  (long long)columns, columns == 1 ? "" : "s", (long long)csv->columns,
+                  wanted(csv, text, sizeof text));
+}
+
+typedef struct Cell {
+  const char *first, *last;
+  const MtField *field;
+  long long column;           /* from 1 */
+} Cell;
+
+/* "FILE:LINE: column 3 (y): found WHAT, ..." */
+static bool bad_cell(const Csv *csv, const Cell *c, const char *why) {
+  char shown[MT_SHOWN];
+  return mt_error(csv->error, "%s:%lld: column %lld (%s): found %s, %s", csv->path, csv->line, c->column, c->field->name,
+                  mt_show(shown, c->first, (size_t)(c->last - c->first)), why);
+}
+
+static bool not_a_number(const Csv *csv, const Cell *c) {
+  if (c->first == c->last)
+    return mt_error(csv->error, "%s:%lld: column %lld (%s): found nothing, expected a number", csv->path, csv->line,
+                    c->column, c->field->name);
+  for (const char *at = c->first; at < c->last; at++)
+    if (*at == ';' || *at == '\t' || *at == ' ')
+      return bad_cell(csv, c, "expected a number; columns are separated by commas");
+  return bad_cell(csv, c, "expected a number");
+}
+
+/* A line without commas that is no number either: its separator is the news.  True when told. */
+static bool bad_first(const Csv *csv, const char *end) {
+  Cell c = {.field = &csv->data->fields[0], .column = 1};
+  double value;
+  cell(csv->at, end, &c.first, &c.last);
+  return !parse_number(c.first, c.last, &value) && !not_a_number(csv, &c);
+}
+
+/* ---- rows ---- */
+
+static bool store_real(const Csv *csv, const Cell *c, double value, void *out, int64_t i) {
+  if (isnan(value)) return bad_cell(csv, c, "expected a number; leave rows with missing values out");
+  if (c->field->type == MT_F64) return ((double *)out)[i] = value, true;
+  ((float *)out)[i] = (float)value;
+  return isfinite((float)value) || isinf(value) || bad_cell(csv, c, "which is too large for f32");
+}
+
+static bool store_whole(const Csv *csv, const Cell *c, double value, void *out, int64_t i) {
+  const MtField *field = c->field;
+  static const struct { double low, high; const char *refusal; } ranges[] = {
+      [MT_I32] = {INT32_MIN, INT32_MAX, "which i32 cannot hold: it goes from -2147483648 to 2147483647"},
+      [MT_U8] = {0, 255, "which u8 cannot hold: it goes from 0 to 255"},
+      [MT_BOOL] = {0, 1, "expected 0 or 1"},
+  };
+  if (isnan(value) || value != floor(value)) return bad_cell(csv, c, "expected a whole number");
+  bool ignored = field->ignore && value == (double)field->ignore;
+  if (field->high && !ignored && (value < (double)field->low || value >= (double)field->high)) {
+    char text[120];
+    snprintf(text, sizeof text, "which is out of range: labels go from %lld to %lld", (long long)field->low,
+             (long long)field->high - 1);
+    return bad_cell(csv, c, text);
+  }
+  if (value < ranges[field->type].low || value > ranges[field->type].high)
+    return bad_cell(csv, c, ranges[field->type].refusal);
   if (field->type == MT_I32) ((int32_t *)out)[i] = (int32_t)value;
   else ((unsigned char *)out)[i] = (unsigned char)value;
   return true;
 }
 
+static bool read_cell(const Csv *csv, const Cell *c, void *out, int64_t i) {
+  double value;
+  if (!parse_number(c->first, c->last, &value)) return not_a_number(csv, c);
+  bool is_real = c->field->type == MT_F32 || c->field->type == MT_F64;
+  return is_real ? store_real(csv, c, value, out, i) : store_whole(csv, c, value, out, i);
+}
+
+static int64_t count_columns(const char *at, const char *end) {
+  int64_t columns = 1;
+  while ((at = memchr(at, ',', (size_t)(end - at)))) at++, columns++;
+  return columns;
+}
+
 static bool read_row(Csv *csv, int64_t row, MtSet *out) {
-  const char *end = line_end(csv), *at = csv->at, *first, *last;
-  int64_t column = 0;
+  const char *end = line_end(csv), *at = csv->at;
+  Cell c = {.column = 1};
+  int64_t columns = count_columns(at, end);
+  if (columns != csv->columns) return !(columns == 1 && bad_first(csv, end)) && wrong_count(csv, columns);
   for (int f = 0; f < csv->data->n_fields; f++) {
-    const MtField *field = &csv->data->fields[f];
-    int64_t n = mt_field_elements(field);
-    for (int64_t i = 0; i < n; i++, column++) {
-      double value;
-      if (!at) return mt_error(csv->error, "%s:%d: the line has %lld columns, the model's fields need %lld", csv->path, csv->line, (long long)column, (long long)csv->columns);
-      at = cell(at, end, &first, &last);
-      if (!parse_number(first, last, &value))
-        return mt_error(csv->error, first == last ? "%s:%d: column %lld: found nothing%.*s, expected a number" : "%s:%d: column %lld: found `%.*s`, expected a number",
-                        csv->path, csv->line, (long long)column + 1, (int)(last - first < 40 ? last - first : 40), first);
-      if (!store_value(csv, column, field, out->fields[f], row * n + i, value, (int)(last - first), first)) return false;
+    c.field = &csv->data->fields[f];
+    int64_t n = mt_field_elements(c.field);
+    for (int64_t i = 0; i < n; i++, c.column++) {
+      at = cell(at, end, &c.first, &c.last);
+      if (!read_cell(csv, &c, out->fields[f], row * n + i)) return false;
     }
   }
-  int64_t more = 0;
-  while (at) at = cell(at, end, &first, &last), more++;
-  return more == 0 || mt_error(csv->error, "%s:%d: the line has %lld columns, the model's fields need %lld", csv->path, csv->line,
-                               (long long)(column + more), (long long)csv->columns);
+  return true;
 }
 
 static int64_t count_rows(const Csv *csv) {
@@ -115,15 +189,27 @@ static int64_t count_rows(const Csv *csv) {
   return csv->data->rows && rows > csv->data->rows ? csv->data->rows : rows;
 }
 
-static bool read_all(Csv *csv, MtSet *out) {
-  if (csv->at < csv->end && is_header(csv)) next_line(csv);
+/* One line of numbers at least; `header`: the first line was one. */
+static bool no_rows(const Csv *csv, bool header) {
+  char text[400];
+  const char *what = csv->at == csv->end && !header ? "the file is empty"
+                     : header ? "it has a header and no rows"
+                              : "it has no rows";
+  return mt_error(csv->error, "%s: %s; expected lines of %lld numbers with commas between them (%s)", csv->path, what,
+                  (long long)csv->columns, wanted(csv, text, sizeof text));
+}
+
+static bool read_rows(Csv *csv, MtSet *out) {
+  bool header = csv->at < csv->end && is_header(csv);
+  if (header) next_line(csv);
   out->rows = count_rows(csv);
-  if (out->rows == 0) return mt_error(csv->error, "%s: it has no rows", csv->path);
+  if (out->rows == 0) return no_rows(csv, header);
   for (int f = 0; f < csv->data->n_fields; f++) {
     size_t bytes = (size_t)mt_field_elements(&csv->data->fields[f]) * mt_type_size(csv->data->fields[f].type);
     out->row_bytes[f] = bytes;
     out->fields[f] = calloc((size_t)out->rows, bytes ? bytes : 1);
-    if (!out->fields[f]) return mt_error(csv->error, "%s: out of memory for %lld rows", csv->path, (long long)out->rows);
+    if (!out->fields[f])
+      return mt_error(csv->error, "%s: out of memory for %lld rows", csv->path, (long long)out->rows);
   }
   for (int64_t row = 0; row < out->rows; next_line(csv)) {
     if (is_blank(csv->at, line_end(csv))) continue;
@@ -132,15 +218,20 @@ static bool read_all(Csv *csv, MtSet *out) {
   return true;
 }
 
+bool mt_parse_csv(const MtData *data, const char *path, const char *bytes, size_t length, MtSet *out, MtError *error) {
+  const char *nul = memchr(bytes, 0, length);
+  Csv csv = {data, path, bytes, bytes + length, 1, 0, error};
+  if (length >= 3 && !memcmp(bytes, "\xef\xbb\xbf", 3)) csv.at += 3; /* a byte order mark */
+  for (int f = 0; f < data->n_fields; f++) csv.columns += mt_field_elements(&data->fields[f]);
+  if (nul) return mt_error(error, "%s: byte %zu is NUL: this is not a text file", path, (size_t)(nul - bytes));
+  return read_rows(&csv, out);
+}
+
 bool mt_read_csv(const MtData *data, const char *path, MtSet *out, MtError *error) {
   char *bytes;
   size_t length;
   if (!mt_read_file(path, &bytes, &length, error)) return false;
-  const char *nul = memchr(bytes, 0, length);
-  Csv csv = {data, path, bytes, bytes + length, 1, 0, error};
-  if (length >= 3 && !memcmp(bytes, "\xef\xbb\xbf", 3)) csv.at += 3;
-  for (int f = 0; f < data->n_fields; f++) csv.columns += mt_field_elements(&data->fields[f]);
-  bool ok = nul ? mt_error(error, "%s: byte %zu is NUL: this is not a text file", path, (size_t)(nul - bytes)) : read_all(&csv, out);
+  bool ok = mt_parse_csv(data, path, bytes, length, out, error);
   free(bytes);
   return ok;
 }

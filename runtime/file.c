@@ -1,8 +1,9 @@
 /* file.c - whole files in, whole files out.
  *
- * Reading goes through zlib, which passes plain files on as they are.  Writing
- * never touches the file that is there until the new one is safely on disk: a
- * temporary file in the same folder, fsync, rename, fsync of the folder.
+ * A compressed file is unpacked where it is read.  Writing never touches the
+ * file that is there until the new one is safely on disk: a temporary file in
+ * the same folder, fsync, rename, fsync of the folder.  Calls that a signal
+ * interrupts are made again, and short counts go on where they ended.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +13,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "runtime/storage.h"
 
@@ -24,59 +24,119 @@ bool mt_error(MtError *error, const char *format, ...) {
   return false;
 }
 
-static gzFile open_plain_or_gz(const char *path, char *opened, size_t room, MtError *error) {
-  struct stat info;
-  snprintf(opened, room, "%s", path);
-  if (stat(path, &info) && errno == ENOENT) {
-    snprintf(opened, room, "%s.gz", path);
-    if (stat(opened, &info)) return mt_error(error, "%s: no such file (nor %s)", path, opened), NULL;
-  }
-  if (S_ISDIR(info.st_mode)) return mt_error(error, "%s: it is a folder, not a file", opened), NULL;
-  gzFile file = gzopen(opened, "rb");
-  if (!file) mt_error(error, "%s: cannot open: %s", opened, strerror(errno));
-  return file;
+/* ---- text from files, in messages ---- */
+
+/* Bytes of the UTF-8 character at `at`, or 0 when there is none that prints. */
+static size_t printable(const unsigned char *at, size_t length) {
+  if (*at < 0x80) return *at >= ' ' && *at != 127;
+  size_t n = *at >= 0xf0 ? 4 : *at >= 0xe0 ? 3 : *at >= 0xc3 ? 2 : 0; /* from c3: c2 begins control characters */
+  if (!n || *at > 0xf4 || n > length) return 0;
+  for (size_t i = 1; i < n; i++)
+    if ((at[i] & 0xc0) != 0x80) return 0;
+  return n;
 }
 
-bool mt_read_file(const char *path, char **bytes, size_t *length, MtError *error) {
-  char opened[4096];
-  *bytes = NULL;
-  *length = 0;
-  gzFile file = open_plain_or_gz(path, opened, sizeof opened, error);
-  if (!file) return false;
-  size_t room = 1 << 16;
+const char *mt_show(char out[MT_SHOWN], const char *text, size_t length) {
+  size_t used = 0, i = 0, n;
+  for (; i < length && used < MT_SHOWN - 8; i += n) {
+    n = printable((const unsigned char *)text + i, length - i);
+    if (n) memcpy(out + used, text + i, n);
+    else out[used] = '?';
+    used += n ? n : 1;
+    n = n ? n : 1;
+  }
+  memcpy(out + used, i < length ? "..." : "", i < length ? 4 : 1);
+  return out;
+}
+
+/* ---- reading ---- */
+
+static int open_file(const char *path, struct stat *info) {
+  int fd;
+  while ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0 && errno == EINTR) continue;
+  if (fd >= 0 && fstat(fd, info)) {
+    int why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+  }
+  return fd;
+}
+
+/* PATH, or PATH.gz where there is none; `opened` is the one found. */
+static int open_plain_or_gz(const char *path, char opened[4096], struct stat *info, MtError *error) {
+  snprintf(opened, 4096, "%s", path);
+  int fd = open_file(path, info);
+  if (fd < 0 && errno == ENOENT) {
+    snprintf(opened, 4096, "%s.gz", path);
+    fd = open_file(opened, info);
+    if (fd < 0 && errno == ENOENT) return mt_error(error, "%s: no such file (nor %s)", path, opened), -1;
+  }
+  if (fd < 0) return mt_error(error, "%s: cannot open: %s", opened, strerror(errno)), -1;
+  if (!S_ISDIR(info->st_mode)) return fd;
+  close(fd);
+  return mt_error(error, "%s: it is a folder, not a file", opened), -1;
+}
+
+/* All there is to read; a regular file's size is known, a pipe's is found out. */
+static bool read_all(int fd, const char *path, size_t size, char **bytes, size_t *length, MtError *error) {
+  size_t room = size < (size_t)1 << 16 ? (size_t)1 << 16 : size + 2;
   char *data = malloc(room);
-  int got = 0;
-  while (data && (got = gzread(file, data + *length, (unsigned)(room - *length - 1))) > 0) {
-    *length += (size_t)got;
-    if (room - *length > room / 2) continue;
-    char *more = room > SIZE_MAX / 2 || room > (size_t)1 << 30 ? realloc(data, room + ((size_t)1 << 30)) : realloc(data, room * 2);
-    if (!more) {
-      free(data);
-      data = NULL;
-      break;
-    }
-    room += room > (size_t)1 << 30 ? (size_t)1 << 30 : room;
+  for (;;) {
+    if (!data) return mt_error(error, "%s: cannot read: out of memory for %zu bytes", path, room);
+    ssize_t n = read(fd, data + *length, room - *length - 1 < 1u << 30 ? room - *length - 1 : 1u << 30);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return free(data), mt_error(error, "%s: cannot read: %s", path, strerror(errno));
+    *length += (size_t)n;
+    if (n == 0) break;
+    if (room - *length > 1) continue;
+    char *more = realloc(data, room *= 2);
+    if (!more) free(data);
     data = more;
   }
-  int code = 0;
-  const char *why = data ? gzerror(file, &code) : "out of memory";
-  bool ok = data && got == 0 && (code == Z_OK || code == Z_STREAM_END);
-  if (!ok) mt_error(error, "%s: cannot read: %s", opened, code == Z_ERRNO ? strerror(errno) : *why ? why : "it is cut short");
-  int closed = gzclose(file);
-  if (ok && closed != Z_OK) ok = mt_error(error, "%s: cannot read: the compressed data is cut short", opened);
-  if (!ok) return free(data), false;
   data[*length] = 0;
   *bytes = data;
   return true;
 }
 
+bool mt_read_file(const char *path, char **bytes, size_t *length, MtError *error) {
+  char opened[4096], *packed;
+  struct stat info;
+  *bytes = NULL;
+  *length = 0;
+  int fd = open_plain_or_gz(path, opened, &info, error);
+  if (fd < 0) return false;
+  bool ok = read_all(fd, opened, S_ISREG(info.st_mode) ? (size_t)info.st_size : 0, bytes, length, error);
+  close(fd);
+  if (!ok || !mt_is_gzip(*bytes, *length)) return ok;
+  packed = *bytes;
+  ok = mt_gunzip(opened, packed, *length, bytes, length, error);
+  free(packed);
+  return ok;
+}
+
+/* ---- writing ---- */
+
+/* /dev/null, a pipe: there is nothing to replace, it is written to as it is. */
+static bool is_special(const char *path, bool *is_folder) {
+  struct stat info;
+  bool there = stat(path, &info) == 0;
+  *is_folder = there && S_ISDIR(info.st_mode);
+  return there && !S_ISREG(info.st_mode);
+}
+
 bool mt_write_begin(MtWriter *writer, const char *path, MtError *error) {
+  bool is_folder;
   writer->error = error;
   writer->fd = -1;
   if ((size_t)snprintf(writer->path, sizeof writer->path, "%s", path) >= sizeof writer->path)
     return mt_error(error, "%.200s...: the path is too long", path);
+  writer->direct = is_special(path, &is_folder);
+  if (is_folder) return mt_error(error, "%s: cannot write: it is a folder", path);
   snprintf(writer->temporary, sizeof writer->temporary, "%s.tmp%ld", path, (long)getpid());
-  writer->fd = open(writer->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  const char *name = writer->direct ? path : writer->temporary;
+  int flags = O_WRONLY | O_CLOEXEC | (writer->direct ? 0 : O_CREAT | O_TRUNC);
+  while ((writer->fd = open(name, flags, 0666)) < 0 && errno == EINTR) continue;
   return writer->fd >= 0 || mt_error(error, "%s: cannot write: %s", path, strerror(errno));
 }
 
@@ -85,48 +145,73 @@ bool mt_write_bytes(MtWriter *writer, const void *bytes, size_t length) {
   while (length > 0) {
     ssize_t n = write(writer->fd, at, length < 1u << 30 ? length : 1u << 30);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return mt_error(writer->error, "%s: cannot write: %s", writer->path, n < 0 ? strerror(errno) : "no room");
+    if (n <= 0)
+      return mt_error(writer->error, "%s: cannot write: %s", writer->path, n < 0 ? strerror(errno) : "no room");
     at += n;
     length -= (size_t)n;
   }
   return true;
 }
 
+static bool sync_file(int fd) {
+  int status;
+  while ((status = fsync(fd)) && errno == EINTR) continue;
+  return status == 0 || errno == EINVAL || errno == EROFS; /* what cannot be synced: a pipe, some folders */
+}
+
+/* The descriptor is gone after EINTR too. */
+static bool close_file(int fd) { return close(fd) == 0 || errno == EINTR; }
+
+static bool rename_file(const char *from, const char *to) {
+  int status;
+  while ((status = rename(from, to)) && errno == EINTR) continue;
+  return status == 0;
+}
+
 /* A rename lasts only when its folder is on disk too. */
 static bool sync_folder(const char *path) {
   char folder[4096];
+  int fd;
   snprintf(folder, sizeof folder, "%s", path);
   char *slash = strrchr(folder, '/');
   if (slash) slash[slash == folder] = 0;
-  int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  while ((fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 && errno == EINTR) continue;
   if (fd < 0) return false;
-  bool ok = fsync(fd) == 0 || errno == EINVAL || errno == EROFS; /* some file systems cannot sync a folder */
+  bool ok = sync_file(fd);
   int why = errno;
   close(fd);
   errno = why;
   return ok;
 }
 
+/* The old file becomes `keep`, the new one takes its place; when that fails the old one goes back. */
+static bool put_in_place(const MtWriter *writer, const char *keep) {
+  bool kept = keep && rename_file(writer->path, keep);
+  if (keep && !kept && errno != ENOENT) return false;
+  if (rename_file(writer->temporary, writer->path)) return true;
+  int why = errno;
+  if (kept) rename_file(keep, writer->path);
+  errno = why;
+  return false;
+}
+
 bool mt_write_commit(MtWriter *writer, const char *keep) {
-  int fd = writer->fd, status;
-  while ((status = fsync(fd)) && errno == EINTR) continue;
-  bool ok = status == 0 || errno == EINVAL;
+  bool ok = sync_file(writer->fd);
+  int why = errno, fd = writer->fd;
   writer->fd = -1;
-  if (!ok) close(fd);
-  else ok = close(fd) == 0;
-  if (ok && keep && rename(writer->path, keep) && errno != ENOENT) ok = false;
-  if (ok) ok = rename(writer->temporary, writer->path) == 0;
+  if (!close_file(fd) && ok) ok = false, why = errno;
+  if (ok && !writer->direct && !put_in_place(writer, keep)) ok = false, why = errno;
   if (!ok) {
-    mt_error(writer->error, "%s: cannot write: %s", writer->path, strerror(errno));
-    unlink(writer->temporary);
-    return false;
+    if (!writer->direct) unlink(writer->temporary);
+    return mt_error(writer->error, "%s: cannot write: %s", writer->path, strerror(why));
   }
-  return sync_folder(writer->path) || mt_error(writer->error, "%s: cannot sync its folder: %s", writer->path, strerror(errno));
+  return writer->direct || sync_folder(writer->path) ||
+         mt_error(writer->error, "%s: cannot sync its folder: %s", writer->path, strerror(errno));
 }
 
 void mt_write_abort(MtWriter *writer) {
   if (writer->fd < 0) return;
   close(writer->fd);
-  unlink(writer->temporary);
+  if (!writer->direct) unlink(writer->temporary);
   writer->fd = -1;
 }

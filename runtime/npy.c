@@ -15,7 +15,7 @@ static const struct { const char *descr; MtWide type; } descrs[] = {
     {"<f4", MT_WIDE_F32}, {"<f8", MT_WIDE_F64}, {"<i8", MT_WIDE_I64}, {"<i4", MT_WIDE_I32},
     {"|u1", MT_WIDE_U8},  {"|b1", MT_WIDE_BOOL},
 };
-enum { N_DESCRS = sizeof descrs / sizeof descrs[0] };
+enum { N_DESCRS = sizeof descrs / sizeof descrs[0], MAX_HEADER = 1 << 20 };
 
 /* What follows `'key':` in the header, or NULL. */
 static const char *header_value(const char *header, const char *key) {
@@ -39,7 +39,11 @@ static bool parse_descr(const char *what, const char *at, MtWide *type, MtError 
   for (size_t n = 0; n + 1 < sizeof descr && at[n + 1] && at[n + 1] != *at; n++) descr[n] = at[n + 1], descr[n + 1] = 0;
   for (int i = 0; i < N_DESCRS; i++)
     if (!strcmp(descr, descrs[i].descr)) return *type = descrs[i].type, true;
-  return mt_error(error, "%s: the dtype is %s; it must be float32, float64, int64, int32, uint8 or bool, little-endian", what, descr);
+  char shown[MT_SHOWN];
+  return mt_error(error,
+                  "%s: the dtype is %s; it must be float32, float64, int64, int32, uint8 or bool, little-endian: "
+                  "convert the array with astype and save it again",
+                  what, mt_show(shown, descr, strlen(descr)));
 }
 
 static bool parse_shape(const char *what, const char *at, MtArray *out, MtError *error) {
@@ -62,25 +66,48 @@ static bool parse_shape(const char *what, const char *at, MtArray *out, MtError 
   }
 }
 
-bool mt_parse_npy(const char *what, const char *bytes, size_t length, MtArray *out, MtError *error) {
-  memset(out, 0, sizeof *out);
-  const unsigned char *u = (const unsigned char *)bytes;
-  if (length < 10 || memcmp(bytes, "\x93NUMPY", 6)) return mt_error(error, "%s: not an npy file: it does not begin with \\x93NUMPY", what);
-  size_t start = u[6] == 1 ? 10 : 12, header_length = (size_t)u[8] | (size_t)u[9] << 8;
-  if (u[6] < 1 || u[6] > 3) return mt_error(error, "%s: npy version %d is unknown", what, u[6]);
-  if (start == 12) header_length = length < 12 ? SIZE_MAX / 2 : header_length | (size_t)u[10] << 16 | (size_t)u[11] << 24;
-  if (header_length > length - start || header_length > 1 << 20) return mt_error(error, "%s: cut short: the npy header needs %zu bytes, %zu are there", what, header_length, length - start);
-  char *header = calloc(1, header_length + 1);
+/* Where the header's text begins and how long it is. */
+static bool find_header(const char *what, const unsigned char *u, size_t length, size_t *start, size_t *header_length,
+                        MtError *error) {
+  if (length < 6 || memcmp(u, "\x93NUMPY", 6))
+    return mt_error(error, "%s: not an npy file: it does not begin with \\x93NUMPY", what);
+  if (length < 8) return mt_error(error, "%s: cut short: it ends at byte %zu, inside the npy header", what, length);
+  if (u[6] < 1 || u[6] > 3) return mt_error(error, "%s: npy version %d is unknown; versions 1 to 3 can be read", what, u[6]);
+  *start = u[6] == 1 ? 10 : 12;
+  if (length < *start) return mt_error(error, "%s: cut short: it ends at byte %zu, inside the npy header", what, length);
+  *header_length = (size_t)u[8] | (size_t)u[9] << 8;
+  if (u[6] > 1) *header_length |= (size_t)u[10] << 16 | (size_t)u[11] << 24;
+  if (*header_length > length - *start)
+    return mt_error(error, "%s: cut short: the npy header needs %zu bytes, %zu are there", what, *header_length,
+                    length - *start);
+  return *header_length <= MAX_HEADER ||
+         mt_error(error, "%s: its npy header has %zu bytes; at most %d can be read", what, *header_length, MAX_HEADER);
+}
+
+static bool parse_header(const char *what, const char *text, size_t length, MtArray *out, MtError *error) {
+  char *header = calloc(1, length + 1);
   if (!header) return mt_error(error, "%s: out of memory", what);
-  memcpy(header, bytes + start, header_length);
+  memcpy(header, text, length);
   const char *order = header_value(header, "fortran_order");
-  bool ok = parse_descr(what, header_value(header, "descr"), &out->type, error) && parse_shape(what, header_value(header, "shape"), out, error);
-  if (ok && (!order || strncmp(order, "False", 5)))
+  bool ok = parse_descr(what, header_value(header, "descr"), &out->type, error) &&
+            parse_shape(what, header_value(header, "shape"), out, error);
+  if (ok && !order) ok = mt_error(error, "%s: the npy header has no fortran_order", what);
+  if (ok && strncmp(order, "False", 5))
     ok = mt_error(error, "%s: the array is in Fortran order; save numpy.ascontiguousarray of it", what);
   free(header);
-  if (!ok) return false;
+  return ok;
+}
+
+bool mt_parse_npy(const char *what, const char *bytes, size_t length, MtArray *out, MtError *error) {
+  size_t start = 0, header_length = 0;
+  memset(out, 0, sizeof *out);
+  if (!find_header(what, (const unsigned char *)bytes, length, &start, &header_length, error) ||
+      !parse_header(what, bytes + start, header_length, out, error))
+    return false;
   size_t need = (size_t)mt_array_count(out) * mt_wide_size(out->type), have = length - start - header_length;
-  if (need != have) return mt_error(error, "%s: %s: the header promises %zu bytes of data, %zu are there", what, have < need ? "cut short" : "too long", need, have);
+  if (need != have)
+    return mt_error(error, "%s: %s: the header promises %zu bytes of data, %zu are there", what,
+                    have < need ? "cut short" : "too long", need, have);
   out->data = malloc(need ? need : 1);
   if (!out->data) return mt_error(error, "%s: out of memory (%zu bytes)", what, need);
   memcpy(out->data, bytes + start + header_length, need);

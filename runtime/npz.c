@@ -8,45 +8,85 @@
 
 static void list_names(zip_t *archive, char *out, size_t room) {
   size_t used = 0;
-  out[0] = 0;
-  for (zip_int64_t i = 0; i < zip_get_num_entries(archive, 0) && used + 80 < room; i++) {
+  snprintf(out, room, "none");
+  for (zip_int64_t i = 0; i < zip_get_num_entries(archive, 0) && used + MT_SHOWN + 3 < room; i++) {
     const char *name = zip_get_name(archive, (zip_uint64_t)i, 0);
-    if (name) used += (size_t)snprintf(out + used, room - used, "%s%.60s", used ? ", " : "", name);
+    char shown[MT_SHOWN];
+    size_t n = name ? strlen(name) : 0;
+    if (n > 4 && !strcmp(name + n - 4, ".npy")) n -= 4;
+    if (name) used += (size_t)snprintf(out + used, room - used, "%s%s", used ? ", " : "", mt_show(shown, name, n));
   }
 }
 
-static bool read_entry(zip_t *archive, const char *path, const char *name, MtArray *out, MtError *error) {
-  char entry[300], what[600], names[512];
+/* What is wrong with an entry, from its description. */
+static const char *refuse(const zip_stat_t *info, size_t archive_bytes) {
+  enum { MOST_TO_ONE = 1100 }; /* deflate packs 1032 bytes into one at best */
+  if (info->valid & ZIP_STAT_ENCRYPTION_METHOD && info->encryption_method != ZIP_EM_NONE)
+    return "it is encrypted; save it without a password";
+  if (!(info->valid & ZIP_STAT_SIZE)) return "its size is not known";
+  if (info->size / MOST_TO_ONE > archive_bytes) return "it says it is larger than the archive can hold";
+  return NULL;
+}
+
+static bool read_entry(zip_t *archive, const char *what, const zip_stat_t *info, MtArray *out, MtError *error) {
+  char *bytes = malloc(info->size ? info->size : 1);
+  zip_file_t *file = bytes ? zip_fopen_index(archive, info->index, 0) : NULL;
+  zip_int64_t got = file ? zip_fread(file, bytes, info->size) : -1;
+  bool ok = got == (zip_int64_t)info->size;
+  if (!ok)
+    mt_error(error, "%s: cannot read: %s", what,
+             !bytes    ? "out of memory"
+             : !file   ? zip_strerror(archive)
+             : got < 0 ? zip_file_strerror(file)
+                       : "it is cut short");
+  int why = file ? zip_fclose(file) : 0;
+  if (why && ok) ok = mt_error(error, "%s: cannot read: its bytes are damaged", what);
+  ok = ok && mt_parse_npy(what, bytes, info->size, out, error);
+  free(bytes);
+  return ok;
+}
+
+static bool find_entry(zip_t *archive, size_t length, const char *path, const char *name, MtArray *out,
+                       MtError *error) {
+  char entry[300], what[600], names[600];
   zip_stat_t info;
   snprintf(entry, sizeof entry, "%.200s.npy", name);
   snprintf(what, sizeof what, "%.300s: %.250s", path, entry);
   if (zip_stat(archive, entry, 0, &info)) {
     list_names(archive, names, sizeof names);
-    return mt_error(error, "%s: no array called %s; there are: %s", path, name, names);
+    return mt_error(error, "%s: there is no array called %s; the arrays are: %s", path, name, names);
   }
-  if (info.size > (zip_uint64_t)1 << 40) return mt_error(error, "%s: too large", what);
-  char *bytes = malloc(info.size ? info.size : 1);
-  zip_file_t *file = bytes ? zip_fopen(archive, entry, 0) : NULL;
-  bool ok = file && zip_fread(file, bytes, info.size) == (zip_int64_t)info.size;
-  if (!ok) mt_error(error, "%s: cannot read: %s", what, !bytes ? "out of memory" : file ? zip_file_strerror(file) : zip_strerror(archive));
-  if (file && zip_fclose(file) && ok) ok = mt_error(error, "%s: cannot read: damaged", what);
-  ok = ok && mt_parse_npy(what, bytes, info.size, out, error);
-  free(bytes);
+  const char *why = refuse(&info, length);
+  return why ? mt_error(error, "%s: %s", what, why) : read_entry(archive, what, &info, out, error);
+}
+
+bool mt_parse_npz(const char *path, const char *bytes, size_t length, const char *name, MtArray *out, MtError *error) {
+  zip_error_t why;
+  memset(out, 0, sizeof *out);
+  zip_error_init(&why);
+  zip_source_t *source = zip_source_buffer_create(bytes, length, 0, &why);
+  zip_t *archive = source ? zip_open_from_source(source, ZIP_RDONLY, &why) : NULL;
+  if (!archive) {
+    int code = zip_error_code_zip(&why);
+    if (code == ZIP_ER_NOZIP)
+      mt_error(error, "%s: not an npz file: no list of members is at its end, as zip files have one; it may be cut short",
+               path);
+    else mt_error(error, "%s: cannot read: %s", path, zip_error_strerror(&why));
+    zip_source_free(source);
+  }
+  zip_error_fini(&why);
+  if (!archive) return false;
+  bool ok = find_entry(archive, length, path, name, out, error);
+  zip_discard(archive);
   return ok;
 }
 
 bool mt_read_npz(const char *path, const char *name, MtArray *out, MtError *error) {
-  int code = 0;
+  char *bytes;
+  size_t length;
   memset(out, 0, sizeof *out);
-  zip_t *archive = zip_open(path, ZIP_RDONLY, &code);
-  if (!archive) {
-    zip_error_t why;
-    zip_error_init_with_code(&why, code);
-    mt_error(error, "%s: cannot open: %s", path, zip_error_strerror(&why));
-    zip_error_fini(&why);
-    return false;
-  }
-  bool ok = read_entry(archive, path, name, out, error);
-  zip_discard(archive);
+  if (!mt_read_file(path, &bytes, &length, error)) return false;
+  bool ok = mt_parse_npz(path, bytes, length, name, out, error);
+  free(bytes);
   return ok;
 }

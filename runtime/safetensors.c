@@ -6,6 +6,7 @@
  * before any tensor is allocated.  https://github.com/huggingface/safetensors
  */
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,19 +55,16 @@ bool mt_archive_add(MtArchive *archive, const char *name, MtWide type, int rank,
   return true;
 }
 
-void mt_archive_add_note(MtArchive *archive, const char *key, const char *value) {
+bool mt_archive_add_note(MtArchive *archive, const char *key, const char *value) {
   char **keys = realloc(archive->note_keys, ((size_t)archive->n_notes + 1) * sizeof *keys);
   if (keys) archive->note_keys = keys;
   char **values = realloc(archive->note_values, ((size_t)archive->n_notes + 1) * sizeof *values);
   if (values) archive->note_values = values;
   char *k = strdup(key), *v = strdup(value);
-  if (!keys || !values || !k || !v) {
-    free(k);
-    free(v);
-    return;
-  }
+  if (!keys || !values || !k || !v) return free(k), free(v), false;
   keys[archive->n_notes] = k;
   values[archive->n_notes++] = v;
+  return true;
 }
 
 /* ---- reading ---- */
@@ -79,41 +77,76 @@ typedef struct Piece { /* a tensor of the header */
   uint64_t begin, end;
 } Piece;
 
-static bool read_shape(const char *path, json_t *shape, Piece *piece, uint64_t *bytes, MtError *error) {
-  if (!json_is_array(shape)) return mt_error(error, "%s: tensor %s has no shape", path, piece->name);
-  if (json_array_size(shape) > MT_MAX_RANK) return mt_error(error, "%s: tensor %s has %zu axes; at most %d can be read", path, piece->name, json_array_size(shape), MT_MAX_RANK);
+typedef struct Reader {
+  const char *path;
+  uint64_t data_bytes;    /* behind the header */
+  MtArchive *out;
+  MtError *error;
+} Reader;
+
+/* "PATH: tensor NAME: WHY" */
+static bool bad_tensor(const Reader *r, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static bool bad_tensor(const Reader *r, const char *name, const char *format, ...) {
+  char shown[MT_SHOWN], why[400];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(why, sizeof why, format, args);
+  va_end(args);
+  return mt_error(r->error, "%s: tensor %s: %s", r->path, mt_show(shown, name, strlen(name)), why);
+}
+
+static bool read_type(const Reader *r, const char *name, json_t *dtype, MtWide *type) {
+  char shown[MT_SHOWN];
+  const char *text = json_string_value(dtype);
+  if (!text) return bad_tensor(r, name, "the header gives it no dtype");
+  for (int i = 0; i < N_DTYPES; i++)
+    if (!strcmp(text, dtypes[i].name)) return *type = dtypes[i].type, true;
+  return bad_tensor(r, name, "its dtype is %s; F32, F64, BF16, I64, I32, U8 and BOOL can be read",
+                    mt_show(shown, text, strlen(text)));
+}
+
+static bool read_shape(const Reader *r, json_t *shape, Piece *piece, uint64_t *bytes) {
+  if (!json_is_array(shape)) return bad_tensor(r, piece->name, "the header gives it no shape");
+  if (json_array_size(shape) > MT_MAX_RANK)
+    return bad_tensor(r, piece->name, "it has %zu axes; at most %d can be read", json_array_size(shape), MT_MAX_RANK);
   uint64_t count = 1;
   piece->rank = (int)json_array_size(shape);
   for (int i = 0; i < piece->rank; i++) {
     json_t *size = json_array_get(shape, (size_t)i);
-    if (!json_is_integer(size) || json_integer_value(size) < 0) return mt_error(error, "%s: tensor %s: a size in its shape is not a whole number", path, piece->name);
+    if (!json_is_integer(size) || json_integer_value(size) < 0)
+      return bad_tensor(r, piece->name, "axis %d of its shape is not a whole number from 0", i);
     piece->shape[i] = json_integer_value(size);
-    if (piece->shape[i] && count > ((uint64_t)1 << 50) / (uint64_t)piece->shape[i]) return mt_error(error, "%s: tensor %s: its shape is too large", path, piece->name);
-    count *= (uint64_t)piece->shape[i];
+    if (piece->shape[i] && count > ((uint64_t)1 << 50) / (uint64_t)piece->shape[i])
+      return bad_tensor(r, piece->name, "its shape is too large");
+    if (piece->shape[i]) count *= (uint64_t)piece->shape[i];
   }
+  for (int i = 0; i < piece->rank; i++)
+    if (!piece->shape[i]) count = 0;
   *bytes = count * mt_wide_size(piece->type);
   return true;
 }
 
-static bool read_piece(const char *path, const char *name, json_t *value, Piece *piece, uint64_t data_bytes, MtError *error) {
-  const char *dtype = json_string_value(json_object_get(value, "dtype"));
-  json_t *offsets = json_object_get(value, "data_offsets"), *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
-  uint64_t bytes = 0;
-  int known = -1;
-  piece->name = name;
-  for (int i = 0; dtype && i < N_DTYPES; i++)
-    if (!strcmp(dtype, dtypes[i].name)) known = i;
-  if (known < 0) return mt_error(error, "%s: tensor %s has dtype %s; F32, F64, BF16, I64, I32, U8 and BOOL can be read", path, name, dtype ? dtype : "(none)");
-  piece->type = dtypes[known].type;
-  if (!read_shape(path, json_object_get(value, "shape"), piece, &bytes, error)) return false;
-  if (json_array_size(offsets) != 2 || !json_is_integer(begin) || !json_is_integer(end) || json_integer_value(begin) < 0 || json_integer_value(end) < json_integer_value(begin))
-    return mt_error(error, "%s: tensor %s: its data_offsets are not two rising numbers", path, name);
+static bool read_offsets(const Reader *r, json_t *offsets, Piece *piece, uint64_t bytes) {
+  json_t *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
+  if (json_array_size(offsets) != 2 || !json_is_integer(begin) || !json_is_integer(end) ||
+      json_integer_value(begin) < 0 || json_integer_value(end) < json_integer_value(begin))
+    return bad_tensor(r, piece->name, "its data_offsets are not two rising numbers");
   piece->begin = (uint64_t)json_integer_value(begin);
   piece->end = (uint64_t)json_integer_value(end);
-  if (piece->end > data_bytes) return mt_error(error, "%s: cut short: tensor %s ends at byte %llu, the file has %llu bytes of data", path, name, (unsigned long long)piece->end, (unsigned long long)data_bytes);
-  if (piece->end - piece->begin != bytes)
-    return mt_error(error, "%s: tensor %s: its shape needs %llu bytes, its data_offsets give it %llu", path, name, (unsigned long long)bytes, (unsigned long long)(piece->end - piece->begin));
-  return true;
+  if (piece->end > r->data_bytes)
+    return mt_error(r->error, "%s: cut short: tensor %s ends at byte %llu of the data, %llu are there", r->path,
+                    piece->name, (unsigned long long)piece->end, (unsigned long long)r->data_bytes);
+  return piece->end - piece->begin == bytes ||
+         bad_tensor(r, piece->name, "its shape needs %llu bytes, its data_offsets give it %llu",
+                    (unsigned long long)bytes, (unsigned long long)(piece->end - piece->begin));
+}
+
+static bool read_piece(const Reader *r, const char *name, json_t *value, Piece *piece) {
+  uint64_t bytes = 0;
+  piece->name = name;
+  return read_type(r, name, json_object_get(value, "dtype"), &piece->type) &&
+         read_shape(r, json_object_get(value, "shape"), piece, &bytes) &&
+         read_offsets(r, json_object_get(value, "data_offsets"), piece, bytes);
 }
 
 static int by_offset(const void *a, const void *b) {
@@ -122,39 +155,100 @@ static int by_offset(const void *a, const void *b) {
 }
 
 /* No holes, no overlaps, nothing behind the last. */
-static bool check_cover(const char *path, Piece *pieces, int n, uint64_t data_bytes, MtError *error) {
+static bool check_cover(const Reader *r, Piece *pieces, int n) {
   uint64_t at = 0;
   qsort(pieces, (size_t)n, sizeof *pieces, by_offset);
   for (int i = 0; i < n; at = pieces[i++].end)
-    if (pieces[i].begin != at) return mt_error(error, "%s: tensor %s %s", path, pieces[i].name, pieces[i].begin > at ? "leaves a hole before it" : "overlaps the one before it");
-  return at == data_bytes || mt_error(error, "%s: %llu bytes stand behind the last tensor", path, (unsigned long long)(data_bytes - at));
+    if (pieces[i].begin != at)
+      return bad_tensor(r, pieces[i].name, "it begins at byte %llu of the data, the one before it ends at %llu: %s",
+                        (unsigned long long)pieces[i].begin, (unsigned long long)at,
+                        pieces[i].begin > at ? "there is a hole" : "they overlap");
+  return at == r->data_bytes || mt_error(r->error, "%s: %llu bytes stand behind the last tensor", r->path,
+                                         (unsigned long long)(r->data_bytes - at));
 }
 
-static bool read_notes(const char *path, json_t *notes, MtArchive *out, MtError *error) {
+static bool read_notes(const Reader *r, json_t *notes) {
   const char *key;
+  char shown[MT_SHOWN];
   json_t *value;
-  if (!json_is_object(notes)) return mt_error(error, "%s: __metadata__ is not an object", path);
+  if (!json_is_object(notes)) return mt_error(r->error, "%s: __metadata__ is not an object", r->path);
   json_object_foreach(notes, key, value) {
-    if (!json_is_string(value)) return mt_error(error, "%s: __metadata__: %s is not a string", path, key);
-    mt_archive_add_note(out, key, json_string_value(value));
+    if (!json_is_string(value))
+      return mt_error(r->error, "%s: __metadata__: %s is not a string", r->path, mt_show(shown, key, strlen(key)));
+    if (!mt_archive_add_note(r->out, key, json_string_value(value)))
+      return mt_error(r->error, "%s: out of memory", r->path);
   }
   return true;
 }
 
-static bool read_tensors(const char *path, json_t *header, const char *data, uint64_t data_bytes, MtArchive *out, MtError *error) {
-  size_t n = 0, room = json_object_size(header);
-  Piece *pieces = calloc(room + 1, sizeof *pieces);
+static bool read_header(const Reader *r, json_t *header, Piece *pieces, size_t *n) {
   const char *name;
   json_t *value;
-  bool ok = pieces || mt_error(error, "%s: out of memory", path);
-  if (ok) json_object_foreach(header, name, value) {
-      ok = !strcmp(name, "__metadata__") ? read_notes(path, value, out, error) : read_piece(path, name, value, &pieces[n++], data_bytes, error);
-      if (!ok) break;
-    }
-  ok = ok && check_cover(path, pieces, (int)n, data_bytes, error);
+  json_object_foreach(header, name, value) {
+    bool is_notes = !strcmp(name, "__metadata__");
+    if (!(is_notes ? read_notes(r, value) : read_piece(r, name, value, &pieces[(*n)++]))) return false;
+  }
+  return check_cover(r, pieces, (int)*n);
+}
+
+static bool read_tensors(const Reader *r, json_t *header, const char *data) {
+  size_t n = 0;
+  Piece *pieces = calloc(json_object_size(header) + 1, sizeof *pieces);
+  bool ok = pieces ? read_header(r, header, pieces, &n) : mt_error(r->error, "%s: out of memory", r->path);
   for (size_t i = 0; ok && i < n; i++)
-    ok = mt_archive_add(out, pieces[i].name, pieces[i].type, pieces[i].rank, pieces[i].shape, data + pieces[i].begin) || mt_error(error, "%s: out of memory", path);
+    ok = mt_archive_add(r->out, pieces[i].name, pieces[i].type, pieces[i].rank, pieces[i].shape,
+                        data + pieces[i].begin) ||
+         mt_error(r->error, "%s: out of memory for tensor %s", r->path, pieces[i].name);
   free(pieces);
+  return ok;
+}
+
+/* What a file is that is none of ours, where its first bytes tell. */
+static const char *known_as(const char *bytes) {
+  static const struct { const char *magic; size_t length; const char *what; } kinds[] = {
+      {"PK\3\4", 4, ": it looks like a .pt file or an archive; torch.load it and save it with "
+                    "safetensors.torch.save_file"},
+      {"\x80\2", 2, ": it looks like a pickle; load it in Python and save it with safetensors.torch.save_file"},
+      {"\x93NUMPY", 6, ": it is an npy file"},
+      {"\x89HDF", 4, ": it is an HDF5 file"},
+  };
+  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+    if (!memcmp(bytes, kinds[i].magic, kinds[i].length)) return kinds[i].what;
+  return ": its first 8 bytes are no length of a header that begins with {";
+}
+
+static bool check_lengths(const char *path, const char *bytes, size_t length, uint64_t *header_length, MtError *error) {
+  if (length < 8)
+    return mt_error(error, "%s: cut short: a safetensors file has at least 8 bytes, this has %zu", path, length);
+  *header_length = 0;
+  for (int i = 7; i >= 0; i--) *header_length = *header_length << 8 | (unsigned char)bytes[i];
+  if (*header_length > MAX_HEADER || *header_length < 2 || (length > 8 && bytes[8] != '{'))
+    return mt_error(error, "%s: not a safetensors file%s", path, known_as(bytes));
+  return *header_length <= length - 8 || mt_error(error, "%s: cut short: the header needs %llu bytes, %zu are there",
+                                                  path, (unsigned long long)*header_length, length - 8);
+}
+
+static json_t *parse_header(const char *path, const char *text, uint64_t length, MtError *error) {
+  json_error_t why;
+  char shown[MT_SHOWN];
+  json_t *header = json_loadb(text, length, JSON_REJECT_DUPLICATES, &why);
+  if (!header && json_error_code(&why) == json_error_out_of_memory) mt_error(error, "%s: out of memory", path);
+  if (!header)
+    mt_error(error, "%s: the header is damaged, it is not JSON: at byte %d of it: %s", path, why.position,
+             mt_show(shown, why.text, strlen(why.text)));
+  return header;
+}
+
+bool mt_parse_safetensors(const char *path, const char *bytes, size_t length, MtArchive *out, MtError *error) {
+  uint64_t header_length = 0;
+  memset(out, 0, sizeof *out);
+  if (!check_lengths(path, bytes, length, &header_length, error)) return false;
+  json_t *header = parse_header(path, bytes + 8, header_length, error);
+  if (!header) return false;
+  Reader r = {path, length - 8 - header_length, out, error};
+  bool ok = read_tensors(&r, header, bytes + 8 + header_length);
+  json_decref(header);
+  if (!ok) mt_archive_free(out);
   return ok;
 }
 
@@ -163,19 +257,8 @@ bool mt_read_safetensors(const char *path, MtArchive *out, MtError *error) {
   size_t length;
   memset(out, 0, sizeof *out);
   if (!mt_read_file(path, &bytes, &length, error)) return false;
-  uint64_t header_length = 0;
-  for (int i = 7; i >= 0 && length >= 8; i--) header_length = header_length << 8 | (unsigned char)bytes[i];
-  json_error_t why;
-  json_t *header = NULL;
-  bool ok = length >= 8 || mt_error(error, "%s: cut short: a safetensors file has at least 8 bytes, this has %zu", path, length);
-  if (ok && (header_length > MAX_HEADER || header_length < 2 || bytes[8] != '{')) ok = mt_error(error, "%s: not a safetensors file", path);
-  if (ok && header_length > length - 8) ok = mt_error(error, "%s: cut short: the header needs %llu bytes, %zu are there", path, (unsigned long long)header_length, length - 8);
-  if (ok && !(header = json_loadb(bytes + 8, header_length, JSON_REJECT_DUPLICATES, &why))) ok = mt_error(error, "%s: the header is not JSON: %s at byte %d", path, why.text, why.position);
-  if (ok && !json_is_object(header)) ok = mt_error(error, "%s: the header is not a JSON object", path);
-  ok = ok && read_tensors(path, header, bytes + 8 + header_length, length - 8 - header_length, out, error);
-  json_decref(header);
+  bool ok = mt_parse_safetensors(path, bytes, length, out, error);
   free(bytes);
-  if (!ok) mt_archive_free(out);
   return ok;
 }
 
@@ -183,26 +266,43 @@ bool mt_read_safetensors(const char *path, MtArchive *out, MtError *error) {
 
 static json_t *describe(const MtArray *array, uint64_t begin, uint64_t end) {
   const char *dtype = "F32";
+  bool ok = true;
   for (int i = 0; i < N_DTYPES; i++)
     if (dtypes[i].type == array->type) dtype = dtypes[i].name;
   json_t *shape = json_array();
-  for (int i = 0; i < array->rank; i++) json_array_append_new(shape, json_integer(array->shape[i]));
-  return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtype, "shape", shape, "data_offsets", (json_int_t)begin, (json_int_t)end);
+  for (int i = 0; i < array->rank; i++) ok = !json_array_append_new(shape, json_integer(array->shape[i])) && ok;
+  if (!ok) return json_decref(shape), NULL;
+  return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtype, "shape", shape, "data_offsets", (json_int_t)begin,
+                   (json_int_t)end);
+}
+
+static json_t *describe_notes(const MtArchive *archive) {
+  json_t *notes = json_object();
+  for (int i = 0; i < archive->n_notes; i++)
+    if (json_object_set_new(notes, archive->note_keys[i], json_string(archive->note_values[i])))
+      return json_decref(notes), NULL;
+  return notes;
+}
+
+/* The header as JSON; NULL when memory is short. */
+static json_t *describe_all(const MtArchive *archive) {
+  json_t *header = json_object();
+  uint64_t at = 0;
+  bool ok = header && (!archive->n_notes || !json_object_set_new(header, "__metadata__", describe_notes(archive)));
+  for (int i = 0; ok && i < archive->n_arrays; i++) {
+    const MtArray *array = &archive->arrays[i];
+    uint64_t end = at + (uint64_t)mt_array_count(array) * mt_wide_size(array->type);
+    ok = !json_object_set_new(header, array->name, describe(array, at, end));
+    at = end;
+  }
+  if (ok) return header;
+  json_decref(header);
+  return NULL;
 }
 
 static char *make_header(const MtArchive *archive, size_t *length) {
-  json_t *header = json_object(), *notes = json_object();
-  uint64_t at = 0;
-  for (int i = 0; i < archive->n_notes; i++) json_object_set_new(notes, archive->note_keys[i], json_string(archive->note_values[i]));
-  if (archive->n_notes) json_object_set(header, "__metadata__", notes);
-  for (int i = 0; i < archive->n_arrays; i++) {
-    uint64_t end = at + (uint64_t)mt_array_count(&archive->arrays[i]) * mt_wide_size(archive->arrays[i].type);
-    json_object_set_new(header, archive->arrays[i].name, describe(&archive->arrays[i], at, end));
-    at = end;
-  }
-  bool whole = json_object_size(header) == (size_t)archive->n_arrays + (archive->n_notes > 0);
-  char *text = whole ? json_dumps(header, JSON_COMPACT) : NULL;
-  json_decref(notes);
+  json_t *header = describe_all(archive);
+  char *text = header ? json_dumps(header, JSON_COMPACT) : NULL;
   json_decref(header);
   if (!text) return NULL;
   size_t n = strlen(text), padded = (n + 7) / 8 * 8;

@@ -33,12 +33,21 @@ void mt_array_free(MtArray *array);
  * else an error with the first index that does not. */
 bool mt_array_convert(const MtArray *array, MtType to, void *out, const char *what, MtError *error);
 
+/* ---- gzip.c ---- */
+bool mt_is_gzip(const char *bytes, size_t length);
+/* *out is malloc'd, with a NUL behind it.  `what` names the file in messages. */
+bool mt_gunzip(const char *what, const char *bytes, size_t length, char **out, size_t *out_length, MtError *error);
+
 /* ---- file.c: whole files in, whole files out ---- */
+/* Text from a file as a message may show it: what does not print becomes `?`, and its end "..." when it is long. */
+enum { MT_SHOWN = 72 };
+const char *mt_show(char out[MT_SHOWN], const char *text, size_t length);
 /* Reads PATH, or PATH.gz where PATH is missing; *bytes is malloc'd, with a NUL behind it. */
 bool mt_read_file(const char *path, char **bytes, size_t *length, MtError *error);
 typedef struct MtWriter {
   char path[3072], temporary[3200];
   int fd;                 /* -1: none open */
+  bool direct;            /* a device or a pipe: no temporary file */
   MtError *error;
 } MtWriter;
 bool mt_write_begin(MtWriter *writer, const char *path, MtError *error);
@@ -54,6 +63,8 @@ bool mt_write_npy(const char *path, const MtArray *array, MtError *error);
 
 /* ---- idx.c, npz.c ---- */
 bool mt_read_idx(const char *path, MtArray *out, MtError *error);
+bool mt_parse_idx(const char *path, const char *bytes, size_t length, MtArray *out, MtError *error);
+bool mt_parse_npz(const char *path, const char *bytes, size_t length, const char *name, MtArray *out, MtError *error);
 bool mt_read_npz(const char *path, const char *name, MtArray *out, MtError *error);
 
 /* ---- data.c, csv.c: a data set in memory ---- */
@@ -67,6 +78,8 @@ typedef struct MtSet {
  * Checks headers, column counts, label ranges and NaN: file, line, column, what was found. */
 bool mt_load_set(const MtData *data, const char *folder, MtSet *out, MtError *error);
 void mt_free_set(MtSet *set);
+/* `out` has room for the fields' pointers; text with a NUL behind it.  `path` is for messages. */
+bool mt_parse_csv(const MtData *data, const char *path, const char *text, size_t length, MtSet *out, MtError *error);
 bool mt_read_csv(const MtData *data, const char *path, MtSet *out, MtError *error);
 int64_t mt_field_elements(const MtField *field);
 size_t mt_type_size(MtType type);
@@ -78,12 +91,13 @@ typedef struct MtArchive {
   int n_notes;            /* __metadata__: pairs of strings */
   char **note_keys, **note_values;
 } MtArchive;
+bool mt_parse_safetensors(const char *path, const char *bytes, size_t length, MtArchive *out, MtError *error);
 bool mt_read_safetensors(const char *path, MtArchive *out, MtError *error);
 bool mt_write_safetensors(const char *path, const char *keep, const MtArchive *archive, MtError *error); /* atomic; keep as in mt_write_commit */
 const MtArray *mt_archive_find(const MtArchive *archive, const char *name);
 const char *mt_archive_note(const MtArchive *archive, const char *key); /* NULL when absent */
 bool mt_archive_add(MtArchive *archive, const char *name, MtWide type, int rank, const int64_t *shape, const void *data); /* copies */
-void mt_archive_add_note(MtArchive *archive, const char *key, const char *value);
+bool mt_archive_add_note(MtArchive *archive, const char *key, const char *value);
 void mt_archive_free(MtArchive *archive);
 
 /* ---- checkpoint.c: everything a run needs to go on with the same bits ---- */
@@ -94,6 +108,7 @@ typedef struct MtProgress {
   const char **best_names;          /* `save highest NAME`: the best value so far */
   double *best_values;
   char *gemm;                       /* the backend's GEMM choices (malloc'd when loaded), or NULL */
+  bool newest_is_bad;               /* set by loading: the previous one was taken; the next save must not lose it */
 } MtProgress;
 /* Host copies of the blocks: params, states, then slots.  `blocks` may hold NULL
  * where a program has none.  Saved as DIR/NAME.checkpoint.safetensors; the one
@@ -102,7 +117,8 @@ typedef struct MtBlocks {
   float *params, *states, *slots[MT_MAX_SLOTS];
 } MtBlocks;
 bool mt_save_checkpoint(const char *folder, const MtProgram *program, const MtBlocks *blocks, const MtProgress *progress, MtError *error);
-/* Falls back to the previous one, with a warning in *note, when the newest is damaged. */
+/* Falls back to the previous one, with a warning in *note, when the newest is damaged.
+ * Until a save with newest_is_bad set, which replaces the damaged one, nothing is changed. */
 bool mt_load_checkpoint(const char *folder, const MtProgram *program, MtBlocks *blocks, MtProgress *progress, char note[512], MtError *error);
 /* Parameters and states of one instance with names relative to it, PyTorch's
  * layout ({"format": "pt"}).  `instance` "" keeps full names.  Loading is strict:

@@ -31,6 +31,7 @@ typedef struct Trainer {
   double begin, last_look, last_save;
   double *evaluated;          /* newest result by column */
   bool has_results;           /* evaluated since the last line */
+  bool newest_is_bad;         /* resumed from the checkpoint before it: the next save takes its place */
   int n_watches;
   Watch watches[MAX_WATCHES];
   const char *best_names[MAX_WATCHES];
@@ -108,9 +109,11 @@ static bool save_checkpoint(Trainer *t) {
                   .n_best = t->n_watches,
                   .best_names = t->best_names,
                   .best_values = t->best,
+                  .newest_is_bad = t->newest_is_bad,
                   .gemm = device->choices ? device->choices(&s->run) : NULL};
   bool ok = mt_pull_blocks(s, true) && mt_save_checkpoint(s->save_dir, s->program, &s->host, &p, &s->error);
   free(p.gemm);
+  if (ok) t->newest_is_bad = false;
   t->last_save = mt_now();
   return ok;
 }
@@ -294,6 +297,7 @@ static bool resume(Trainer *t) {
   if (p.row >= s->train.rows)
     return mt_error(&s->error, "the checkpoint in %s stands at row %lld of data %s, which has %lld", s->save_dir,
                     (long long)p.row, s->train.data->name, (long long)s->train.rows);
+  t->newest_is_bad = p.newest_is_bad;
   s->scalars.seed = p.seed;
   s->scalars.step = t->at.step = p.step;
   t->at.epoch = p.epoch;

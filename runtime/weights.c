@@ -128,7 +128,7 @@ static bool has_instances(const MtSession *s, const char *tag) {
 }
 
 bool mt_load_trained(MtSession *s, char source[MT_PATH]) {
-  char checkpoint[2600], note[512] = "";
+  char checkpoint[2600], previous[2600], note[512] = "";
   snprintf(checkpoint, sizeof checkpoint, "%s/%s.checkpoint.safetensors", s->save_dir, s->program->name);
   if (s->options->n_init || !s->program->param_count) {
     snprintf(source, MT_PATH, "%s", s->options->n_init ? s->options->init[0] : "none");
@@ -138,7 +138,8 @@ bool mt_load_trained(MtSession *s, char source[MT_PATH]) {
     instance_path(s, 0, "best", source);
     return load_instances(s, "best") && mt_push_blocks(s, false);
   }
-  if (access(checkpoint, R_OK))
+  snprintf(previous, sizeof previous, "%s/%s.previous.safetensors", s->save_dir, s->program->name);
+  if (access(checkpoint, R_OK) && access(previous, R_OK))
     return mt_error(&s->error, "there are no trained weights in %s: train first, or name a file with --init",
                     s->save_dir);
   MtProgress progress = {0};
@@ -146,7 +147,7 @@ bool mt_load_trained(MtSession *s, char source[MT_PATH]) {
       mt_load_checkpoint(s->save_dir, s->program, &s->host, &progress, note, &s->error) && mt_push_blocks(s, false);
   if (note[0]) fprintf(stderr, "%s: warning: %s\n", s->program->name, note);
   free(progress.gemm);
-  snprintf(source, MT_PATH, "%s", checkpoint);
+  snprintf(source, MT_PATH, "%s", note[0] ? previous : checkpoint);
   return ok;
 }
 

@@ -453,7 +453,7 @@ static const struct { const char *arguments; int status; const char *message; } 
     {"train file", 2, "line: train takes no files, found `file`\n"},
     {"predict in.npy", 2, "line: predict: -o is missing: where should the result go?\n"},
     {"predict -o out.npy", 2, "line: predict: the model takes 1 file (x), found 0\n"},
-    {"--resume", 1, "line: line.run/line.checkpoint.safetensors: there is no checkpoint to resume from\n"},
+    {"--resume", 1, "line: line.run/line.checkpoint.safetensors: there is no checkpoint to resume from; train without --resume first\n"},
     {"eval", 1, "line: there are no trained weights in line.run: train first, or name a file with --init\n"},
     {"--init missing.safetensors", 1, "line: missing.safetensors: no such file"},
     {"--data-dir nowhere", 1, "line: nowhere/line.csv: no such file"},
