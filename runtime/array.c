@@ -10,12 +10,19 @@
 
 #include "runtime/storage.h"
 
-static const struct { const char *name; size_t size; bool is_integer; } wides[] = {
-    [MT_WIDE_F32] = {"f32", 4, false}, [MT_WIDE_F64] = {"f64", 8, false}, [MT_WIDE_BF16] = {"bf16", 2, false},
-    [MT_WIDE_I64] = {"i64", 8, true},  [MT_WIDE_I32] = {"i32", 4, true},  [MT_WIDE_U8] = {"u8", 1, true},
+static const struct {
+  const char *name;
+  size_t size;
+  bool is_integer;
+} wides[] = {
+    [MT_WIDE_F32] = {"f32", 4, false},  [MT_WIDE_F64] = {"f64", 8, false}, [MT_WIDE_BF16] = {"bf16", 2, false},
+    [MT_WIDE_I64] = {"i64", 8, true},   [MT_WIDE_I32] = {"i32", 4, true},  [MT_WIDE_U8] = {"u8", 1, true},
     [MT_WIDE_BOOL] = {"bool", 1, true},
 };
-static const struct { const char *name; size_t size; } types[] = {
+static const struct {
+  const char *name;
+  size_t size;
+} types[] = {
     [MT_F32] = {"f32", 4}, [MT_F64] = {"f64", 8}, [MT_BF16] = {"bf16", 2},
     [MT_I32] = {"i32", 4}, [MT_U8] = {"u8", 1},   [MT_BOOL] = {"bool", 1},
 };
@@ -58,9 +65,7 @@ static double value_at(const MtArray *array, int64_t i) {
 
 static bool store(MtType to, void *out, int64_t i, double value) {
   switch (to) {
-  case MT_F32:
-    ((float *)out)[i] = (float)value;
-    return isfinite((float)value) || !isfinite(value);
+  case MT_F32: ((float *)out)[i] = (float)value; return isfinite((float)value) || !isfinite(value);
   case MT_F64: ((double *)out)[i] = value; return true;
   case MT_BF16: {
     float single = (float)value;
@@ -75,7 +80,8 @@ static bool store(MtType to, void *out, int64_t i, double value) {
     ((int32_t *)out)[i] = fits ? (int32_t)value : 0;
     return fits;
   }
-  case MT_U8: case MT_BOOL: {
+  case MT_U8:
+  case MT_BOOL: {
     bool fits = value >= 0 && value <= (to == MT_U8 ? 255 : 1) && value == floor(value);
     ((unsigned char *)out)[i] = fits ? (unsigned char)value : 0;
     return fits;
@@ -101,7 +107,8 @@ static const char *element_name(const MtArray *array, int64_t i, char *out, size
 bool mt_array_convert(const MtArray *array, MtType to, void *out, const char *what, MtError *error) {
   int64_t count = mt_array_count(array);
   if (!wides[array->type].is_integer && (to == MT_I32 || to == MT_U8 || to == MT_BOOL))
-    return mt_error(error, "%s: the file holds %s, the model asks for %s; store integers", what, wides[array->type].name, types[to].name);
+    return mt_error(error, "%s: the file holds %s, the model asks for %s; store integers", what,
+                    wides[array->type].name, types[to].name);
   if (array->type == MT_WIDE_F32 && to == MT_F32) {
     memcpy(out, array->data, (size_t)count * 4);
     return true;

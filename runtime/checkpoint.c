@@ -15,6 +15,13 @@
 
 #include "runtime/storage.h"
 
+#define FORMAT_NAME "mtc checkpoint "
+#define FORMAT      FORMAT_NAME "1"
+
+static bool is_checkpoint(const MtArchive *archive) {
+  const char *format = mt_archive_note(archive, "format");
+  return format && !strncmp(format, FORMAT_NAME, sizeof FORMAT_NAME - 1);
+}
 
 static const MtGroup *group_of(const MtProgram *program, const MtTensor *param) {
   for (int g = 0; program->train && g < program->train->n_groups; g++) {
@@ -32,9 +39,11 @@ typedef bool (*Visit)(void *data, const char *name, const MtTensor *tensor, floa
 static bool each_tensor(const MtProgram *program, const MtBlocks *blocks, bool slots, Visit visit, void *data) {
   char name[1024];
   for (int i = 0; i < program->n_params; i++)
-    if (!visit(data, program->params[i].name, &program->params[i], blocks->params + program->params[i].offset)) return false;
+    if (!visit(data, program->params[i].name, &program->params[i], blocks->params + program->params[i].offset))
+      return false;
   for (int i = 0; i < program->n_states; i++)
-    if (!visit(data, program->states[i].name, &program->states[i], blocks->states + program->states[i].offset)) return false;
+    if (!visit(data, program->states[i].name, &program->states[i], blocks->states + program->states[i].offset))
+      return false;
   for (int i = 0; slots && i < program->n_params; i++) {
     const MtTensor *param = &program->params[i];
     const MtGroup *group = group_of(program, param);
@@ -60,8 +69,7 @@ static bool note_number(MtArchive *archive, const char *key, uint64_t value) {
 
 static bool add_progress(MtArchive *archive, const MtProgram *program, const MtProgress *p) {
   char key[300], text[64];
-  bool ok = mt_archive_add_note(archive, "format", "mtc checkpoint 1") &&
-            mt_archive_add_note(archive, "model", program->name) &&
+  bool ok = mt_archive_add_note(archive, "format", FORMAT) && mt_archive_add_note(archive, "model", program->name) &&
             note_number(archive, "step", (uint64_t)p->step) && note_number(archive, "epoch", (uint64_t)p->epoch) &&
             note_number(archive, "row", (uint64_t)p->row) && note_number(archive, "micro", (uint64_t)p->micro) &&
             note_number(archive, "seed", p->seed);
@@ -94,10 +102,10 @@ bool mt_save_checkpoint(const char *folder, const MtProgram *program, const MtBl
 
 typedef struct Match {
   const char *path;
-  const char *prefix;   /* "net." is taken off a program's names; "" */
+  const char *prefix; /* "net." is taken off a program's names; "" */
   const MtArchive *archive;
   int used;
-  bool copy;            /* false: only look */
+  bool copy; /* false: only look */
   MtError *error;
 } Match;
 
@@ -111,7 +119,8 @@ static bool same_shape(const MtArray *array, const MtTensor *tensor) {
 static void print_shape(char out[200], int rank, const int64_t *shape) {
   size_t used = 0;
   used += (size_t)snprintf(out, 200, "[");
-  for (int i = 0; i < rank && used < 180; i++) used += (size_t)snprintf(out + used, 200 - used, i ? ", %" PRId64 : "%" PRId64, shape[i]);
+  for (int i = 0; i < rank && used < 180; i++)
+    used += (size_t)snprintf(out + used, 200 - used, i ? ", %" PRId64 : "%" PRId64, shape[i]);
   snprintf(out + used, 200 - used, "]");
 }
 
@@ -122,9 +131,13 @@ static bool match_tensor(void *data, const char *name, const MtTensor *tensor, f
   const MtArray *array = mt_archive_find(m->archive, name + n);
   char found[200], wanted[200];
   print_shape(wanted, tensor->rank, tensor->shape);
-  if (!array) return mt_error(m->error, "%s: tensor %s is missing; the model (%s) needs it as %s", m->path, name + n, tensor->where, wanted);
+  if (!array)
+    return mt_error(m->error, "%s: tensor %s is missing; the model (%s) needs it as %s", m->path, name + n,
+                    tensor->where, wanted);
   print_shape(found, array->rank, array->shape);
-  if (!same_shape(array, tensor)) return mt_error(m->error, "%s: tensor %s is %s, the model (%s) needs %s", m->path, name + n, found, tensor->where, wanted);
+  if (!same_shape(array, tensor))
+    return mt_error(m->error, "%s: tensor %s is %s, the model (%s) needs %s", m->path, name + n, found, tensor->where,
+                    wanted);
   if (array->type != MT_WIDE_F32 && array->type != MT_WIDE_F64 && array->type != MT_WIDE_BF16)
     return mt_error(m->error, "%s: tensor %s holds integers, the model (%s) needs f32", m->path, name + n,
                     tensor->where);
@@ -155,7 +168,8 @@ static bool name_unexpected(const MtProgram *program, const MtBlocks *blocks, bo
 }
 
 /* Everything is checked before the first value is copied. */
-static bool take_all(const char *path, const char *prefix, const MtArchive *archive, const MtProgram *program, MtBlocks *blocks, bool slots, MtError *error) {
+static bool take_all(const char *path, const char *prefix, const MtArchive *archive, const MtProgram *program,
+                     MtBlocks *blocks, bool slots, MtError *error) {
   Match look = {path, prefix, archive, 0, false, error}, copy = {path, prefix, archive, 0, true, error};
   if (!each_tensor(program, blocks, slots, match_tensor, &look)) return false;
   if (look.used != archive->n_arrays && !name_unexpected(program, blocks, slots, &look)) return false;
@@ -164,8 +178,9 @@ static bool take_all(const char *path, const char *prefix, const MtArchive *arch
 
 static bool bad_note(const char *path, const char *key, const char *text, MtError *error) {
   char shown[MT_SHOWN];
+  if (!text) return mt_error(error, "%s: its metadata is damaged: %s is missing", path, key);
   return mt_error(error, "%s: its metadata is damaged: %s is %s, not a number that a trainer writes", path, key,
-                  text ? mt_show(shown, text, strlen(text)) : "missing");
+                  mt_show(shown, text, strlen(text)));
 }
 
 static bool read_count(const char *path, const MtArchive *archive, const char *key, uint64_t most, uint64_t *out,
@@ -191,8 +206,10 @@ static bool read_progress(const char *path, const MtArchive *archive, MtProgress
   const uint64_t most = (uint64_t)1 << 62; /* room to count on from there */
   uint64_t step, epoch, row, micro;
   const char *gemm = mt_archive_note(archive, "gemm");
-  if (!read_count(path, archive, "step", most, &step, error) || !read_count(path, archive, "epoch", most, &epoch, error) ||
-      !read_count(path, archive, "row", most, &row, error) || !read_count(path, archive, "micro", most, &micro, error) ||
+  if (!read_count(path, archive, "step", most, &step, error) ||
+      !read_count(path, archive, "epoch", most, &epoch, error) ||
+      !read_count(path, archive, "row", most, &row, error) ||
+      !read_count(path, archive, "micro", most, &micro, error) ||
       !read_count(path, archive, "seed", UINT64_MAX, &p->seed, error))
     return false;
   p->step = (int64_t)step;
@@ -211,8 +228,11 @@ static bool load_one(const char *path, const MtProgram *program, MtBlocks *block
   char shown[MT_SHOWN];
   if (!mt_read_safetensors(path, &archive, error)) return false;
   const char *format = mt_archive_note(&archive, "format"), *model = mt_archive_note(&archive, "model");
-  bool ok = (format && !strcmp(format, "mtc checkpoint 1")) ||
+  bool ok = is_checkpoint(&archive) ||
             mt_error(error, "%s: not a checkpoint of a trainer; weights are loaded with --init", path);
+  if (ok && strcmp(format, FORMAT))
+    ok = mt_error(error, "%s: a checkpoint of another version of mtc (%s); this trainer reads %s", path,
+                  mt_show(shown, format, strlen(format)), FORMAT);
   if (ok && (!model || strcmp(model, program->name)))
     ok = mt_error(error, "%s: a checkpoint of another model: %s, this is %s", path,
                   model ? mt_show(shown, model, strlen(model)) : "(unnamed)", program->name);
@@ -228,14 +248,16 @@ bool mt_load_checkpoint(const char *folder, const MtProgram *program, MtBlocks *
   MtError first = {""}, second = {""};
   note[0] = 0;
   checkpoint_paths(folder, program, newest, previous);
-  bool has_newest = !access(newest, F_OK), has_previous = !access(previous, F_OK);
+  bool has_newest = !access(newest, F_OK) || errno != ENOENT, has_previous = !access(previous, F_OK);
   if (!has_newest && !has_previous)
     return mt_error(error, "%s: there is no checkpoint to resume from; train without --resume first", newest);
   if (has_newest && load_one(newest, program, blocks, progress, &first)) return true;
   if (!has_previous || !load_one(previous, program, blocks, progress, &second))
     return mt_error(error, "%s", first.text[0] ? first.text : second.text);
-  if (has_newest) snprintf(note, 512, "%.400s; going on from the one before it", first.text);
-  else snprintf(note, 512, "%.300s is missing; going on from the one before it", newest);
+  if (has_newest)
+    snprintf(note, 512, "%.400s; going on from the one before it", first.text);
+  else
+    snprintf(note, 512, "%.300s is missing; going on from the one before it", newest);
   progress->newest_is_bad = has_newest;
   return true;
 }
@@ -253,24 +275,28 @@ static bool export_tensor(void *data, const char *name, const MtTensor *tensor, 
   return strncmp(name, out->prefix, n) || add_tensor(&out->archive, name + n, tensor, values);
 }
 
-bool mt_save_weights(const char *path, const MtProgram *program, const char *instance, const MtBlocks *blocks, MtError *error) {
+bool mt_save_weights(const char *path, const MtProgram *program, const char *instance, const MtBlocks *blocks,
+                     MtError *error) {
   char prefix[512];
   snprintf(prefix, sizeof prefix, "%s%s", instance, *instance ? "." : "");
   Export out = {.prefix = prefix};
-  bool ok = (mt_archive_add_note(&out.archive, "format", "pt") &&
-             each_tensor(program, blocks, false, export_tensor, &out)) ||
-            mt_error(error, "%s: cannot write: out of memory", path);
+  bool ok =
+      (mt_archive_add_note(&out.archive, "format", "pt") && each_tensor(program, blocks, false, export_tensor, &out)) ||
+      mt_error(error, "%s: cannot write: out of memory", path);
   ok = ok && mt_write_safetensors(path, NULL, &out.archive, error);
   mt_archive_free(&out.archive);
   return ok;
 }
 
-bool mt_load_weights(const char *path, const MtProgram *program, const char *instance, MtBlocks *blocks, MtError *error) {
+bool mt_load_weights(const char *path, const MtProgram *program, const char *instance, MtBlocks *blocks,
+                     MtError *error) {
   char prefix[512];
   MtArchive archive;
   snprintf(prefix, sizeof prefix, "%s%s", instance, *instance ? "." : "");
   if (!mt_read_safetensors(path, &archive, error)) return false;
-  bool ok = take_all(path, prefix, &archive, program, blocks, false, error);
+  bool ok =
+      !is_checkpoint(&archive) || mt_error(error, "%s: a checkpoint, not weights; go on from it with --resume", path);
+  ok = ok && take_all(path, prefix, &archive, program, blocks, false, error);
   mt_archive_free(&archive);
   return ok;
 }

@@ -4,6 +4,7 @@
  * header.  Every value is checked as it is read, so a message can name the
  * line and the column: NaN, labels out of range, integers with a fraction.
  */
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,9 +15,9 @@
 typedef struct Csv {
   const MtData *data;
   const char *path;
-  const char *at, *end;
+  const char *start, *at, *end;
   long long line;
-  int64_t columns;      /* of every row */
+  int64_t columns; /* of every row */
   MtError *error;
 } Csv;
 
@@ -76,7 +77,8 @@ static const char *wanted(const Csv *csv, char *out, size_t room) {
     const MtField *field = &csv->data->fields[f];
     long long n = (long long)mt_field_elements(field);
     const char *comma = f ? ", " : "";
-    if (n == 1) used += (size_t)snprintf(out + used, room - used, "%scolumn %lld is %.60s", comma, column, field->name);
+    if (n == 1)
+      used += (size_t)snprintf(out + used, room - used, "%scolumn %lld is %.60s", comma, column, field->name);
     else
       used += (size_t)snprintf(out + used, room - used, "%scolumns %lld to %lld are %.60s", comma, column,
                                column + n - 1, field->name);
@@ -88,27 +90,28 @@ static const char *wanted(const Csv *csv, char *out, size_t room) {
 static bool wrong_count(const Csv *csv, int64_t columns) {
   char text[400];
   return mt_error(csv->error, "%s:%lld: the line has %lld column%s, the model needs %lld (%s)", csv->path, csv->line,
-                  (long long)columns, columns == 1 ? "" : "s", (long long)csv->columns,
-                  wanted(csv, text, sizeof text));
+                  (long long)columns, columns == 1 ? "" : "s", (long long)csv->columns, wanted(csv, text, sizeof text));
 }
 
 typedef struct Cell {
   const char *first, *last;
   const MtField *field;
-  long long column;           /* from 1 */
+  long long column; /* from 1 */
 } Cell;
 
 /* "FILE:LINE: column 3 (y): found WHAT, ..." */
 static bool bad_cell(const Csv *csv, const Cell *c, const char *why) {
   char shown[MT_SHOWN];
-  return mt_error(csv->error, "%s:%lld: column %lld (%s): found %s, %s", csv->path, csv->line, c->column, c->field->name,
-                  mt_show(shown, c->first, (size_t)(c->last - c->first)), why);
+  return mt_error(csv->error, "%s:%lld: column %lld (%s): found %s, %s", csv->path, csv->line, c->column,
+                  c->field->name, mt_show(shown, c->first, (size_t)(c->last - c->first)), why);
 }
 
 static bool not_a_number(const Csv *csv, const Cell *c) {
   if (c->first == c->last)
-    return mt_error(csv->error, "%s:%lld: column %lld (%s): found nothing, expected a number", csv->path, csv->line,
-                    c->column, c->field->name);
+    return mt_error(csv->error,
+                    "%s:%lld: column %lld (%s): found nothing, expected a number; leave rows with missing "
+                    "values out",
+                    csv->path, csv->line, c->column, c->field->name);
   for (const char *at = c->first; at < c->last; at++)
     if (*at == ';' || *at == '\t' || *at == ' ')
       return bad_cell(csv, c, "expected a number; columns are separated by commas");
@@ -129,12 +132,16 @@ static bool store_real(const Csv *csv, const Cell *c, double value, void *out, i
   if (isnan(value)) return bad_cell(csv, c, "expected a number; leave rows with missing values out");
   if (c->field->type == MT_F64) return ((double *)out)[i] = value, true;
   ((float *)out)[i] = (float)value;
-  return isfinite((float)value) || isinf(value) || bad_cell(csv, c, "which is too large for f32");
+  bool written_as_infinity = isinf(value) && isalpha((unsigned char)c->last[-1]);
+  return isfinite((float)value) || written_as_infinity || bad_cell(csv, c, "which is too large for f32");
 }
 
 static bool store_whole(const Csv *csv, const Cell *c, double value, void *out, int64_t i) {
   const MtField *field = c->field;
-  static const struct { double low, high; const char *refusal; } ranges[] = {
+  static const struct {
+    double low, high;
+    const char *refusal;
+  } ranges[] = {
       [MT_I32] = {INT32_MIN, INT32_MAX, "which i32 cannot hold: it goes from -2147483648 to 2147483647"},
       [MT_U8] = {0, 255, "which u8 cannot hold: it goes from 0 to 255"},
       [MT_BOOL] = {0, 1, "expected 0 or 1"},
@@ -149,8 +156,10 @@ static bool store_whole(const Csv *csv, const Cell *c, double value, void *out, 
   }
   if (value < ranges[field->type].low || value > ranges[field->type].high)
     return bad_cell(csv, c, ranges[field->type].refusal);
-  if (field->type == MT_I32) ((int32_t *)out)[i] = (int32_t)value;
-  else ((unsigned char *)out)[i] = (unsigned char)value;
+  if (field->type == MT_I32)
+    ((int32_t *)out)[i] = (int32_t)value;
+  else
+    ((unsigned char *)out)[i] = (unsigned char)value;
   return true;
 }
 
@@ -192,9 +201,12 @@ static int64_t count_rows(const Csv *csv) {
 /* One line of numbers at least; `header`: the first line was one. */
 static bool no_rows(const Csv *csv, bool header) {
   char text[400];
-  const char *what = csv->at == csv->end && !header ? "the file is empty"
-                     : header ? "it has a header and no rows"
-                              : "it has no rows";
+  size_t left = (size_t)(csv->end - csv->start);
+  bool old_mac = memchr(csv->start, '\r', left) && !memchr(csv->start, '\n', left);
+  const char *what = left == 0 ? "the file is empty"
+                     : old_mac ? "it is one long line: its lines end with CR, not with LF"
+                     : header  ? "it has a header and no rows"
+                               : "it has no rows";
   return mt_error(csv->error, "%s: %s; expected lines of %lld numbers with commas between them (%s)", csv->path, what,
                   (long long)csv->columns, wanted(csv, text, sizeof text));
 }
@@ -220,7 +232,7 @@ static bool read_rows(Csv *csv, MtSet *out) {
 
 bool mt_parse_csv(const MtData *data, const char *path, const char *bytes, size_t length, MtSet *out, MtError *error) {
   const char *nul = memchr(bytes, 0, length);
-  Csv csv = {data, path, bytes, bytes + length, 1, 0, error};
+  Csv csv = {data, path, bytes, bytes, bytes + length, 1, 0, error};
   if (length >= 3 && !memcmp(bytes, "\xef\xbb\xbf", 3)) csv.at += 3; /* a byte order mark */
   for (int f = 0; f < data->n_fields; f++) csv.columns += mt_field_elements(&data->fields[f]);
   if (nul) return mt_error(error, "%s: byte %zu is NUL: this is not a text file", path, (size_t)(nul - bytes));

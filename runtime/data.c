@@ -47,7 +47,8 @@ static bool check_values(const char *what, const MtField *field, const void *val
       return mt_error(error, "%s: row %lld (counted from 0) holds NaN; leave rows with missing values out", what, row);
     bool ignored = field->ignore && value == (double)field->ignore;
     if (field->high && !ignored && (value < (double)field->low || value >= (double)field->high))
-      return mt_error(error, "%s: row %lld (counted from 0) holds %g, which is out of range: labels go from %lld to %lld",
+      return mt_error(error,
+                      "%s: row %lld (counted from 0) holds %g, which is out of range: labels go from %lld to %lld",
                       what, row, value, (long long)field->low, (long long)field->high - 1);
   }
   return true;
@@ -105,15 +106,21 @@ static bool make_random(const MtData *data, MtSet *out, MtError *error) {
   out->rows = data->rows;
   for (int f = 0; f < data->n_fields; f++) {
     const MtField *field = &data->fields[f];
-    int64_t count = data->rows * mt_field_elements(field), low = field->low, span = field->high ? field->high - field->low : 2;
+    int64_t count = data->rows * mt_field_elements(field), low = field->low,
+            span = field->high ? field->high - field->low : 2;
     out->row_bytes[f] = (size_t)mt_field_elements(field) * mt_type_size(field->type);
     out->fields[f] = malloc((size_t)count * mt_type_size(field->type) + 1);
-    if (!out->fields[f]) return mt_error(error, "data %s: out of memory for %lld random rows", data->name, (long long)data->rows);
+    if (!out->fields[f])
+      return mt_error(error, "data %s: out of memory for %lld random rows", data->name, (long long)data->rows);
     for (int64_t i = 0; i < count; i++) switch (field->type) {
       case MT_F32: ((float *)out->fields[f])[i] = (float)next_normal(&state); break;
       case MT_F64: ((double *)out->fields[f])[i] = next_normal(&state); break;
-      case MT_I32: ((int32_t *)out->fields[f])[i] = (int32_t)(low + (int64_t)(next_bits(&state) % (uint64_t)span)); break;
-      case MT_BF16: case MT_U8: case MT_BOOL: ((unsigned char *)out->fields[f])[i] = (unsigned char)(next_bits(&state) & 1); break;
+      case MT_I32:
+        ((int32_t *)out->fields[f])[i] = (int32_t)(low + (int64_t)(next_bits(&state) % (uint64_t)span));
+        break;
+      case MT_BF16:
+      case MT_U8:
+      case MT_BOOL: ((unsigned char *)out->fields[f])[i] = (unsigned char)(next_bits(&state) & 1); break;
       }
   }
   return true;

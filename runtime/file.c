@@ -40,8 +40,10 @@ const char *mt_show(char out[MT_SHOWN], const char *text, size_t length) {
   size_t used = 0, i = 0, n;
   for (; i < length && used < MT_SHOWN - 8; i += n) {
     n = printable((const unsigned char *)text + i, length - i);
-    if (n) memcpy(out + used, text + i, n);
-    else out[used] = '?';
+    if (n)
+      memcpy(out + used, text + i, n);
+    else
+      out[used] = '?';
     used += n ? n : 1;
     n = n ? n : 1;
   }

@@ -17,8 +17,8 @@ bool mt_is_gzip(const char *bytes, size_t length) { return length >= 2 && !memcm
 typedef struct Inflation {
   z_stream stream;
   char *out;
-  size_t used, room;   /* of out, which has one byte more for a NUL */
-  size_t unread;       /* bytes of the file that the stream was not given yet */
+  size_t used, room; /* of out, which has one byte more for a NUL */
+  size_t unread;     /* bytes of the file that the stream was not given yet */
 } Inflation;
 
 static bool make_room(Inflation *i) {
@@ -67,7 +67,7 @@ static bool inflate_all(Inflation *i, const char *what, const char *end, MtError
     } else if (status != Z_OK && status != Z_BUF_ERROR) {
       return mt_error(error, "%s: the compressed data is damaged (%s)", what, i->stream.msg ? i->stream.msg : "zlib");
     } else if (no_more && i->used < i->room) {
-      return mt_error(error, "%s: the compressed data is cut short", what);
+      return mt_error(error, "%s: the compressed data is cut short; copy or download the file again", what);
     }
   }
 }

@@ -7,7 +7,9 @@
 
 #include "runtime/storage.h"
 
-static uint32_t big_endian(const unsigned char *u) { return (uint32_t)u[0] << 24 | (uint32_t)u[1] << 16 | (uint32_t)u[2] << 8 | u[3]; }
+static uint32_t big_endian(const unsigned char *u) {
+  return (uint32_t)u[0] << 24 | (uint32_t)u[1] << 16 | (uint32_t)u[2] << 8 | u[3];
+}
 
 /* One value of `size` bytes as the wide type holds it; i8 and i16 become i32. */
 static void put(int code, const unsigned char *u, MtArray *out, int64_t i) {
@@ -18,12 +20,18 @@ static void put(int code, const unsigned char *u, MtArray *out, int64_t i) {
   case 0x08: ((unsigned char *)out->data)[i] = *u; break;
   case 0x09: narrow = (signed char)*u, memcpy((int32_t *)out->data + i, &narrow, 4); break;
   case 0x0b: narrow = (int16_t)(u[0] << 8 | u[1]), memcpy((int32_t *)out->data + i, &narrow, 4); break;
-  case 0x0c: case 0x0d: word = big_endian(u), memcpy((char *)out->data + 4 * i, &word, 4); break;
-  case 0x0e: wide = (uint64_t)big_endian(u) << 32 | big_endian(u + 4), memcpy((char *)out->data + 8 * i, &wide, 8); break;
+  case 0x0c:
+  case 0x0d: word = big_endian(u), memcpy((char *)out->data + 4 * i, &word, 4); break;
+  case 0x0e:
+    wide = (uint64_t)big_endian(u) << 32 | big_endian(u + 4), memcpy((char *)out->data + 8 * i, &wide, 8);
+    break;
   }
 }
 
-static const struct { MtWide type; size_t size; } codes[] = {
+static const struct {
+  MtWide type;
+  size_t size;
+} codes[] = {
     [0x08] = {MT_WIDE_U8, 1},  [0x09] = {MT_WIDE_I32, 1}, [0x0b] = {MT_WIDE_I32, 2},
     [0x0c] = {MT_WIDE_I32, 4}, [0x0d] = {MT_WIDE_F32, 4}, [0x0e] = {MT_WIDE_F64, 8},
 };
@@ -33,12 +41,14 @@ static bool parse_header(const char *path, const unsigned char *u, size_t length
                          MtError *error) {
   if (length < 4) return mt_error(error, "%s: cut short: an idx file has at least 4 bytes, this has %zu", path, length);
   if (u[0] || u[1] || u[2] >= N_CODES || codes[u[2]].size == 0)
-    return mt_error(error, "%s: not an idx file: it begins with %02x %02x %02x %02x, an idx file with 00 00, a type "
-                    "from 08 to 0e and the number of axes", path, u[0], u[1], u[2], u[3]);
+    return mt_error(error,
+                    "%s: not an idx file: it begins with %02x %02x %02x %02x, an idx file with 00 00, a type "
+                    "from 08 to 0e and the number of axes",
+                    path, u[0], u[1], u[2], u[3]);
   out->type = codes[u[2]].type;
   out->rank = u[3];
   if (out->rank < 1 || out->rank > MT_MAX_RANK)
-    return mt_error(error, "%s: %d axes; 1 to %d can be read", path, out->rank, MT_MAX_RANK);
+    return mt_error(error, "%s: the array has %d axes; 1 to %d can be read", path, out->rank, MT_MAX_RANK);
   if (length < 4 + 4 * (size_t)out->rank)
     return mt_error(error, "%s: cut short: the header has %d bytes, %zu are there", path, 4 + 4 * out->rank, length);
   *count = 1;

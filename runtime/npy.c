@@ -11,9 +11,12 @@
 
 #include "runtime/storage.h"
 
-static const struct { const char *descr; MtWide type; } descrs[] = {
-    {"<f4", MT_WIDE_F32}, {"<f8", MT_WIDE_F64}, {"<i8", MT_WIDE_I64}, {"<i4", MT_WIDE_I32},
-    {"|u1", MT_WIDE_U8},  {"|b1", MT_WIDE_BOOL},
+static const struct {
+  const char *descr;
+  MtWide type;
+} descrs[] = {
+    {"<f4", MT_WIDE_F32}, {"<f8", MT_WIDE_F64}, {"<i8", MT_WIDE_I64},
+    {"<i4", MT_WIDE_I32}, {"|u1", MT_WIDE_U8},  {"|b1", MT_WIDE_BOOL},
 };
 enum { N_DESCRS = sizeof descrs / sizeof descrs[0], MAX_HEADER = 1 << 20 };
 
@@ -35,7 +38,9 @@ static const char *header_value(const char *header, const char *key) {
 
 static bool parse_descr(const char *what, const char *at, MtWide *type, MtError *error) {
   char descr[16] = "";
-  if (!at || (*at != '\'' && *at != '"')) return mt_error(error, "%s: the npy header has no plain `descr`: arrays of records cannot be read", what);
+  if (!at) return mt_error(error, "%s: the npy header has no descr", what);
+  if (*at != '\'' && *at != '"')
+    return mt_error(error, "%s: the array holds records; save each of their fields as an array of its own", what);
   for (size_t n = 0; n + 1 < sizeof descr && at[n + 1] && at[n + 1] != *at; n++) descr[n] = at[n + 1], descr[n + 1] = 0;
   for (int i = 0; i < N_DESCRS; i++)
     if (!strcmp(descr, descrs[i].descr)) return *type = descrs[i].type, true;
@@ -47,13 +52,17 @@ static bool parse_descr(const char *what, const char *at, MtWide *type, MtError 
 }
 
 static bool parse_shape(const char *what, const char *at, MtArray *out, MtError *error) {
+  char shown[MT_SHOWN];
+  const char *first = at;
   if (!at || *at++ != '(') return mt_error(error, "%s: the npy header has no shape", what);
   int64_t count = 1;
   for (out->rank = 0;; out->rank++) {
     while (*at == ' ' || *at == ',') at++;
     if (*at == ')') return true;
-    if (!isdigit((unsigned char)*at)) return mt_error(error, "%s: the npy header's shape cannot be read", what);
-    if (out->rank == MT_MAX_RANK) return mt_error(error, "%s: more than %d axes", what, MT_MAX_RANK);
+    if (!isdigit((unsigned char)*at))
+      return mt_error(error, "%s: the npy header's shape cannot be read: %s", what,
+                      mt_show(shown, first, strcspn(first, ")\n") + 1));
+    if (out->rank == MT_MAX_RANK) return mt_error(error, "%s: the array has more than %d axes", what, MT_MAX_RANK);
     int64_t size = 0;
     for (; isdigit((unsigned char)*at); at++) {
       if (size > INT64_MAX / 16) return mt_error(error, "%s: the npy header's shape is too large", what);
@@ -69,12 +78,15 @@ static bool parse_shape(const char *what, const char *at, MtArray *out, MtError 
 /* Where the header's text begins and how long it is. */
 static bool find_header(const char *what, const unsigned char *u, size_t length, size_t *start, size_t *header_length,
                         MtError *error) {
+  if (length == 0) return mt_error(error, "%s: the file is empty", what);
   if (length < 6 || memcmp(u, "\x93NUMPY", 6))
     return mt_error(error, "%s: not an npy file: it does not begin with \\x93NUMPY", what);
   if (length < 8) return mt_error(error, "%s: cut short: it ends at byte %zu, inside the npy header", what, length);
-  if (u[6] < 1 || u[6] > 3) return mt_error(error, "%s: npy version %d is unknown; versions 1 to 3 can be read", what, u[6]);
+  if (u[6] < 1 || u[6] > 3)
+    return mt_error(error, "%s: npy version %d is unknown; versions 1 to 3 can be read", what, u[6]);
   *start = u[6] == 1 ? 10 : 12;
-  if (length < *start) return mt_error(error, "%s: cut short: it ends at byte %zu, inside the npy header", what, length);
+  if (length < *start)
+    return mt_error(error, "%s: cut short: it ends at byte %zu, inside the npy header", what, length);
   *header_length = (size_t)u[8] | (size_t)u[9] << 8;
   if (u[6] > 1) *header_length |= (size_t)u[10] << 16 | (size_t)u[11] << 24;
   if (*header_length > length - *start)
@@ -131,8 +143,11 @@ bool mt_write_npy(const char *path, const MtArray *array, MtError *error) {
     if (descrs[i].type == array->type) descr = descrs[i].descr;
   if (!descr) return mt_error(error, "%s: npy has no bf16", path);
   size_t used = 0;
-  for (int i = 0; i < array->rank; i++) used += (size_t)snprintf(shape + used, sizeof shape - used, "%lld,%s", (long long)array->shape[i], i + 1 < array->rank ? " " : "");
-  int n = snprintf(header + 10, sizeof header - 10, "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", descr, shape);
+  for (int i = 0; i < array->rank; i++)
+    used += (size_t)snprintf(shape + used, sizeof shape - used, "%lld,%s", (long long)array->shape[i],
+                             i + 1 < array->rank ? " " : "");
+  int n = snprintf(header + 10, sizeof header - 10, "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", descr,
+                   shape);
   int total = (10 + n + 1 + 63) / 64 * 64; /* data begins at a multiple of 64, as NumPy writes it */
   memset(header + 10 + n, ' ', (size_t)(total - 10 - n));
   header[total - 1] = '\n';
@@ -141,7 +156,8 @@ bool mt_write_npy(const char *path, const MtArray *array, MtError *error) {
   header[9] = (char)((total - 10) >> 8);
   MtWriter writer;
   bool ok = mt_write_begin(&writer, path, error) && mt_write_bytes(&writer, header, (size_t)total) &&
-            mt_write_bytes(&writer, array->data, (size_t)mt_array_count(array) * mt_wide_size(array->type)) && mt_write_commit(&writer, NULL);
+            mt_write_bytes(&writer, array->data, (size_t)mt_array_count(array) * mt_wide_size(array->type)) &&
+            mt_write_commit(&writer, NULL);
   if (!ok) mt_write_abort(&writer);
   return ok;
 }

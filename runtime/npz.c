@@ -13,7 +13,6 @@ static void list_names(zip_t *archive, char *out, size_t room) {
     const char *name = zip_get_name(archive, (zip_uint64_t)i, 0);
     char shown[MT_SHOWN];
     size_t n = name ? strlen(name) : 0;
-    if (n > 4 && !strcmp(name + n - 4, ".npy")) n -= 4;
     if (name) used += (size_t)snprintf(out + used, room - used, "%s%s", used ? ", " : "", mt_show(shown, name, n));
   }
 }
@@ -39,8 +38,10 @@ static bool read_entry(zip_t *archive, const char *what, const zip_stat_t *info,
              : !file   ? zip_strerror(archive)
              : got < 0 ? zip_file_strerror(file)
                        : "it is cut short");
-  int why = file ? zip_fclose(file) : 0;
-  if (why && ok) ok = mt_error(error, "%s: cannot read: its bytes are damaged", what);
+  char behind;
+  if (ok && zip_fread(file, &behind, 1) != 0) /* only now is the checksum compared */
+    ok = mt_error(error, "%s: its bytes are damaged: they do not fit its checksum", what);
+  if (file) zip_fclose(file);
   ok = ok && mt_parse_npy(what, bytes, info->size, out, error);
   free(bytes);
   return ok;
@@ -54,7 +55,8 @@ static bool find_entry(zip_t *archive, size_t length, const char *path, const ch
   snprintf(what, sizeof what, "%.300s: %.250s", path, entry);
   if (zip_stat(archive, entry, 0, &info)) {
     list_names(archive, names, sizeof names);
-    return mt_error(error, "%s: there is no array called %s; the arrays are: %s", path, name, names);
+    return mt_error(error, "%s: there is no array %s: no member is called %s; the members are: %s", path, name, entry,
+                    names);
   }
   const char *why = refuse(&info, length);
   return why ? mt_error(error, "%s: %s", what, why) : read_entry(archive, what, &info, out, error);
@@ -63,15 +65,18 @@ static bool find_entry(zip_t *archive, size_t length, const char *path, const ch
 bool mt_parse_npz(const char *path, const char *bytes, size_t length, const char *name, MtArray *out, MtError *error) {
   zip_error_t why;
   memset(out, 0, sizeof *out);
+  if (length == 0) return mt_error(error, "%s: the file is empty", path);
   zip_error_init(&why);
   zip_source_t *source = zip_source_buffer_create(bytes, length, 0, &why);
   zip_t *archive = source ? zip_open_from_source(source, ZIP_RDONLY, &why) : NULL;
   if (!archive) {
     int code = zip_error_code_zip(&why);
     if (code == ZIP_ER_NOZIP)
-      mt_error(error, "%s: not an npz file: no list of members is at its end, as zip files have one; it may be cut short",
+      mt_error(error,
+               "%s: not an npz file: no list of members is at its end, as zip files have one; it may be cut short",
                path);
-    else mt_error(error, "%s: cannot read: %s", path, zip_error_strerror(&why));
+    else
+      mt_error(error, "%s: cannot read: %s", path, zip_error_strerror(&why));
     zip_source_free(source);
   }
   zip_error_fini(&why);

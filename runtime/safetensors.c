@@ -13,7 +13,10 @@
 
 #include "runtime/storage.h"
 
-static const struct { const char *name; MtWide type; } dtypes[] = {
+static const struct {
+  const char *name;
+  MtWide type;
+} dtypes[] = {
     {"F32", MT_WIDE_F32}, {"F64", MT_WIDE_F64}, {"BF16", MT_WIDE_BF16}, {"I64", MT_WIDE_I64},
     {"I32", MT_WIDE_I32}, {"U8", MT_WIDE_U8},   {"BOOL", MT_WIDE_BOOL},
 };
@@ -40,7 +43,8 @@ const char *mt_archive_note(const MtArchive *archive, const char *key) {
   return NULL;
 }
 
-bool mt_archive_add(MtArchive *archive, const char *name, MtWide type, int rank, const int64_t *shape, const void *data) {
+bool mt_archive_add(MtArchive *archive, const char *name, MtWide type, int rank, const int64_t *shape,
+                    const void *data) {
   MtArray *more = realloc(archive->arrays, ((size_t)archive->n_arrays + 1) * sizeof *more);
   if (!more) return false;
   archive->arrays = more;
@@ -79,13 +83,14 @@ typedef struct Piece { /* a tensor of the header */
 
 typedef struct Reader {
   const char *path;
-  uint64_t data_bytes;    /* behind the header */
+  uint64_t data_bytes; /* behind the header */
   MtArchive *out;
   MtError *error;
 } Reader;
 
 /* "PATH: tensor NAME: WHY" */
-static bool bad_tensor(const Reader *r, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static bool bad_tensor(const Reader *r, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 static bool bad_tensor(const Reader *r, const char *name, const char *format, ...) {
   char shown[MT_SHOWN], why[400];
   va_list args;
@@ -163,8 +168,9 @@ static bool check_cover(const Reader *r, Piece *pieces, int n) {
       return bad_tensor(r, pieces[i].name, "it begins at byte %llu of the data, the one before it ends at %llu: %s",
                         (unsigned long long)pieces[i].begin, (unsigned long long)at,
                         pieces[i].begin > at ? "there is a hole" : "they overlap");
-  return at == r->data_bytes || mt_error(r->error, "%s: %llu bytes stand behind the last tensor", r->path,
-                                         (unsigned long long)(r->data_bytes - at));
+  return at == r->data_bytes ||
+         mt_error(r->error, "%s: too long: the tensors end at byte %llu of the data, %llu are there", r->path,
+                  (unsigned long long)at, (unsigned long long)r->data_bytes);
 }
 
 static bool read_notes(const Reader *r, json_t *notes) {
@@ -205,16 +211,21 @@ static bool read_tensors(const Reader *r, json_t *header, const char *data) {
 
 /* What a file is that is none of ours, where its first bytes tell. */
 static const char *known_as(const char *bytes) {
-  static const struct { const char *magic; size_t length; const char *what; } kinds[] = {
-      {"PK\3\4", 4, ": it looks like a .pt file or an archive; torch.load it and save it with "
-                    "safetensors.torch.save_file"},
+  static const struct {
+    const char *magic;
+    size_t length;
+    const char *what;
+  } kinds[] = {
+      {"PK\3\4", 4,
+       ": it looks like a .pt file or an archive; torch.load it and save it with "
+       "safetensors.torch.save_file"},
       {"\x80\2", 2, ": it looks like a pickle; load it in Python and save it with safetensors.torch.save_file"},
       {"\x93NUMPY", 6, ": it is an npy file"},
       {"\x89HDF", 4, ": it is an HDF5 file"},
   };
   for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
     if (!memcmp(bytes, kinds[i].magic, kinds[i].length)) return kinds[i].what;
-  return ": its first 8 bytes are no length of a header that begins with {";
+  return ": it does not begin with the length of a JSON header, and that header";
 }
 
 static bool check_lengths(const char *path, const char *bytes, size_t length, uint64_t *header_length, MtError *error) {
@@ -234,7 +245,7 @@ static json_t *parse_header(const char *path, const char *text, uint64_t length,
   json_t *header = json_loadb(text, length, JSON_REJECT_DUPLICATES, &why);
   if (!header && json_error_code(&why) == json_error_out_of_memory) mt_error(error, "%s: out of memory", path);
   if (!header)
-    mt_error(error, "%s: the header is damaged, it is not JSON: at byte %d of it: %s", path, why.position,
+    mt_error(error, "%s: the header is damaged: at byte %d of it: %s", path, why.position,
              mt_show(shown, why.text, strlen(why.text)));
   return header;
 }
@@ -324,7 +335,8 @@ bool mt_write_safetensors(const char *path, const char *keep, const MtArchive *a
   MtWriter writer;
   bool ok = mt_write_begin(&writer, path, error) && mt_write_bytes(&writer, header, length);
   for (int i = 0; ok && i < archive->n_arrays; i++)
-    ok = mt_write_bytes(&writer, archive->arrays[i].data, (size_t)mt_array_count(&archive->arrays[i]) * mt_wide_size(archive->arrays[i].type));
+    ok = mt_write_bytes(&writer, archive->arrays[i].data,
+                        (size_t)mt_array_count(&archive->arrays[i]) * mt_wide_size(archive->arrays[i].type));
   ok = ok && mt_write_commit(&writer, keep);
   if (!ok) mt_write_abort(&writer);
   free(header);

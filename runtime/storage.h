@@ -18,13 +18,21 @@ typedef struct MtError {
 bool mt_error(MtError *error, const char *format, ...);
 
 /* ---- array.c ---- */
-typedef enum MtWide { MT_WIDE_F32, MT_WIDE_F64, MT_WIDE_BF16, MT_WIDE_I64, MT_WIDE_I32, MT_WIDE_U8, MT_WIDE_BOOL } MtWide; /* dtypes in files */
+typedef enum MtWide {
+  MT_WIDE_F32,
+  MT_WIDE_F64,
+  MT_WIDE_BF16,
+  MT_WIDE_I64,
+  MT_WIDE_I32,
+  MT_WIDE_U8,
+  MT_WIDE_BOOL
+} MtWide; /* dtypes in files */
 typedef struct MtArray {
-  char *name;             /* malloc'd; NULL for an npy */
+  char *name; /* malloc'd; NULL for an npy */
   MtWide type;
   int rank;
   int64_t shape[MT_MAX_RANK];
-  void *data;             /* malloc'd, row-major, little-endian */
+  void *data; /* malloc'd, row-major, little-endian */
 } MtArray;
 int64_t mt_array_count(const MtArray *array);
 size_t mt_wide_size(MtWide type);
@@ -46,8 +54,8 @@ const char *mt_show(char out[MT_SHOWN], const char *text, size_t length);
 bool mt_read_file(const char *path, char **bytes, size_t *length, MtError *error);
 typedef struct MtWriter {
   char path[3072], temporary[3200];
-  int fd;                 /* -1: none open */
-  bool direct;            /* a device or a pipe: no temporary file */
+  int fd;      /* -1: none open */
+  bool direct; /* a device or a pipe: no temporary file */
   MtError *error;
 } MtWriter;
 bool mt_write_begin(MtWriter *writer, const char *path, MtError *error);
@@ -71,7 +79,7 @@ bool mt_read_npz(const char *path, const char *name, MtArray *out, MtError *erro
 typedef struct MtSet {
   int64_t rows;
   int n_fields;
-  void **fields;          /* field i: rows times row_bytes[i], in the field's own type */
+  void **fields; /* field i: rows times row_bytes[i], in the field's own type */
   size_t *row_bytes;
 } MtSet;
 /* Paths are relative to `folder`; NAME.gz is read where NAME is missing.
@@ -88,27 +96,29 @@ size_t mt_type_size(MtType type);
 typedef struct MtArchive {
   int n_arrays;
   MtArray *arrays;
-  int n_notes;            /* __metadata__: pairs of strings */
+  int n_notes; /* __metadata__: pairs of strings */
   char **note_keys, **note_values;
 } MtArchive;
 bool mt_parse_safetensors(const char *path, const char *bytes, size_t length, MtArchive *out, MtError *error);
 bool mt_read_safetensors(const char *path, MtArchive *out, MtError *error);
-bool mt_write_safetensors(const char *path, const char *keep, const MtArchive *archive, MtError *error); /* atomic; keep as in mt_write_commit */
+bool mt_write_safetensors(const char *path, const char *keep, const MtArchive *archive,
+                          MtError *error); /* atomic; keep as in mt_write_commit */
 const MtArray *mt_archive_find(const MtArchive *archive, const char *name);
 const char *mt_archive_note(const MtArchive *archive, const char *key); /* NULL when absent */
-bool mt_archive_add(MtArchive *archive, const char *name, MtWide type, int rank, const int64_t *shape, const void *data); /* copies */
+bool mt_archive_add(MtArchive *archive, const char *name, MtWide type, int rank, const int64_t *shape,
+                    const void *data); /* copies */
 bool mt_archive_add_note(MtArchive *archive, const char *key, const char *value);
 void mt_archive_free(MtArchive *archive);
 
 /* ---- checkpoint.c: everything a run needs to go on with the same bits ---- */
 typedef struct MtProgress {
-  int64_t step, epoch, row, micro;  /* row: of the epoch's order, where the next batch begins */
+  int64_t step, epoch, row, micro; /* row: of the epoch's order, where the next batch begins */
   uint64_t seed;
   int n_best;
-  const char **best_names;          /* `save highest NAME`: the best value so far */
+  const char **best_names; /* `save highest NAME`: the best value so far */
   double *best_values;
-  char *gemm;                       /* the backend's GEMM choices (malloc'd when loaded), or NULL */
-  bool newest_is_bad;               /* set by loading: the previous one was taken; the next save must not lose it */
+  char *gemm;         /* the backend's GEMM choices (malloc'd when loaded), or NULL */
+  bool newest_is_bad; /* set by loading: the previous one was taken; the next save must not lose it */
 } MtProgress;
 /* Host copies of the blocks: params, states, then slots.  `blocks` may hold NULL
  * where a program has none.  Saved as DIR/NAME.checkpoint.safetensors; the one
@@ -116,14 +126,18 @@ typedef struct MtProgress {
 typedef struct MtBlocks {
   float *params, *states, *slots[MT_MAX_SLOTS];
 } MtBlocks;
-bool mt_save_checkpoint(const char *folder, const MtProgram *program, const MtBlocks *blocks, const MtProgress *progress, MtError *error);
+bool mt_save_checkpoint(const char *folder, const MtProgram *program, const MtBlocks *blocks,
+                        const MtProgress *progress, MtError *error);
 /* Falls back to the previous one, with a warning in *note, when the newest is damaged.
  * Until a save with newest_is_bad set, which replaces the damaged one, nothing is changed. */
-bool mt_load_checkpoint(const char *folder, const MtProgram *program, MtBlocks *blocks, MtProgress *progress, char note[512], MtError *error);
+bool mt_load_checkpoint(const char *folder, const MtProgram *program, MtBlocks *blocks, MtProgress *progress,
+                        char note[512], MtError *error);
 /* Parameters and states of one instance with names relative to it, PyTorch's
  * layout ({"format": "pt"}).  `instance` "" keeps full names.  Loading is strict:
  * missing, unexpected and misshapen tensors are all named. */
-bool mt_save_weights(const char *path, const MtProgram *program, const char *instance, const MtBlocks *blocks, MtError *error);
-bool mt_load_weights(const char *path, const MtProgram *program, const char *instance, MtBlocks *blocks, MtError *error);
+bool mt_save_weights(const char *path, const MtProgram *program, const char *instance, const MtBlocks *blocks,
+                     MtError *error);
+bool mt_load_weights(const char *path, const MtProgram *program, const char *instance, MtBlocks *blocks,
+                     MtError *error);
 
 #endif

@@ -295,8 +295,10 @@ static bool resume(Trainer *t) {
     return mt_error(&s->error, "--seed %llu: the checkpoint in %s was made with seed %llu",
                     (unsigned long long)s->options->seed, s->save_dir, (unsigned long long)p.seed);
   if (p.row >= s->train.rows)
-    return mt_error(&s->error, "the checkpoint in %s stands at row %lld of data %s, which has %lld", s->save_dir,
-                    (long long)p.row, s->train.data->name, (long long)s->train.rows);
+    return mt_error(&s->error,
+                    "the checkpoint in %s stands at row %lld of data %s, which has %lld: go on with the data it "
+                    "was made with",
+                    s->save_dir, (long long)p.row, s->train.data->name, (long long)s->train.rows);
   t->newest_is_bad = p.newest_is_bad;
   s->scalars.seed = p.seed;
   s->scalars.step = t->at.step = p.step;

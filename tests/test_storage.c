@@ -56,7 +56,7 @@ static const struct { const char *text, *message; } bad_csv[] = {
     {"1,2,0\n1,2,1,9\n", "file:2: the line has 4 columns, the model needs 3 (columns 1 to 2 are x, column 3 is y)"},
     {"1,2,3\n", "file:1: column 3 (y): found 3, which is out of range: labels go from 0 to 2"},
     {"1,2,-1\n", "file:1: column 3 (y): found -1, which is out of range: labels go from 0 to 2"},
-    {"1,2,0\n1,,1\n", "file:2: column 2 (x): found nothing, expected a number"},
+    {"1,2,0\n1,,1\n", "file:2: column 2 (x): found nothing, expected a number; leave rows with missing values out"},
     {"1,2,0\nnan,2,1\n", "file:2: column 1 (x): found nan, expected a number; leave rows with missing values out"},
     {"1,2,0\n1,two,1\n", "file:2: column 2 (x): found two, expected a number"},
     {"1,2,0\n1,2,1.5\n", "file:2: column 3 (y): found 1.5, expected a whole number"},
@@ -106,10 +106,10 @@ static const struct { const char *header; size_t data; const char *message; } ba
     {"{'descr': '>f4', 'fortran_order': False, 'shape': (1,), }", 4, "file: the dtype is >f4; it must be float32, float64, int64, int32, uint8 or bool, little-endian: convert the array with astype and save it again"},
     {"{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }", 4, "file: the array is in Fortran order; save numpy.ascontiguousarray of it"},
     {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 99999999999), }", 4, "file: the npy header's shape is too large"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", 4, "file: the npy header's shape cannot be read"},
-    {"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", 4, "file: the npy header has no plain `descr`: arrays of records cannot be read"},
-    {"{'fortran_order': False}", 0, "file: the npy header has no plain `descr`: arrays of records cannot be read"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 1, 1, 1, 1, 1, 1, 1), }", 4, "file: more than 8 axes"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", 4, "file: the npy header's shape cannot be read: (-1,)"},
+    {"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", 4, "file: the array holds records; save each of their fields as an array of its own"},
+    {"{'fortran_order': False}", 0, "file: the npy header has no descr"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 1, 1, 1, 1, 1, 1, 1), }", 4, "file: the array has more than 8 axes"},
 };
 
 START_TEST(npy_says_what_is_wrong) {
@@ -202,7 +202,7 @@ END_TEST
 #define T(shape, begin, end) "{\"dtype\":\"F32\",\"shape\":[" shape "],\"data_offsets\":[" begin "," end "]}"
 static const struct { const char *header; size_t data; const char *message; } bad_archives[] = {
     {"{\"a\":" T("2", "0", "8") "}", 4, "file: cut short: tensor a ends at byte 8 of the data, 4 are there"},
-    {"{\"a\":" T("2", "0", "8") "}", 12, "file: 4 bytes stand behind the last tensor"},
+    {"{\"a\":" T("2", "0", "8") "}", 12, "file: too long: the tensors end at byte 8 of the data, 12 are there"},
     {"{\"a\":" T("1", "0", "4") ",\"b\":" T("1", "8", "12") "}", 12, "file: tensor b: it begins at byte 8 of the data, the one before it ends at 4: there is a hole"},
     {"{\"a\":" T("2", "0", "8") ",\"b\":" T("1", "4", "8") "}", 8, "file: tensor b: it begins at byte 4 of the data, the one before it ends at 8: they overlap"},
     {"{\"a\":" T("3", "0", "8") "}", 8, "file: tensor a: its shape needs 12 bytes, its data_offsets give it 8"},
@@ -212,7 +212,7 @@ static const struct { const char *header; size_t data; const char *message; } ba
     {"{\"a\":{\"dtype\":\"F8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "file: tensor a: its dtype is F8; F32, F64, BF16, I64, I32, U8 and BOOL can be read"},
     {"{\"a\":1}", 0, "file: tensor a: the header gives it no dtype"},
     {"{\"__metadata__\":{\"x\":1}}", 0, "file: __metadata__: x is not a string"},
-    {"[1]", 0, "file: not a safetensors file: its first 8 bytes are no length of a header that begins with {"},
+    {"[1]", 0, "file: not a safetensors file: it does not begin with the length of a JSON header, and that header"},
 };
 
 START_TEST(safetensors_say_what_is_wrong) {
