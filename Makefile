@@ -7,7 +7,9 @@ BUILD := build
 JOBS := $(shell nproc)
 PREFIX ?= /usr/local
 
-.PHONY: all demo test install bench regold clean packages test-packages
+TIME := 30
+
+.PHONY: all demo test fuzz install bench regold clean packages test-packages
 
 all: packages
 	@cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX) >$(BUILD).log 2>&1 || { cat $(BUILD).log; rm -f $(BUILD).log; exit 1; }
@@ -21,6 +23,11 @@ demo: all
 test: all test-packages
 	@command -v nvcc >/dev/null || echo "no nvcc here: tests that compile CUDA are skipped"
 	@$(BUILD)/bin/mtc_tests
+
+# Fuzz every reader of outside bytes for TIME seconds each, under address and undefined behaviour sanitizers.
+fuzz: all test-packages
+	@cmake --preset fuzz >/dev/null && cmake --build $(BUILD)/fuzz --target fuzzers -j $(JOBS) -- --no-print-directory -s
+	@tests/fuzz/run $(BUILD)/fuzz $(TIME)
 
 # Rewrite the golden files from what the compiler does now; read `git diff tests/golden` before you commit.
 regold: all

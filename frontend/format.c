@@ -213,8 +213,8 @@ static void comments_before(Printer *p, const Token *t) {
 
 /* The line is done: with the comment that stands behind it. */
 static void end_line(Printer *p, int line) {
-  const Comment *c = &p->file->comments[p->comment];
-  if (p->comment < p->file->n_comments && c->trailing && c->line == line && before(c, &p->file->tokens[p->token])) {
+  const Comment *c = p->comment < p->file->n_comments ? &p->file->comments[p->comment] : NULL;
+  if (c && c->trailing && c->line == line && before(c, &p->file->tokens[p->token])) {
     text_add(p->out, "  %s", c->text);
     p->comment++;
   }

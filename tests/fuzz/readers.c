@@ -1,0 +1,147 @@
+/* readers.c - fuzz targets of the runtime: files of data and weights.
+ *
+ * Inputs are copied to a block of just their size, so that a byte read behind
+ * the end is seen; csv and zlib's results have a NUL there by contract.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/storage.h"
+#include "tests/fuzz/targets.h"
+
+#define PROMISE(it) ((it) ? (void)0 : (fprintf(stderr, "broken: %s\n", #it), abort()))
+
+static char *copy(const uint8_t *data, size_t size, size_t more) {
+  char *bytes = malloc(size + more ? size + more : 1);
+  PROMISE(bytes != NULL);
+  if (size) memcpy(bytes, data, size);
+  memset(bytes + size, 0, more);
+  return bytes;
+}
+
+/* Refused when and only when there is a message, which is one line and names the file. */
+static bool judged(bool ok, const MtError *error) {
+  PROMISE(ok == !error->text[0]);
+  PROMISE(ok || !strncmp(error->text, "file", 4));
+  PROMISE(!strchr(error->text, '\n') && !strchr(error->text, '\033'));
+  return ok;
+}
+
+static bool same_array(const MtArray *a, const MtArray *b) {
+  if (a->type != b->type || a->rank != b->rank || memcmp(a->shape, b->shape, sizeof a->shape)) return false;
+  return !memcmp(a->data, b->data, (size_t)mt_array_count(a) * mt_wide_size(a->type));
+}
+
+/* An array as each type a field can have; values that do not fit are refused with their place. */
+static void convert(const MtArray *array) {
+  static const MtType types[] = {MT_F32, MT_F64, MT_BF16, MT_I32, MT_U8, MT_BOOL};
+  for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+    MtError error = {""};
+    void *out = malloc((size_t)mt_array_count(array) * mt_type_size(types[i]) + 1);
+    PROMISE(out != NULL);
+    judged(mt_array_convert(array, types[i], out, "file", &error), &error);
+    free(out);
+  }
+}
+
+static void write_and_read(const MtArray *array) {
+  char path[64];
+  MtError error = {""};
+  MtArray back;
+  snprintf(path, sizeof path, "/tmp/mtc-fuzz-%ld.npy", (long)getpid());
+  PROMISE(mt_write_npy(path, array, &error) && mt_read_npy(path, &back, &error) && same_array(array, &back));
+  mt_array_free(&back);
+  unlink(path);
+}
+
+int fuzz_npy(const uint8_t *data, size_t size) {
+  char *bytes = copy(data, size, 0);
+  MtArray array;
+  MtError error = {""};
+  if (judged(mt_parse_npy("file", bytes, size, &array, &error), &error)) convert(&array), write_and_read(&array);
+  mt_array_free(&array);
+  free(bytes);
+  return 0;
+}
+
+int fuzz_npz(const uint8_t *data, size_t size) {
+  char *bytes = copy(data, size, 0);
+  MtArray array;
+  MtError error = {""};
+  if (judged(mt_parse_npz("file", bytes, size, "x", &array, &error), &error)) convert(&array);
+  mt_array_free(&array);
+  free(bytes);
+  return 0;
+}
+
+int fuzz_idx(const uint8_t *data, size_t size) {
+  char *bytes = copy(data, size, 0);
+  MtArray array;
+  MtError error = {""};
+  if (judged(mt_parse_idx("file", bytes, size, &array, &error), &error)) convert(&array);
+  mt_array_free(&array);
+  free(bytes);
+  return 0;
+}
+
+/* Every type a csv field can have, one of them a label. */
+int fuzz_csv(const uint8_t *data, size_t size) {
+  static const MtField fields[] = {{"x", MT_F32, 1, {2}, 0, 0, 0}, {"d", MT_F64, 0, {0}, 0, 0, 0},
+                                   {"y", MT_I32, 0, {0}, 0, 3, -100}, {"u", MT_U8, 0, {0}, 0, 0, 0},
+                                   {"b", MT_BOOL, 0, {0}, 0, 0, 0}};
+  enum { N = sizeof fields / sizeof fields[0] };
+  static const MtData set = {"set", MT_CSV, 0, NULL, N, fields, 4, false, 0, 0, "m.mt:1"};
+  void *columns[N] = {NULL};
+  size_t row_bytes[N];
+  MtSet out = {0, N, columns, row_bytes};
+  MtError error = {""};
+  char *text = copy(data, size, 1);
+  if (judged(mt_parse_csv(&set, "file", text, size, &out, &error), &error)) {
+    PROMISE(out.rows > 0 && (size_t)out.rows <= size / 11 + 1); /* "0,0,0,0,0,0" at least */
+    for (int64_t i = 0; i < out.rows; i++) {
+      int32_t y = ((int32_t *)columns[2])[i];
+      PROMISE(!isnan(((float *)columns[0])[2 * i]) && !isnan(((double *)columns[1])[i]));
+      PROMISE((y >= 0 && y < 3) || y == -100);
+      PROMISE(((unsigned char *)columns[4])[i] <= 1);
+    }
+  }
+  for (int f = 0; f < N; f++) free(columns[f]);
+  free(text);
+  return 0;
+}
+
+int fuzz_safetensors(const uint8_t *data, size_t size) {
+  char *bytes = copy(data, size, 0), path[64];
+  MtArchive archive, back;
+  MtError error = {""};
+  snprintf(path, sizeof path, "/tmp/mtc-fuzz-%ld.safetensors", (long)getpid());
+  if (judged(mt_parse_safetensors("file", bytes, size, &archive, &error), &error)) {
+    PROMISE(mt_write_safetensors(path, NULL, &archive, &error) && mt_read_safetensors(path, &back, &error));
+    PROMISE(archive.n_arrays == back.n_arrays && archive.n_notes == back.n_notes);
+    for (int i = 0; i < archive.n_arrays; i++) {
+      const MtArray *twin = mt_archive_find(&back, archive.arrays[i].name);
+      PROMISE(twin && same_array(&archive.arrays[i], twin));
+      convert(&archive.arrays[i]);
+    }
+    mt_archive_free(&back);
+    unlink(path);
+  }
+  mt_archive_free(&archive);
+  free(bytes);
+  return 0;
+}
+
+int fuzz_gzip(const uint8_t *data, size_t size) {
+  char *bytes = copy(data, size, 0), *out;
+  size_t length;
+  MtError error = {""};
+  if (judged(mt_gunzip("file", bytes, size, &out, &length, &error), &error)) {
+    PROMISE(out[length] == 0);
+    free(out);
+  }
+  free(bytes);
+  return 0;
+}
