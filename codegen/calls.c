@@ -96,6 +96,14 @@ static void add_kernel(Emit *e, Step *step, Node *node, bool train) {
   LIST_PUSH(e->arena, step->calls, step->n_calls, call);
 }
 
+/* Values without elements need no call. */
+static bool is_empty(const Node *node) {
+  if (node->op != OP_group) return type_count(&node->type) == 0;
+  for (int i = 0; i < node->body->n_outputs; i++)
+    if (type_count(&node->body->outputs[i].node->type) > 0) return false;
+  return true;
+}
+
 Step *step_new(Emit *e, const Graph *graph, const char *name, const char *comment, bool train) {
   Step *step = arena_alloc(e->arena, sizeof *step);
   *step = (Step){.graph = graph, .name = name, .comment = comment};
@@ -103,6 +111,7 @@ Step *step_new(Emit *e, const Graph *graph, const char *name, const char *commen
   for (int i = 0; i < graph->n_nodes; i++) {
     Node *node = graph->nodes[i];
     Call call = {.node = node};
+    if (is_empty(node)) continue;
     if (node->op == OP_matmul)
       LIST_PUSH(e->arena, step->calls, step->n_calls, call);
     else if (node->op == OP_group || (node->op != OP_result && in_memory(node)))

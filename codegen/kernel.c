@@ -27,6 +27,7 @@ static void set_coordinates(Kernel *k) {
     int64_t after = 1;
     for (int i = loop->n - 1; i >= 0; i--) {
       int64_t size = k->space.dim[loop->member[i]].size;
+      if (size == 0) size = 1; /* nothing is ever computed there */
       const Index *part = index_div(k->arena, at, after);
       k->coordinate[loop->member[i]] = i > 0 ? index_mod(k->arena, part, size) : part;
       after *= size;

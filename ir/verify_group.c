@@ -61,6 +61,7 @@ static void outer_index(const Reads *r, bool keep, const Index **at) {
 }
 
 static bool same_place(const Node *node, const Index *const *a, const Index *const *b) {
+  if (type_count(&node->type) == 0) return true; /* no element is read */
   for (int i = 0; i < node->type.rank; i++)
     if (node->type.dim[i].size != 1 && !index_equal(a[i], b[i])) return false;
   return true;
