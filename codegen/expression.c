@@ -126,12 +126,28 @@ static int read_template(const char *text, Token *tokens) {
   return n;
 }
 
+/* C computes with ints where the result is narrower: bools combine as logic, bytes wrap. */
+static const struct {
+  Op op;
+  DType dtype;
+  const char *text;
+} narrow[] = {{OP_add, BOOL, "%0 || %1"},        {OP_maximum, BOOL, "%0 || %1"},    {OP_mul, BOOL, "%0 && %1"},
+              {OP_minimum, BOOL, "%0 && %1"},    {OP_sign, BOOL, "%0"},             {OP_sign, U8, "%0 > 0"},
+              {OP_relu, U8, "%0"},               {OP_neg, U8, "(%t)(-%0)"},         {OP_add, U8, "(%t)(%0 + %1)"},
+              {OP_sub, U8, "(%t)(%0 - %1)"},     {OP_mul, U8, "(%t)(%0 * %1)"},     {OP_pow, U8, "(%t)pow(%0, %1)"}};
+
 /* A clamp that is open on one side asks one question only. */
 static const char *template_of(const Node *node) {
   const Attrs *a = &node->attrs;
-  if (node->op == OP_clamp && isinf(a->value) && a->value < 0) return "%0 > %h ? %h : %0";
-  if (node->op == OP_clamp && isinf(a->high) && a->high > 0) return "%0 < %l ? %l : %0";
-  return op_info[node->op].expression;
+  for (size_t i = 0; i < sizeof narrow / sizeof narrow[0]; i++)
+    if (narrow[i].op == node->op && narrow[i].dtype == node->type.dtype) return narrow[i].text;
+  if (node->op != OP_clamp) return op_info[node->op].expression;
+  bool byte = node->type.dtype == U8, below = byte ? a->value >= 1 : a->value > -INFINITY,
+       above = byte ? a->high < 255 : a->high < INFINITY;
+  return below && above ? op_info[OP_clamp].expression
+         : below        ? "%0 < %l ? %l : %0"
+         : above        ? "%0 > %h ? %h : %0"
+                        : "%0";
 }
 
 int expr_repeats(const Node *node, int k) {
@@ -208,6 +224,12 @@ static void make_real(Arena *arena, const Node *node, const Token *tokens, int n
     if (in[i].integer && (calls || (both && i == 0))) in[i] = as_float(arena, in[i], node->type.dtype);
 }
 
+/* A bound of clamp; of integers a whole number. */
+static const char *bound_text(Arena *arena, const Node *node, int which, DType dtype) {
+  double bound = which == 'l' ? node->attrs.value : node->attrs.high;
+  return expr_const(arena, dtype_is_float(dtype) ? bound : trunc(bound), dtype).text;
+}
+
 Expr expr_map(Arena *arena, const Node *node, const DType *in_dtype, const Expr *given) {
   Token tokens[MAX_TOKENS];
   const char *text = template_of(node);
@@ -230,8 +252,7 @@ Expr expr_map(Arena *arena, const Node *node, const DType *in_dtype, const Expr 
     else if (tokens[i].operand <= 2)
       text_add(&out, "%s", expr_within(arena, in[tokens[i].operand], needed(left, right)));
     else
-      text_add(&out, "%s",
-               expr_const(arena, tokens[i].operand == 'l' ? node->attrs.value : node->attrs.high, in_dtype[0]).text);
+      text_add(&out, "%s", bound_text(arena, node, tokens[i].operand, in_dtype[0]));
   }
   Expr e = {text_take(&out, arena), result_bind(tokens, n), false};
   if (node->op == OP_where)

@@ -199,12 +199,14 @@ Value *pass_reduction(const Kernel *k, int pass, int n) {
 bool reduces_position(const Value *v) { return v->node->op == OP_argmax || v->node->op == OP_argmin; }
 
 const char *reduction_start(const Value *v) {
-  bool floats = dtype_is_float(v->in[0]->dtype);
+  static const char *const lowest[DTYPE_COUNT] = {[I32] = "INT32_MIN", [U8] = "0", [BOOL] = "false"},
+                           *const highest[DTYPE_COUNT] = {[I32] = "INT32_MAX", [U8] = "UINT8_MAX", [BOOL] = "true"};
+  DType dtype = v->in[0]->dtype;
   switch (v->node->op) {
   case OP_max:
-  case OP_argmax: return floats ? "-INFINITY" : "INT32_MIN";
+  case OP_argmax: return lowest[dtype] ? lowest[dtype] : "-INFINITY";
   case OP_min:
-  case OP_argmin: return floats ? "INFINITY" : "INT32_MAX";
+  case OP_argmin: return highest[dtype] ? highest[dtype] : "INFINITY";
   default: return "0";
   }
 }

@@ -226,6 +226,7 @@ static Tensor evaluate_map(const Context *c, const Node *node, const Tensor *con
   Shape to = shape_of(&node->type, c->options->rows);
   Walk walk[3] = {0};
   double x[3] = {0};
+  bool whole = !dtype_is_float(node->type.dtype); /* 3 - 5 of u8 is 254, true + true is true */
   for (int k = 0; k < node->n_in; k++) {
     Shape from = shape_of(&in[k]->type, c->options->rows);
     walk[k].shape = to;
@@ -237,6 +238,7 @@ static Tensor evaluate_map(const Context *c, const Node *node, const Tensor *con
       walk_next(&walk[k]);
     }
     out.data[i] = map_element(node, x);
+    if (whole) out.data[i] = round_to(node->type.dtype, out.data[i]);
   }
   return out;
 }

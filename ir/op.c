@@ -176,7 +176,10 @@ static bool shape_grad(const Inference *f) {
 
 /* PyTorch's refusals: true + true is true, but true - true is an error. */
 static bool check_number(const Inference *f) {
-  bool refuses = f->op == OP_sub || f->op == OP_neg || f->op == OP_floordiv || f->op == OP_mod || f->op == OP_pow;
+  static const Op refusing[] = {OP_sub,      OP_neg, OP_abs, OP_relu,  OP_floor, OP_ceil,
+                                OP_floordiv, OP_mod, OP_pow, OP_round, OP_clamp};
+  bool refuses = false;
+  for (size_t i = 0; i < sizeof refusing / sizeof refusing[0]; i++) refuses |= f->op == refusing[i];
   for (int i = 0; i < f->n; i++) refuses &= f->in[i]->dtype == BOOL;
   if (refuses) return fail(f->error, "dtype", "%s: expected numbers, found bool", NAME(f));
   return true;
