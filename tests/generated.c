@@ -1,0 +1,250 @@
+/* generated.c - see generated.h. */
+#include "tests/generated.h"
+
+#include <check.h>
+#include <dlfcn.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codegen/codegen.h"
+#include "runtime/backend.h"
+#include "tests/shell.h"
+
+/* ---- building ----------------------------------------------------------------------- */
+
+/* What a generated file links, handed on to the runtime of the test program. */
+static const char shim[] =
+    "#include \"mtrt.h\"\n"
+    "struct MtBackend { int none; };\n"
+    "const struct MtBackend mt_cpu;\n"
+    "const MtProgram *caught;\n"
+    "int catch_program(int argc, char **argv, const MtProgram *p) { (void)argc; (void)argv; caught = p; return 0; }\n"
+    "typedef struct Calls {\n"
+    "  void (*gemm)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, const void *, const void *, void *);\n"
+    "  void (*gemm_batched)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, int64_t, const void *, int64_t, int64_t,\n"
+    "                       const void *, int64_t, int64_t, void *, int64_t, int64_t);\n"
+    "  void (*clip)(MtRun *, int64_t, double);\n"
+    "  void (*sgd)(MtRun *, int, int64_t, int64_t), (*adam)(MtRun *, int, int64_t, int64_t);\n"
+    "  void (*adamw)(MtRun *, int, int64_t, int64_t);\n"
+    "} Calls;\n"
+    "Calls calls;\n"
+    "void mt_gemm(MtRun *r, MtTranspose t, int64_t m, int64_t n, int64_t k, const void *a, const void *b, void *c) {\n"
+    "  calls.gemm(r, t, m, n, k, a, b, c);\n"
+    "}\n"
+    "void mt_gemm_batched(MtRun *r, MtTranspose t, int64_t z, int64_t m, int64_t n, int64_t k, const void *a, int64_t "
+    "la,\n"
+    "                     int64_t sa, const void *b, int64_t lb, int64_t sb, void *c, int64_t lc, int64_t sc) {\n"
+    "  calls.gemm_batched(r, t, z, m, n, k, a, la, sa, b, lb, sb, c, lc, sc);\n"
+    "}\n"
+    "void mt_clip_gradients(MtRun *r, int64_t n, double norm) { calls.clip(r, n, norm); }\n"
+    "void mt_sgd(MtRun *r, int g, int64_t at, int64_t n) { calls.sgd(r, g, at, n); }\n"
+    "void mt_adam(MtRun *r, int g, int64_t at, int64_t n) { calls.adam(r, g, at, n); }\n"
+    "void mt_adamw(MtRun *r, int g, int64_t at, int64_t n) { calls.adamw(r, g, at, n); }\n";
+
+typedef struct Calls {
+  void (*gemm)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, const void *, const void *, void *);
+  void (*gemm_batched)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, int64_t, const void *, int64_t, int64_t,
+                       const void *, int64_t, int64_t, void *, int64_t, int64_t);
+  void (*clip)(MtRun *, int64_t, double);
+  void (*sgd)(MtRun *, int, int64_t, int64_t), (*adam)(MtRun *, int, int64_t, int64_t);
+  void (*adamw)(MtRun *, int, int64_t, int64_t);
+} Calls;
+
+enum { MAX_PROGRAMS = 64 };
+struct Generated {
+  const char *folder;
+  int n;
+  const MtProgram *emitted[MAX_PROGRAMS];
+  void *library;
+};
+
+Generated *generated_new(void) {
+  Generated *set = calloc(1, sizeof *set);
+  ck_assert_ptr_nonnull(set);
+  set->folder = strdup(scratch_folder());
+  return set;
+}
+
+void generated_free(Generated *set) {
+  if (set->library) dlclose(set->library);
+  free((void *)(uintptr_t)set->folder);
+  free(set);
+}
+
+static void write_text(const char *folder, const char *name, const char *text) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  FILE *file = fopen(path, "w");
+  ck_assert_ptr_nonnull(file);
+  fputs(text, file);
+  ck_assert_int_eq(fclose(file), 0);
+}
+
+/* Each program stands behind a wrapper that gives its main a name of its own. */
+void generated_add(Generated *set, const Program *planned) {
+  ck_assert_int_lt(set->n, MAX_PROGRAMS);
+  Text c = {0};
+  emit_c(&c, planned, planned->arena);
+  char name[64], wrapper[256];
+  snprintf(name, sizeof name, "model%d.c", set->n);
+  write_text(set->folder, name, c.data);
+  snprintf(wrapper, sizeof wrapper, "#define main main%d\n#define mt_main catch_program\n#include \"model%d.c\"\n",
+           set->n, set->n);
+  snprintf(name, sizeof name, "wrapper%d.c", set->n);
+  write_text(set->folder, name, wrapper);
+  text_free(&c);
+  set->n++;
+}
+
+void generated_build(Generated *set, const char *flags) {
+  write_text(set->folder, "shim.c", shim);
+  Shell built =
+      shell("cd %s && ls wrapper*.c shim.c | xargs -P 2 -n 1 gcc -c -std=gnu11 -fopenmp -Wall -Wextra "
+            "-Wpedantic -Werror -fPIC %s -I" SOURCE_DIR "/runtime && gcc -shared -fopenmp *.o -o models.so -lm",
+            set->folder, flags);
+  ck_assert_msg(built.status == 0, "%.3000s", built.output);
+  free(built.output);
+  char path[4096];
+  snprintf(path, sizeof path, "%s/models.so", set->folder);
+  set->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  ck_assert_msg(set->library != NULL, "%s", dlerror());
+  *(Calls *)dlsym(set->library, "calls") =
+      (Calls){mt_gemm, mt_gemm_batched, mt_clip_gradients, mt_sgd, mt_adam, mt_adamw};
+  const MtProgram **caught = dlsym(set->library, "caught");
+  for (int i = 0; i < set->n; i++) {
+    char name[32];
+    snprintf(name, sizeof name, "main%d", i);
+    int (*start)(int, char **);
+    *(void **)&start = dlsym(set->library, name);
+    start(0, NULL);
+    set->emitted[i] = *caught;
+  }
+}
+
+const MtProgram *generated_program(const Generated *set, int i) { return set->emitted[i]; }
+
+/* ---- values in and out ----------------------------------------------------------------- */
+
+/* Where element `i`, counted at the rows there are, lies at capacity. */
+static int64_t strided(const Type *t, int64_t rows, int64_t i) {
+  int64_t offset = 0, stride = 1;
+  for (int a = t->rank - 1; a >= 0; a--) {
+    const Dim *d = &t->dim[a];
+    int64_t live = d->rows ? d->size / d->rows->size * rows : d->size;
+    offset += i % live * stride;
+    i /= live;
+    stride *= d->size;
+  }
+  return offset;
+}
+
+static void put(void *to, int64_t i, DType dtype, int real_size, double value) {
+  switch (dtype) {
+  case I32: ((int32_t *)to)[i] = (int32_t)value; break;
+  case U8: ((uint8_t *)to)[i] = (uint8_t)value; break;
+  case BOOL: ((bool *)to)[i] = value != 0; break;
+  case F64: ((double *)to)[i] = value; break;
+  default:
+    if (real_size == 8)
+      ((double *)to)[i] = value;
+    else
+      ((float *)to)[i] = (float)value;
+  }
+}
+
+/* A leaf's block: rows that are not there hold what would be seen at once. */
+static void fill(void *to, const Type *t, const double *data, int64_t rows, int real_size) {
+  int64_t count = type_count(t), live = type_rows(t) ? count / type_rows(t)->size * rows : count;
+  for (int64_t i = 0; i < count; i++)
+    put(to, i, t->dtype, real_size,
+        i < live          ? (data ? data[i] : 0)
+        : t->dtype == I32 ? 1 << 30
+        : t->dtype == U8  ? 255
+                          : 1e30);
+}
+
+static const double *bound(const Binding *bindings, int n, const char *path) {
+  for (int i = 0; i < n; i++)
+    if (!strcmp(bindings[i].path, path)) return bindings[i].data;
+  return NULL;
+}
+
+typedef struct Blocks {
+  MtRun run;
+  MtScalars scalars;
+  int n_fields;
+  void **fields;
+} Blocks;
+
+static void fill_blocks(Blocks *b, const Program *p, const Graph *graph, const Binding *bindings, int n, int64_t rows) {
+  int size = b->run.real_size;
+  for (int i = 0; i < p->n_params; i++)
+    fill((char *)b->run.params + p->params[i].offset * size, &p->params[i].type, bound(bindings, n, p->params[i].path),
+         rows, size);
+  for (int i = 0; i < p->n_states; i++)
+    fill((char *)b->run.states + p->states[i].offset * size, &p->states[i].type, bound(bindings, n, p->states[i].path),
+         rows, size);
+  bool predict = graph == p->predict.graph;
+  const Data *data = p->has_train ? &p->data[p->train.data] : NULL;
+  const Field *fields = predict ? p->predict.fields : data->fields;
+  b->n_fields = predict ? p->predict.n_fields : data->n_fields;
+  b->fields = calloc((size_t)b->n_fields + 1, sizeof *b->fields);
+  for (int i = 0; i < b->n_fields; i++) {
+    char path[256];
+    snprintf(path, sizeof path, "%s.%s", predict ? p->predict.variable : p->train.variable, fields[i].name);
+    b->fields[i] = calloc((size_t)type_count(&fields[i].type) + 1, 8);
+    fill(b->fields[i], &fields[i].type, bound(bindings, n, path), rows, size);
+  }
+}
+
+static Tensor read_output(const Blocks *b, const Output *output, int64_t rows) {
+  Tensor t = {.type = output->node->type, .rows = type_rows(&output->node->type) ? rows : 0};
+  const void *block = output->role == OUT_GRAD ? b->run.grads : b->run.outputs;
+  t.count = type_count(&t.type);
+  if (type_rows(&t.type)) t.count = t.count / type_rows(&t.type)->size * rows;
+  t.data = calloc((size_t)t.count + 1, sizeof *t.data);
+  for (int64_t i = 0; i < t.count; i++) {
+    int64_t at = output->node->offset + strided(&t.type, rows, i);
+    t.data[i] = b->run.real_size == 8 ? ((const double *)block)[at] : (double)((const float *)block)[at];
+  }
+  return t;
+}
+
+static MtSize size_of(const MtProgram *emitted, MtStep step) {
+  const MtTrain *train = emitted->train;
+  if (train && (step == train->gradients || step == train->gradients_f64)) return train->size;
+  for (int i = 0; i < emitted->n_evals; i++) {
+    if (step == emitted->evals[i].batch) return emitted->evals[i].batch_size;
+    if (step == emitted->evals[i].finish) return emitted->evals[i].finish_size;
+  }
+  return emitted->predict->size;
+}
+
+void generated_call(const Program *program, const MtProgram *emitted, const Graph *graph, MtStep step, int real_size,
+                    const Binding *bindings, int n_bindings, const EvaluateOptions *options, Tensor *outputs) {
+  Blocks b = {.scalars = {.seed = options->seed,
+                          .step = (int64_t)options->step,
+                          .micro = (int64_t)options->micro,
+                          .position = (int64_t)options->first_row,
+                          .grad_scale = 1,
+                          .lr_scale = 1}};
+  MtSize size = size_of(emitted, step);
+  size_t arena = size.arena * (size_t)(real_size / 4);
+  b.run = (MtRun){.backend = &mt_cpu, .program = emitted, .real_size = real_size, .budget = -1, .scalars = &b.scalars};
+  b.run.params = calloc((size_t)program->param_elements + 1, 8);
+  b.run.grads = calloc((size_t)program->param_elements + 1, 8);
+  b.run.states = calloc((size_t)emitted->state_count + 1, 8);
+  b.run.arena = aligned_alloc(64, (arena + 127) / 64 * 64);
+  b.run.outputs = calloc((size_t)size.outputs + 1, 8);
+  memset(b.run.arena, 0xff, arena); /* NaN until written */
+  memset(b.run.outputs, 0xff, (size_t)size.outputs * 8);
+  memset(b.run.grads, 0xff, (size_t)program->param_elements * 8);
+  fill_blocks(&b, program, graph, bindings, n_bindings, options->rows);
+  step(&b.run, (const void *const *)b.fields, options->rows);
+  ck_assert_str_eq(b.run.error, "");
+  for (int i = 0; i < graph->n_outputs; i++) outputs[i] = read_output(&b, &graph->outputs[i], options->rows);
+  for (int i = 0; i < b.n_fields; i++) free(b.fields[i]);
+  free(b.fields), free(b.run.params), free(b.run.grads), free(b.run.states), free(b.run.arena), free(b.run.outputs);
+}
