@@ -137,18 +137,6 @@ static Value size_call(Lower *l, Call *call, const Builtin *self) {
 }
 
 /* one_hot(y, over: K): [.., K] bools; labels taken straight from a data field must lie in [0, K). */
-static void note_labels(Lower *l, const Node *ids, int64_t classes, const Expr *ignore) {
-  double skip = 0;
-  while (ids->op == OP_reshape) ids = ids->in[0];
-  if (ids->op != OP_input || (ignore && !as_number(l, ignore, &skip))) return;
-  for (int i = 0; i < l->n_leaves; i++) {
-    Field *field = l->leaves[i].field;
-    if (l->leaves[i].leaf != ids || (field->high && field->high <= classes)) continue;
-    field->high = classes;
-    field->ignore = (int64_t)skip;
-  }
-}
-
 static Value one_hot_call(Lower *l, Call *call, const Builtin *self) {
   const Expr *over = take_key(call, "over"), *like = take_key(call, "like"), *ignore = take_key(call, "ignore");
   Node *y = right_count(l, call, self) ? arg(l, call, 0) : NULL;
@@ -170,7 +158,8 @@ static Value one_hot_call(Lower *l, Call *call, const Builtin *self) {
     if (!over) report(l->d, E0104, place(l, call->e->at), "one_hot needs over: and the number of classes");
     return poison();
   }
-  note_labels(l, y, classes.size, ignore);
+  double skip = 0;
+  if (!ignore || as_number(l, ignore, &skip)) note_labels(l, y, classes.size, (int64_t)skip);
   Builder b = builders(l, call->e, self->name);
   Type column = y->type, row = type_shape(I32, 1, &classes);
   column.dim[column.rank++] = dim_literal(1);

@@ -103,6 +103,18 @@ Value batch_value(const char *variable, int n_fields, Field *fields) {
   return (Value){.kind = BATCH, .name = variable, .n = n_fields, .fields = fields};
 }
 
+/* `ids` count classes: where they come straight from the data, each must lie in [0, classes) or be `ignore`. */
+void note_labels(Lower *l, const Node *ids, int64_t classes, int64_t ignore) {
+  while (ids->op == OP_reshape) ids = ids->in[0];
+  for (int i = 0; i < l->n_leaves; i++) {
+    Field *field = l->leaves[i].field;
+    if (l->leaves[i].leaf != ids || dtype_is_float(field->type.dtype)) continue;
+    if (field->high && field->high <= classes) continue;
+    field->high = classes;
+    field->ignore = ignore;
+  }
+}
+
 int data_index(Lower *l, const Expr *e) {
   const char *names[64];
   int n = 0;

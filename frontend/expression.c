@@ -145,6 +145,12 @@ static void align(Lower *l, Node **x, Node **y, const Expr *e) {
   if ((aligned = align_by_name(l, *small, large, e))) *small = aligned;
 }
 
+/* argmax(z, over: K) == y: y is a class, or cross_entropy's mark for rows without one. */
+static void note_answers(Lower *l, Node *const *in) {
+  for (int i = 0; i < 2; i++)
+    if (in[i]->op == OP_argmax) note_labels(l, in[1 - i], in[i]->in[0]->type.dim[in[i]->attrs.axes[0]].size, -100);
+}
+
 Value binary(Lower *l, Op op, Value x, Value y, const Expr *e) {
   if (x.kind == POISON || y.kind == POISON) return poison();
   if (is_static(&x) && is_static(&y)) return fold(op, &x, &y);
@@ -154,6 +160,7 @@ Value binary(Lower *l, Op op, Value x, Value y, const Expr *e) {
   if (op == OP_pow && y.kind == NUMBER && y.number == 0.5)
     return apply(l, OP_sqrt, 1, in, NULL, e); /* as PyTorch: NaN at -inf */
   align(l, &in[0], &in[1], e);
+  if (op == OP_eq || op == OP_ne) note_answers(l, in);
   return apply(l, op, 2, in, NULL, e);
 }
 

@@ -241,6 +241,7 @@ Node *schedule_value(Lower *l, const Expr *e); /* a scalar f64 node of Program.s
 /* ---- data.c, train.c, update.c, evaluation.c ---- */
 void lower_data(Lower *l, const Syntax *s);
 Value batch_value(const char *variable, int n_fields, Field *fields);
+void note_labels(Lower *l, const Node *ids, int64_t classes, int64_t ignore);
 int data_index(Lower *l, const Expr *e);                 /* -1 after a report */
 bool path_of(Lower *l, const Expr *e, const char **out); /* net.fc1, without a report */
 bool target_of(Lower *l, const Expr *e, const char **out); /* the same, with parameters under it; reports */

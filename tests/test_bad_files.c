@@ -320,8 +320,8 @@ START_TEST(nan_is_named) {
   make_bad(&rows[_i]);
   Bytes before = read_bytes(rows[_i].file);
   ck_run(&rows[_i], _i ? "--init weights.safetensors" : "--save-dir run --resume", 1,
-         _i ? "m.mt:12: net.fc1.weight is not finite (nan at element 0) before step 0\n"
-            : "m.mt:12: net.fc1.weight is not finite (nan at element 0) before step 6\n");
+         _i ? "m.mt:8: net.fc1.weight is not finite (nan at element 0) before step 0\n"
+            : "m.mt:8: net.fc1.weight is not finite (nan at element 0) before step 6\n");
   Bytes after = read_bytes(rows[_i].file);
   ck_assert(before.length == after.length && !memcmp(before.at, after.at, after.length));
   free(before.at);

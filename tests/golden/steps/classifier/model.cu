@@ -423,7 +423,7 @@ static const MtField train_set_fields[] = {
 static const char *const train_set_files[] = {"train.csv"};
 static const MtField test_set_fields[] = {
   {"x", MT_F32, 1, {P}, 0, 0, 0},
-  {"y", MT_I32, 0, {0}, 0, 0, 0},
+  {"y", MT_I32, 0, {0}, 0, 3, -100},
 };
 static const char *const test_set_files[] = {"test.csv"};
 // name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed, where
