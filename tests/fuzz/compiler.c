@@ -16,7 +16,7 @@ typedef struct Job {
 } Job;
 
 static Job open_job(const char *path, const uint8_t *data, size_t size) {
-  Job job = {arena_new(), diagnostics_new(), {path, NULL, size}};
+  Job job = {arena_new(), diagnostics_new(), {.path = path, .length = size}};
   job.source.text = arena_copy(job.arena, (const char *)data, size);
   return job;
 }
@@ -38,7 +38,7 @@ static void format_twice(const Job *job) {
   char *once = format(&job->source, job->arena, d);
   PROMISE(!once == (diagnostics_errors(d) > 0));
   if (once) {
-    Source again = {"again.mt", once, strlen(once)};
+    Source again = {.path = "again.mt", .text = once, .length = strlen(once)};
     char *twice = format(&again, job->arena, d);
     PROMISE(twice && !strcmp(once, twice));
   }
@@ -72,7 +72,7 @@ int fuzz_ir(const uint8_t *data, size_t size) {
   PROMISE(!program == (diagnostics_errors(job.diagnostics) > 0));
   if (program && !program_verify(program, job.arena)) {
     char *once = print(program, job.arena);
-    Source again = {"again.ir", once, strlen(once)};
+    Source again = {.path = "again.ir", .text = once, .length = strlen(once)};
     Program *same = program_read(&again, job.arena, job.diagnostics);
     PROMISE(same && !strcmp(print(same, job.arena), once));
   }
