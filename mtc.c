@@ -129,53 +129,75 @@ static bool is_one_of(const char *word, const char *const *list) {
 
 /* ---- files -------------------------------------------------------------- */
 
+/* Calls that a signal interrupts are made again; 0, or why it failed. */
+static int open_again(const char *path, int flags, int *fd) {
+  while ((*fd = open(path, flags | O_CLOEXEC, 0666)) < 0 && errno == EINTR) continue;
+  return *fd < 0 ? errno : 0;
+}
+
+static int read_bytes(const char *path, Text *text) {
+  char buffer[65536];
+  ssize_t n;
+  int fd, why = open_again(path, O_RDONLY, &fd);
+  if (why) return why;
+  while ((n = read(fd, buffer, sizeof buffer)) != 0) {
+    if (n > 0) text_add_bytes(text, buffer, (size_t)n);
+    else if (errno != EINTR) break;
+  }
+  why = n < 0 ? errno : 0;
+  close(fd);
+  return why;
+}
+
+static int write_bytes(int fd, const char *data, size_t length) {
+  while (length > 0) {
+    ssize_t n = write(fd, data, length);
+    if (n < 0 && errno != EINTR) return errno;
+    if (n > 0) data += n, length -= (size_t)n;
+  }
+  return 0;
+}
+
 static Source *read_source(const char *path, Arena *arena, Diagnostics *d) {
   Source *source = arena_alloc(arena, sizeof *source);
   source->path = arena_copy(arena, path, strlen(path));
   Span *start = arena_alloc(arena, sizeof *start);
   *start = (Span){.source = source, .line = 1, .column = 1, .length = 1};
-  struct stat info;
-  FILE *file = fopen(path, "rb");
-  if (!file || fstat(fileno(file), &info) || S_ISDIR(info.st_mode)) {
-    const char *why = file && S_ISDIR(info.st_mode) ? "it is a directory" : strerror(errno);
-    report(d, E0001, start, "cannot read %s: %s", path, why);
-    if (file) fclose(file);
-    return NULL;
-  }
   Text text = {0};
-  char buffer[65536];
-  size_t n;
-  while ((n = fread(buffer, 1, sizeof buffer, file)) > 0) text_add_bytes(&text, buffer, n);
-  bool failed = ferror(file);
-  fclose(file);
+  int why = read_bytes(path, &text);
   source->length = text.length;
   source->text = text.data ? text_take(&text, arena) : "";
-  if (failed) report(d, E0001, start, "cannot read %s: %s", path, strerror(EIO));
-  return failed ? NULL : source;
+  if (!why) return source;
+  report(d, E0001, start, "cannot read %s: %s", path, why == EISDIR ? "it is a directory" : strerror(why));
+  return NULL;
 }
 
-/* All of it or nothing: a temporary file beside `path`, then rename. */
-static bool write_output(const char *path, const Text *text) {
-  const char *data = text->data ? text->data : "";
-  if (!strcmp(path, "-")) {
-    bool ok = fwrite(data, 1, text->length, stdout) == text->length && !fflush(stdout);
-    if (!ok) fprintf(stderr, "mtc: cannot write standard output: %s\n", strerror(errno));
-    return ok;
-  }
+/* Where `path` is a file or nothing: a temporary file beside it, then rename. */
+static int replace_file(const char *path, const Text *text) {
   char temporary[PATH_MAX];
+  int fd, why;
+  if (snprintf(temporary, sizeof temporary, "%s.tmp%ld", path, (long)getpid()) >= PATH_MAX) return ENAMETOOLONG;
+  if ((why = open_again(temporary, O_WRONLY | O_CREAT | O_TRUNC, &fd))) return why;
+  why = write_bytes(fd, text->data ? text->data : "", text->length);
+  if (close(fd) && errno != EINTR && !why) why = errno;
+  while (!why && rename(temporary, path))
+    if (errno != EINTR) why = errno;
+  if (why) unlink(temporary);
+  return why;
+}
+
+/* All of it or nothing, but to standard output, /dev/null or a pipe. */
+static bool write_output(const char *path, const Text *text) {
   struct stat info;
-  bool special = !stat(path, &info) && !S_ISREG(info.st_mode); /* /dev/null, a pipe */
-  snprintf(temporary, sizeof temporary, special ? "%s" : "%s.tmp%ld", path, (long)getpid());
-  FILE *file = fopen(temporary, "wb");
-  bool ok = file && fwrite(data, 1, text->length, file) == text->length;
-  int why = errno;
-  if (file && fclose(file) && ok) ok = false, why = errno;
-  if (ok && !special && rename(temporary, path)) ok = false, why = errno;
-  if (!ok) {
-    fprintf(stderr, "mtc: cannot write %s: %s\n", path, strerror(why));
-    if (file && !special) unlink(temporary);
+  bool to_stdout = !strcmp(path, "-"), special = to_stdout || (!stat(path, &info) && !S_ISREG(info.st_mode));
+  int why = 0, fd = STDOUT_FILENO;
+  if (!special) why = replace_file(path, text);
+  else if (to_stdout || !(why = open_again(path, O_WRONLY, &fd))) {
+    why = write_bytes(fd, text->data ? text->data : "", text->length);
+    if (!to_stdout) close(fd);
   }
-  return ok;
+  if (why) fprintf(stderr, "mtc: cannot write %s: %s\n", to_stdout ? "standard output" : path, strerror(why));
+  return !why;
 }
 
 static const char *suffix(const char *path) {
@@ -388,7 +410,7 @@ static int run_trainer(const char *trainer, const Options *o) {
   int n = 0;
   while (o->trainer_args && o->trainer_args[n]) n++;
   char **argv = calloc((size_t)n + 4, sizeof *argv), folder[PATH_MAX];
-  if (!argv) fault("out of memory");
+  if (!argv) out_of_memory();
   int count = 0;
   argv[count++] = (char *)trainer;
   bool has_command = n > 0 && o->trainer_args[0][0] != '-';
@@ -423,12 +445,9 @@ static int build_or_run(const Options *o) {
   if (!ok) return EXIT_INPUT;
   if (o->command == RUN) return run_trainer(trainer, o);
   Text binary = {0};
-  FILE *file = fopen(trainer, "rb");
-  char buffer[65536];
-  size_t n;
-  while (file && (n = fread(buffer, 1, sizeof buffer, file)) > 0) text_add_bytes(&binary, buffer, n);
-  if (file) fclose(file);
-  ok = file && write_output(o->output, &binary) && (!strcmp(o->output, "-") || !chmod(o->output, 0755));
+  int why = read_bytes(trainer, &binary);
+  if (why) fprintf(stderr, "mtc: cannot read %s: %s\n", trainer, strerror(why));
+  ok = !why && write_output(o->output, &binary) && (!strcmp(o->output, "-") || !chmod(o->output, 0755));
   text_free(&binary);
   return ok ? EXIT_OK : EXIT_INPUT;
 }

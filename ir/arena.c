@@ -24,7 +24,7 @@ struct Arena {
 enum { CHUNK = 1 << 18, ALIGN = _Alignof(max_align_t) };
 
 static void *must(void *memory) {
-  if (!memory) fault("out of memory");
+  if (!memory) out_of_memory();
   return memory;
 }
 
@@ -47,7 +47,7 @@ static Chunk *chunk_new(Arena *arena, size_t room) {
 }
 
 void *arena_alloc(Arena *arena, size_t size) {
-  if (size > SIZE_MAX / 2) fault("out of memory");
+  if (size > SIZE_MAX / 2) out_of_memory();
   size = (size + ALIGN - 1) / ALIGN * ALIGN;
   Chunk *chunk = arena->chunks;
 #ifdef ARENA_MALLOC_EACH

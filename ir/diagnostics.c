@@ -286,6 +286,11 @@ const char *nearest(const char *word, const char *const *candidates, int count) 
   return found;
 }
 
+void out_of_memory(void) {
+  fputs("mtc: out of memory\n", stderr);
+  exit(EXIT_FAILURE);
+}
+
 void fault(const char *format, ...) {
   va_list args;
   va_start(args, format);

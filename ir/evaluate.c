@@ -87,7 +87,7 @@ typedef struct Context {
 
 static void *checked_calloc(size_t count, size_t size) {
   void *memory = calloc(count ? count : 1, size);
-  if (!memory) fault("out of memory while evaluating");
+  if (!memory) out_of_memory();
   return memory;
 }
 
@@ -551,7 +551,7 @@ static void collect(const Node *node, Map **seen, Node ***order, int *n, int *ro
   for (const Node *push = node; push || depth;) { /* `push` is seen at most while its user is on the stack */
     if (push && map_get_node(*seen, push) < 0) {
       if (depth == deep && !(stack = realloc(stack, (size_t)(deep = 2 * deep + 16) * sizeof *stack)))
-        fault("out of memory while evaluating");
+        out_of_memory();
       map_put_node(seen, push, 0);
       stack[depth++] = (struct Frame){push, 0};
     }
@@ -561,7 +561,7 @@ static void collect(const Node *node, Map **seen, Node ***order, int *n, int *ro
       push = top->node->in[top->next++];
     } else {
       if (*n == *room && !(*order = realloc(*order, (size_t)(*room = 2 * *room + 16) * sizeof **order)))
-        fault("out of memory while evaluating");
+        out_of_memory();
       (*order)[(*n)++] = (Node *)top->node;
       depth--;
     }

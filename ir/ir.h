@@ -102,6 +102,7 @@ bool explain(const char *code, FILE *out);                            /* false f
 const char *nearest(const char *word, const char *const *candidates, int count);
 /* A fault of mtc's own: says where, how to report it, and exits 70. */
 void fault(const char *format, ...) NORETURN PRINTF_LIKE(1, 2);
+void out_of_memory(void) NORETURN; /* says so and exits 1: the machine's fault, not mtc's */
 
 /* ---- type.c: dtypes, dims, shapes -------------------------------------- */
 

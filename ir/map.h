@@ -7,6 +7,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "ir/ir.h"
+
+#define uthash_fatal(what) out_of_memory()
 #include <uthash.h>
 
 typedef struct Map {
@@ -17,7 +21,7 @@ typedef struct Map {
 
 static inline Map *map_entry(const void *key, int value) {
   Map *entry = calloc(1, sizeof *entry);
-  if (!entry) exit(70);
+  if (!entry) out_of_memory();
   entry->key = key;
   entry->value = value;
   return entry;

@@ -105,7 +105,7 @@ static void heap_push(Heap *heap, Candidate candidate) {
   if (heap->n == heap->room) {
     heap->room = heap->room ? 2 * heap->room : 256;
     heap->at = realloc(heap->at, (size_t)heap->room * sizeof *heap->at);
-    if (!heap->at) fault("out of memory while fusing");
+    if (!heap->at) out_of_memory();
   }
   int i = heap->n++;
   for (; i > 0 && is_better(&candidate, &heap->at[(i - 1) / 2]); i = (i - 1) / 2) heap->at[i] = heap->at[(i - 1) / 2];

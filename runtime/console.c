@@ -6,6 +6,7 @@
  * is an empty cell in metrics.csv.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 
 struct MtConsole {
   MtSession *s;
-  FILE *metrics;
+  int metrics;           /* metrics.csv, open to add rows */
   char path[MT_PATH], note[128];
   bool bar, drawn;
   double begin, last_drawn;
@@ -91,53 +92,50 @@ static void name_columns(MtConsole *c) {
 
 /* ---- metrics.csv ------------------------------------------------------------------------ */
 
-static void header(const MtConsole *c, FILE *out) {
-  fprintf(out, "step,epoch");
-  for (int i = 0; i < c->n; i++) fprintf(out, ",%s", c->names[i]);
-  fprintf(out, "\n");
+static bool header(const MtConsole *c, MtWriter *writer) {
+  bool ok = mt_write_bytes(writer, "step,epoch", 10);
+  for (int i = 0; ok && i < c->n; i++)
+    ok = mt_write_bytes(writer, ",", 1) && mt_write_bytes(writer, c->names[i], strlen(c->names[i]));
+  return ok && mt_write_bytes(writer, "\n", 1);
 }
 
 /* A resumed run keeps the rows up to the step it goes on from: later ones happen again. */
-static char *rows_kept(MtConsole *c, int64_t step) {
-  MtError error = {""};
-  char *text, *kept = NULL;
-  size_t length, used = 0;
-  if (step == 0 || access(c->path, R_OK) || !mt_read_file(c->path, &text, &length, &error)) return NULL;
+static bool keep_rows(MtConsole *c, int64_t step, MtWriter *writer) {
+  char *text;
+  size_t length;
+  bool ok = true;
+  if (step == 0 || access(c->path, F_OK)) return true;
+  if (!mt_read_file(c->path, &text, &length, &c->s->error)) return false;
   char *at = strchr(text, '\n');
-  if (at) kept = malloc(length + 1);
-  for (char *end; kept && at && (end = strchr(at + 1, '\n')); at = end)
-    if (strtoll(at + 1, NULL, 10) <= step) {
-      memcpy(kept + used, at + 1, (size_t)(end - at));
-      used += (size_t)(end - at);
-    }
-  if (kept) kept[used] = 0;
+  for (char *end; ok && at && (end = strchr(at + 1, '\n')); at = end)
+    if (strtoll(at + 1, NULL, 10) <= step) ok = mt_write_bytes(writer, at + 1, (size_t)(end - at));
   free(text);
-  return kept;
+  return ok;
 }
 
+/* The file that is there gives way only to a whole one. */
 static bool open_metrics(MtConsole *c, int64_t step) {
+  MtWriter writer;
   snprintf(c->path, sizeof c->path, "%s/metrics.csv", c->s->save_dir);
-  char *kept = rows_kept(c, step);
-  c->metrics = fopen(c->path, "w");
-  if (!c->metrics) {
-    free(kept);
-    return mt_error(&c->s->error, "%s: cannot write: %s", c->path, strerror(errno));
-  }
-  header(c, c->metrics);
-  if (kept) fputs(kept, c->metrics);
-  free(kept);
-  fflush(c->metrics);
-  return true;
+  bool ok = mt_write_begin(&writer, c->path, &c->s->error) && header(c, &writer) && keep_rows(c, step, &writer) &&
+            mt_write_commit(&writer, NULL);
+  if (!ok) mt_write_abort(&writer);
+  c->metrics = ok ? open(c->path, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
+  return c->metrics >= 0 || mt_error(&c->s->error, "%s: cannot write: %s", c->path, strerror(errno));
 }
 
 static bool metrics_row(MtConsole *c, const MtMoment *at) {
-  fprintf(c->metrics, "%lld,%lld", (long long)at->step, (long long)at->epoch);
-  for (int i = 0; i < c->n; i++) {
-    if (c->set[i]) fprintf(c->metrics, ",%.9g", c->values[i]);
-    else fprintf(c->metrics, ",");
+  char row[64 + 32 * MT_MAX_OUTPUTS];
+  size_t used = (size_t)snprintf(row, 64, "%lld,%lld", (long long)at->step, (long long)at->epoch);
+  MtWriter writer = {.fd = c->metrics, .error = &c->s->error};
+  snprintf(writer.path, sizeof writer.path, "%s", c->path);
+  bool ok = true;
+  for (int i = 0; ok && i < c->n; i++) {
+    if (used > sizeof row - 40) ok = mt_write_bytes(&writer, row, used), used = 0;
+    used += (size_t)snprintf(row + used, 40, c->set[i] ? ",%.9g" : ",", c->values[i]);
   }
-  fprintf(c->metrics, "\n");
-  return !fflush(c->metrics) || mt_error(&c->s->error, "%s: cannot write: %s", c->path, strerror(errno));
+  row[used++] = '\n';
+  return ok && mt_write_bytes(&writer, row, used);
 }
 
 /* ---- lines ---------------------------------------------------------------------------------- */
@@ -235,6 +233,7 @@ MtConsole *mt_console_open(MtSession *s, int64_t step) {
   MtConsole *c = calloc(1, sizeof *c);
   if (!c) return mt_error(&s->error, "out of memory"), NULL;
   c->s = s;
+  c->metrics = -1;
   c->first_step = step;
   c->begin = c->last_drawn = mt_now();
   c->n = mt_eval_column(s->program, s->program->n_evals, 0);
@@ -253,7 +252,7 @@ MtConsole *mt_console_open(MtSession *s, int64_t step) {
 void mt_console_close(MtConsole *c) {
   if (!c) return;
   mt_console_clear(c);
-  if (c->metrics) fclose(c->metrics);
+  if (c->metrics >= 0) close(c->metrics);
   free(c->names);
   free(c->values);
   free(c->set);

@@ -8,6 +8,7 @@
 #include "runtime/gemm.h"
 
 #include <omp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +31,10 @@ static void *gemm_room(int which, size_t bytes) {
     free(room[which]);
     size[which] = (bytes + 4095) / 4096 * 4096;
     room[which] = aligned_alloc(64, size[which]);
-    if (!room[which]) abort();
+    if (!room[which]) {
+      fprintf(stderr, "out of memory: a matrix product needs %zu bytes of room\n", size[which]);
+      _Exit(EXIT_FAILURE); /* other threads run on */
+    }
   }
   return room[which];
 }

@@ -1,5 +1,7 @@
 /* main.c - a trainer's whole life: options, a session, one command. */
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "runtime/trainer.h"
 
@@ -14,9 +16,14 @@ static const struct { int needs, real_size; int (*run)(MtSession *s); } commands
 /* A message that begins with FILE:LINE stays as editors like it. */
 static void complain(const MtSession *s) {
   const char *text = s->error.text[0] ? s->error.text : s->run.error;
-  fflush(stdout);
   if (text[0])
     fprintf(stderr, "%s%s%s\n", s->error_is_located ? "" : s->program->name, s->error_is_located ? "" : ": ", text);
+}
+
+/* Results that went to a full disk must not look like success. */
+static bool stdout_is_written(MtSession *s) {
+  if (!fflush(stdout) && !ferror(stdout)) return true;
+  return mt_error(&s->error, "cannot write to standard output: %s", strerror(errno));
 }
 
 int mt_main(int argc, char **argv, const MtProgram *program) {
@@ -28,6 +35,7 @@ int mt_main(int argc, char **argv, const MtProgram *program) {
   status = EXIT_FAILURE;
   if (mt_session_open(s, program, &options, commands[options.command].needs, commands[options.command].real_size))
     status = commands[options.command].run(s);
+  if (!stdout_is_written(s) && status == EXIT_SUCCESS) status = EXIT_FAILURE;
   if (status != EXIT_SUCCESS) complain(s);
   mt_session_close(s);
   free(s);
