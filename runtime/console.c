@@ -120,7 +120,7 @@ static bool open_metrics(MtConsole *c, int64_t step) {
   bool ok = mt_write_begin(&writer, c->path, &c->s->error) && header(c, &writer) && keep_rows(c, step, &writer) &&
             mt_write_commit(&writer, NULL);
   if (!ok) mt_write_abort(&writer);
-  c->metrics = ok ? open(c->path, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
+  while (ok && (c->metrics = open(c->path, O_WRONLY | O_APPEND | O_CLOEXEC)) < 0 && errno == EINTR) continue;
   return c->metrics >= 0 || mt_error(&c->s->error, "%s: cannot write: %s", c->path, strerror(errno));
 }
 

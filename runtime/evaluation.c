@@ -117,19 +117,26 @@ static void print_results(const MtSession *s, int index, const double *logs, boo
   if (!s->options->json) printf("\n");
 }
 
+typedef double Logs[MT_MAX_OUTPUTS];
+
+static bool evaluate_all(MtSession *s, Logs *logs) {
+  bool ok = logs || mt_error(&s->error, "out of memory");
+  for (int i = 0; ok && i < s->program->n_evals; i++)
+    ok = (s->program->evals[i].n_logs <= MT_MAX_OUTPUTS ||
+          mt_error(&s->error, "an eval has more than %d logs", MT_MAX_OUTPUTS)) &&
+         mt_evaluate(s, i, logs[i]);
+  return ok;
+}
+
+/* Nothing is printed before everything is known: half an object is none. */
 int mt_eval_command(MtSession *s) {
   char source[MT_PATH];
-  double logs[MT_MAX_OUTPUTS];
-  bool first = true;
-  if (!mt_load_trained(s, source)) return EXIT_FAILURE;
-  if (!s->options->quiet && !s->options->json) printf("weights: %s\n", source);
-  if (s->options->json) printf("{");
-  for (int i = 0; i < s->program->n_evals; i++) {
-    if (s->program->evals[i].n_logs > MT_MAX_OUTPUTS)
-      return mt_error(&s->error, "an eval has more than %d logs", MT_MAX_OUTPUTS), EXIT_FAILURE;
-    if (!mt_evaluate(s, i, logs)) return EXIT_FAILURE;
-    print_results(s, i, logs, &first);
-  }
-  if (s->options->json) printf("}\n");
-  return EXIT_SUCCESS;
+  Logs *logs = calloc((size_t)s->program->n_evals + 1, sizeof *logs);
+  bool first = true, ok = mt_load_trained(s, source) && evaluate_all(s, logs);
+  if (ok && !s->options->quiet && !s->options->json) printf("weights: %s\n", source);
+  if (ok && s->options->json) printf("{");
+  for (int i = 0; ok && i < s->program->n_evals; i++) print_results(s, i, logs[i], &first);
+  if (ok && s->options->json) printf("}\n");
+  free(logs);
+  return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -260,7 +260,7 @@ void mt_session_close(MtSession *s) {
                       s->train.order != s->identity ? s->train.order : NULL};
     for (size_t i = 0; i < sizeof memory / sizeof memory[0]; i++) run->backend->release(run, memory[i]);
     for (int i = 0; s->tables && i < s->program->n_data; i++)
-      for (int f = 0; s->tables[i].row_bytes && f < s->tables[i].n_fields; f++) {
+      for (int f = 0; s->tables[i].fields && s->tables[i].batch && f < s->tables[i].n_fields; f++) {
         run->backend->release(run, s->tables[i].fields[f]);
         run->backend->release(run, s->tables[i].batch[f]);
       }

@@ -31,6 +31,7 @@ typedef struct Trainer {
   double begin, last_look, last_save;
   double *evaluated;          /* newest result by column */
   bool has_results;           /* evaluated since the last line */
+  bool save_due;              /* `save` was met: it happens behind the line, so that a checkpoint's line is never lost */
   bool newest_is_bad;         /* resumed from the checkpoint before it: the next save takes its place */
   int n_watches;
   Watch watches[MAX_WATCHES];
@@ -48,7 +49,8 @@ static void on_signal(int number) {
 }
 
 static void catch_signals(void) {
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND}; /* a second Ctrl-C ends at once */
+  /* A second Ctrl-C ends at once; a write that is waiting goes on. */
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
   interrupted = 0;
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
@@ -150,7 +152,7 @@ static bool act(Trainer *t, MtUnit unit, int64_t done) {
     if (every->unit != unit || done % every->count) continue;
     for (int a = 0; ok && a < every->n_actions; a++) switch (every->actions[a].kind) {
       case 'e': ok = evaluate(t, every->actions[a].eval); break;
-      case 's': ok = look(t) && save_checkpoint(t); break;
+      case 's': t->save_due = true; break;
       default: ok = save_if_better(t, &every->actions[a]); break;
       }
   }
@@ -245,8 +247,9 @@ static bool after_update(Trainer *t) {
   if (ok && (due || t->has_results)) ok = write_line(t);
   if (ok && mt_now() - t->last_look > 0.2) ok = look(t);
   if (ok && mt_console_wants_bar(t->console)) ok = draw_bar(t);
-  if (ok && t->at.ends_epoch && mt_now() - t->last_save > 1)
-    ok = look(t) && save_checkpoint(t); /* at most one a second */
+  if (ok && t->at.ends_epoch && mt_now() - t->last_save > 1) t->save_due = true; /* at most one a second */
+  if (ok && t->save_due) ok = look(t) && save_checkpoint(t);
+  t->save_due = false;
   return ok;
 }
 

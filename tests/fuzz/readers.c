@@ -89,8 +89,10 @@ int fuzz_idx(const uint8_t *data, size_t size) {
 
 /* Every type a csv field can have, one of them a label. */
 int fuzz_csv(const uint8_t *data, size_t size) {
-  static const MtField fields[] = {{"x", MT_F32, 1, {2}, 0, 0, 0}, {"d", MT_F64, 0, {0}, 0, 0, 0},
-                                   {"y", MT_I32, 0, {0}, 0, 3, -100}, {"u", MT_U8, 0, {0}, 0, 0, 0},
+  static const MtField fields[] = {{"x", MT_F32, 1, {2}, 0, 0, 0},
+                                   {"d", MT_F64, 0, {0}, 0, 0, 0},
+                                   {"y", MT_I32, 0, {0}, 0, 3, -100},
+                                   {"u", MT_U8, 0, {0}, 0, 0, 0},
                                    {"b", MT_BOOL, 0, {0}, 0, 0, 0}};
   enum { N = sizeof fields / sizeof fields[0] };
   static const MtData set = {"set", MT_CSV, 0, NULL, N, fields, 4, false, 0, 0, "m.mt:1"};
