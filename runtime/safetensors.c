@@ -311,21 +311,38 @@ static json_t *describe_all(const MtArchive *archive) {
   return NULL;
 }
 
-static char *make_header(const MtArchive *archive, size_t *length) {
-  json_t *header = describe_all(archive);
-  char *text = header ? json_dumps(header, JSON_COMPACT) : NULL;
-  json_decref(header);
-  if (!text) return NULL;
-  size_t n = strlen(text), padded = (n + 7) / 8 * 8;
-  char *out = malloc(8 + padded);
-  if (out) {
-    for (int i = 0; i < 8; i++) out[i] = (char)((uint64_t)padded >> 8 * i & 255);
-    memcpy(out + 8, text, n);
-    memset(out + 8 + n, ' ', padded - n);
-    *length = 8 + padded;
+typedef struct Growing {
+  char *bytes;
+  size_t length, room;
+  bool failed;
+} Growing;
+
+/* Not json_dumps: that goes on behind text for which there was no memory. */
+static int append(const char *bytes, size_t n, void *data) {
+  Growing *g = data;
+  if (!g->failed && g->length + n > g->room) {
+    size_t room = 2 * (g->length + n) + 1024;
+    char *more = realloc(g->bytes, room);
+    g->failed = !more;
+    if (more) g->bytes = more, g->room = room;
   }
-  free(text);
-  return out;
+  if (g->failed) return -1;
+  memcpy(g->bytes + g->length, bytes, n);
+  g->length += n;
+  return 0;
+}
+
+/* The header's length, its text, blanks up to a multiple of 8. */
+static char *make_header(const MtArchive *archive, size_t *length) {
+  Growing g = {NULL, 0, 0, false};
+  json_t *header = describe_all(archive);
+  bool ok = header && !append("01234567", 8, &g) && !json_dump_callback(header, append, &g, JSON_COMPACT);
+  json_decref(header);
+  while (ok && !g.failed && g.length % 8) append(" ", 1, &g);
+  if (!ok || g.failed) return free(g.bytes), NULL;
+  for (int i = 0; i < 8; i++) g.bytes[i] = (char)((uint64_t)(g.length - 8) >> 8 * i & 255);
+  *length = g.length;
+  return g.bytes;
 }
 
 bool mt_write_safetensors(const char *path, const char *keep, const MtArchive *archive, MtError *error) {

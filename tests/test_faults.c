@@ -13,24 +13,19 @@
  * MTC_FAULTS=all fails each.
  */
 #include <check.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/faults/faults.h"
+#include "tests/faults/harness.h"
 #include "tests/shell.h"
 #include "tests/small_trainer.h"
 
-enum { SECONDS = 20, AT_MOST = 20000 };
+enum { AT_MOST = 20000 };
 
 /* ---- what is run -------------------------------------------------------------------- */
 
@@ -85,84 +80,21 @@ static const struct {
 };
 enum { N_CALLS = sizeof calls / sizeof calls[0] };
 
-/* ---- folders ---------------------------------------------------------------------------- */
+/* ---- folders ---- */
 
 static char base[128]; /* the trainer, its data, and a folder for each state that a scenario begins with */
-static Faults *faults;
-
-static void each_name(const char *folder, void (*visit)(const char *folder, const char *name, void *data), void *data) {
-  DIR *list = opendir(folder);
-  ck_assert_msg(list != NULL, "%s: %s", folder, strerror(errno));
-  for (struct dirent *entry; (entry = readdir(list));)
-    if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..")) visit(folder, entry->d_name, data);
-  closedir(list);
-}
-
-static void remove_one(const char *folder, const char *name, void *data) {
-  char path[600];
-  (void)data;
-  snprintf(path, sizeof path, "%s/%s", folder, name);
-  ck_assert_int_eq(unlink(path), 0);
-}
-
-static void copy_one(const char *folder, const char *name, void *to) {
-  char path[600];
-  snprintf(path, sizeof path, "%s/%s", folder, name);
-  Bytes b = read_bytes(path);
-  snprintf(path, sizeof path, "%s/%s", (const char *)to, name);
-  write_bytes(path, b.at, b.length);
-  free(b.at);
-}
 
 static void is_no_leftover(const char *folder, const char *name, void *what) {
   ck_assert_msg(!strstr(name, ".tmp"), "%s left %s/%s", (const char *)what, folder, name);
 }
 
-static bool same_file(const char *a, const char *b) {
-  if (access(a, F_OK) || access(b, F_OK)) return false;
-  Bytes x = read_bytes(a), y = read_bytes(b);
-  bool same = x.length == y.length && !memcmp(x.at, y.at, x.length);
-  free(x.at);
-  free(y.at);
-  return same;
-}
-
-/* ---- running -------------------------------------------------------------------------------- */
-
-typedef struct Ended {
-  int status; /* 128 + signal */
-  char *output;
-} Ended;
-
-static void child(const char *const *argv) {
-  int fd = open("output", O_WRONLY | O_CREAT | O_TRUNC, 0666);
-  struct rlimit none = {0, 0};
-  if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) _exit(99);
-  close(fd);
-  alarm(SECONDS); /* outlives exec: a program that hangs is killed */
-  setrlimit(RLIMIT_CORE, &none);
-  setenv("OMP_NUM_THREADS", "1", 1);
-  setenv("FAULTS", "../faults", 1);
-  setenv("LD_PRELOAD", BUILD_DIR "/bin/faults.so", 1);
-  execv(argv[0], (char *const *)(uintptr_t)argv);
-  _exit(98);
-}
-
-static Ended run(const char *const *argv) {
-  int status;
-  fflush(NULL);
-  pid_t pid = fork();
-  ck_assert_int_ge(pid, 0);
-  if (!pid) child(argv);
-  ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-  return (Ended){WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_text("output")};
-}
+/* ---- one run ---- */
 
 static void begin(const Scenario *s, FaultCall call, int64_t at, int how) {
   char from[256];
-  each_name(".", remove_one, NULL);
+  empty_folder(".");
   snprintf(from, sizeof from, "../%s", s->folder);
-  each_name(from, copy_one, ".");
+  copy_files(from, ".");
   memset(faults, 0, sizeof *faults);
   faults->call = call;
   faults->at = at;
@@ -206,7 +138,7 @@ static void recover(const Scenario *s, const char *what) {
   bool saved = !access("m.checkpoint.safetensors", F_OK) || !access("m.previous.safetensors", F_OK);
   if (saved && strcmp(argv[n - 1], "--resume")) argv[n++] = "--resume";
   faults->at = 0;
-  Ended e = run(argv);
+  Ended e = run_shimmed(argv);
   ck_assert_msg(e.status == 0, "%s: the next run ended with %d: %s", what, e.status, e.output);
   free(e.output);
   ck_results(s, what);
@@ -218,7 +150,7 @@ static bool disturb(const Scenario *s, FaultCall call, const char *name, int64_t
   snprintf(what, sizeof what, "%s: %s %lld: %s", s->name, name, (long long)at,
            how == FAULT_SHORT ? "short" : strerror(how));
   begin(s, call, at, how);
-  Ended e = run(s->argv);
+  Ended e = run_shimmed(s->argv);
   bool fired = faults->fired > 0, harmless = how == FAULT_SHORT || how == EINTR;
   ck_assert_msg(e.status == 0 || (e.status == 1 && !harmless), "%s ended with %d: %s", what, e.status, e.output);
   if (e.status == 0) {
@@ -239,18 +171,13 @@ static bool disturb(const Scenario *s, FaultCall call, const char *name, int64_t
 
 /* Unchecked: once for the suite. */
 static void build(void) {
-  char path[256];
   snprintf(base, sizeof base, "%s", scratch_folder());
   small_trainer(base, small_model);
   free(shell_ok(
       "cd %s && export OMP_NUM_THREADS=1 && mkdir empty compile work && cp m.mt compile && echo old >compile/out.c && "
-      "./trainer --quiet --save-dir run --stop-after 6 && echo old >run/out.npy && truncate -s %zu faults",
-      base, sizeof(Faults)));
-  snprintf(path, sizeof path, "%s/faults", base);
-  int fd = open(path, O_RDWR);
-  faults = mmap(NULL, sizeof *faults, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  close(fd);
-  ck_assert(faults != MAP_FAILED);
+      "./trainer --quiet --save-dir run --stop-after 6 && echo old >run/out.npy",
+      base));
+  open_faults(base);
 }
 
 /* A good run under the shim, and what it leaves. */
@@ -259,12 +186,12 @@ static void set_up(const Scenario *s) {
   snprintf(path, sizeof path, "%s/work", base);
   ck_assert_int_eq(chdir(path), 0);
   begin(s, N_FAULT_CALLS, 0, 0);
-  Ended e = run(s->argv);
+  Ended e = run_shimmed(s->argv);
   ck_assert_msg(e.status == 0, "%s ended with %d: %s", s->name, e.status, e.output);
   free(e.output);
   snprintf(path, sizeof path, "../good-%s", s->name);
   ck_assert(!mkdir(path, 0777) || errno == EEXIST);
-  each_name(".", copy_one, path);
+  copy_files(".", path);
 }
 
 /* Of n calls the suite fails some `most`, evenly spread. */
