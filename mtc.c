@@ -135,20 +135,6 @@ static int open_again(const char *path, int flags, int *fd) {
   return *fd < 0 ? errno : 0;
 }
 
-static int read_bytes(const char *path, Text *text) {
-  char buffer[65536];
-  ssize_t n;
-  int fd, why = open_again(path, O_RDONLY, &fd);
-  if (why) return why;
-  while ((n = read(fd, buffer, sizeof buffer)) != 0) {
-    if (n > 0) text_add_bytes(text, buffer, (size_t)n);
-    else if (errno != EINTR) break;
-  }
-  why = n < 0 ? errno : 0;
-  close(fd);
-  return why;
-}
-
 static int write_bytes(int fd, const char *data, size_t length) {
   while (length > 0) {
     ssize_t n = write(fd, data, length);
@@ -164,9 +150,10 @@ static Source *read_source(const char *path, Arena *arena, Diagnostics *d) {
   Span *start = arena_alloc(arena, sizeof *start);
   *start = (Span){.source = source, .line = 1, .column = 1, .length = 1};
   Text text = {0};
-  int why = read_bytes(path, &text);
-  source->length = text.length;
-  source->text = text.data ? text_take(&text, arena) : "";
+  int why = file_read(path, &text);
+  source->length = why ? 0 : text.length;
+  if (!why && text.data) source->text = text_take(&text, arena);
+  text_free(&text);
   if (!why) return source;
   report(d, E0001, start, "cannot read %s: %s", path, why == EISDIR ? "it is a directory" : strerror(why));
   return NULL;
@@ -445,7 +432,7 @@ static int build_or_run(const Options *o) {
   if (!ok) return EXIT_INPUT;
   if (o->command == RUN) return run_trainer(trainer, o);
   Text binary = {0};
-  int why = read_bytes(trainer, &binary);
+  int why = file_read(trainer, &binary);
   if (why) fprintf(stderr, "mtc: cannot read %s: %s\n", trainer, strerror(why));
   ok = !why && write_output(o->output, &binary) && (!strcmp(o->output, "-") || !chmod(o->output, 0755));
   text_free(&binary);

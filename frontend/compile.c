@@ -1,5 +1,4 @@
 /* compile.c - a model file to a Program: the statements at file level, in order. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,17 +18,13 @@ static void use_file(Lower *l, const Syntax *s) {
     source->path = slash && s->name[0] != '/'
                        ? arena_print(l->arena, "%.*s/%s", (int)(slash - s->source->path), s->source->path, s->name)
                        : s->name;
-    FILE *in = fopen(source->path, "rb");
     Text text = {0};
-    char buffer[4096];
-    size_t n;
-    while (in && (n = fread(buffer, 1, sizeof buffer, in)) > 0) text_add_bytes(&text, buffer, n);
-    int failed = !in || ferror(in) ? errno : 0;
-    if (in) fclose(in);
-    source->length = text.length;
-    source->text = text_take(&text, l->arena);
-    if (failed) {
-      report(l->d, E0001, s->at, "cannot read %s: %s", source->path, strerror(failed));
+    int why = file_read(source->path, &text);
+    source->length = why ? 0 : text.length;
+    source->text = !why && text.data ? text_take(&text, l->arena) : "";
+    text_free(&text);
+    if (why) {
+      report(l->d, E0001, s->at, "cannot read %s: %s", source->path, strerror(why));
       return;
     }
   } else {

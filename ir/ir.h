@@ -49,6 +49,8 @@ void text_add(Text *text, const char *format, ...) PRINTF_LIKE(2, 3);
 void text_add_bytes(Text *text, const char *bytes, size_t length);
 void text_free(Text *text);
 char *text_take(Text *text, Arena *arena);
+/* Appends the bytes of a file (file.c); 0, or why it cannot be read: an errno. */
+int file_read(const char *path, Text *out);
 void text_number(Text *text, double value); /* shortest decimal that reads back to the same double; inf, -inf, nan */
 
 /* ---- diagnostics.c: messages with source lines ------------------------- */

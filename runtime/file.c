@@ -5,8 +5,10 @@
  * the same folder, fsync, rename, fsync of the folder.  Calls that a signal
  * interrupts are made again, and short counts go on where they ended.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -216,4 +218,28 @@ void mt_write_abort(MtWriter *writer) {
   close(writer->fd);
   if (!writer->direct) unlink(writer->temporary);
   writer->fd = -1;
+}
+
+/* NAME.tmpPID of a process that is no more.  Only names that trainers write: the folder may hold others' files. */
+static bool is_abandoned(const char *name) {
+  static const char *const ours[] = {".safetensors", "metrics.csv"};
+  const char *mark = strstr(name, ".tmp");
+  char *end;
+  if (!mark || mark[4] < '1' || mark[4] > '9') return false;
+  long pid = strtol(mark + 4, &end, 10);
+  bool is_ours = false;
+  for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
+    size_t n = strlen(ours[i]);
+    is_ours = is_ours || ((size_t)(mark - name) >= n && !strncmp(mark - n, ours[i], n));
+  }
+  return is_ours && !*end && kill((pid_t)pid, 0) && errno == ESRCH;
+}
+
+void mt_sweep_folder(const char *folder) {
+  char path[4096];
+  DIR *list = opendir(folder);
+  for (struct dirent *entry; list && (entry = readdir(list));)
+    if (is_abandoned(entry->d_name) && snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) < (int)sizeof path)
+      unlink(path);
+  if (list) closedir(list);
 }

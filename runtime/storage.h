@@ -63,6 +63,8 @@ bool mt_write_bytes(MtWriter *writer, const void *bytes, size_t length);
 /* fsync, keep the file that stands at the path as `keep` (NULL: replace it), rename, fsync the folder. */
 bool mt_write_commit(MtWriter *writer, const char *keep);
 void mt_write_abort(MtWriter *writer); /* after a failure; safe to call always */
+/* Removes temporary files of writers in `folder` that were killed. */
+void mt_sweep_folder(const char *folder);
 
 /* ---- npy.c ---- */
 bool mt_read_npy(const char *path, MtArray *out, MtError *error);

@@ -334,7 +334,9 @@ static bool prepare(Trainer *t) {
   plan(t);
   t->evaluated = calloc((size_t)mt_eval_column(s->program, s->program->n_evals, 0) + 1, sizeof *t->evaluated);
   if (!t->evaluated) return mt_error(&s->error, "out of memory");
-  bool ok = find_watches(t) && mt_make_folder(s, s->save_dir) && mt_can_write(s, path) && exports_are_writable(t);
+  bool ok = find_watches(t) && mt_make_folder(s, s->save_dir);
+  if (ok) mt_sweep_folder(s->save_dir);
+  ok = ok && mt_can_write(s, path) && exports_are_writable(t);
   ok = ok && (!s->options->resume || resume(t)) && mt_push_scalars(s) && mt_scale_rate(s);
   t->first_step = t->at.step;
   return ok && (t->console = mt_console_open(s, t->at.step));

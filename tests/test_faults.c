@@ -173,10 +173,10 @@ static bool disturb(const Scenario *s, FaultCall call, const char *name, int64_t
 static void build(void) {
   snprintf(base, sizeof base, "%s", scratch_folder());
   small_trainer(base, small_model);
-  free(shell_ok(
-      "cd %s && export OMP_NUM_THREADS=1 && mkdir empty compile work && cp m.mt compile && echo old >compile/out.c && "
-      "./trainer --quiet --save-dir run --stop-after 6 && echo old >run/out.npy",
-      base));
+  free(shell_ok("cd %s && export OMP_NUM_THREADS=1 && mkdir empty compile work && echo old >compile/out.c && "
+                "./trainer --quiet --save-dir run --stop-after 6 && echo old >run/out.npy && "
+                "echo 'fn half(x) = x / 2' >compile/own.mt && (echo 'use \"own.mt\"' && cat m.mt) >compile/m.mt",
+                base));
   open_faults(base);
 }
 
