@@ -216,12 +216,14 @@ static Expr as_float(Arena *arena, Expr e, DType dtype) {
 }
 
 /* A float op must not be computed in integers: functions get reals, and of two
- * integer operands the first is cast. */
+ * integer operands the first is cast, as is a literal 0 to divide by. */
 static void make_real(Arena *arena, const Node *node, const Token *tokens, int n, Expr *in) {
   if (!dtype_is_float(node->type.dtype) || node->op == OP_where || node->op == OP_cast) return;
   bool calls = calls_function(tokens, n), both = node->n_in == 2 && all_integer(node, in, 0);
-  for (int i = 0; i < node->n_in; i++)
-    if (in[i].integer && (calls || (both && i == 0))) in[i] = as_float(arena, in[i], node->type.dtype);
+  for (int i = 0; i < node->n_in; i++) {
+    bool by_zero = node->op == OP_div && !strcmp(in[i].text, "0");
+    if (in[i].integer && (calls || by_zero || (both && i == 0))) in[i] = as_float(arena, in[i], node->type.dtype);
+  }
 }
 
 /* A bound of clamp; of integers a whole number. */

@@ -21,7 +21,7 @@ const char *shape_text(Emit *e, const Type *type) {
 
 static int param_at(const Emit *e, int64_t offset) {
   for (int i = 0; i < e->program->n_params; i++)
-    if (e->program->params[i].offset == offset && type_count(&e->program->params[i].type) > 0) return i;
+    if (e->program->params[i].offset == offset) return i;
   fault("no parameter lies at %lld", (long long)offset);
 }
 

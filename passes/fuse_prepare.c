@@ -6,7 +6,7 @@
  * dtypes get a `cast`.  A matmul reads whole contiguous values, so an operand
  * that is a slice, a broadcast or a constant gets a `copy` too; a reshape of
  * something in memory is the same bytes and stays.  The copies are ordinary
- * MAPs: fusion puts them where the value is made.
+ * MAPs: fusion puts them where the value is made.  Sums of nothing go.
  */
 #include <string.h>
 
@@ -86,8 +86,24 @@ static void prepare_reductions(Graph *graph) {
   }
 }
 
+/* A sum without terms is zeros: no group then walks over nothing to make something. */
+static void prepare_empty_sums(Graph *graph) {
+  for (int i = 0, n = graph->n_nodes; i < n; i++) {
+    Node *node = graph->nodes[i];
+    bool sums = node->op == OP_sum || node->op == OP_scatter_add;
+    if (!sums || type_count(&node->in[0]->type) > 0 || type_count(&node->type) == 0) continue;
+    Builder b = {graph, node->span, node->name};
+    Node *zero = b_const(&b, node->type.dtype, 0);
+    node->op = OP_broadcast;
+    node->attrs = (Attrs){.shape = node->type};
+    node->n_in = 1;
+    node->in[0] = zero;
+  }
+}
+
 void fuse_prepare(PassContext *context, Graph *graph) {
   (void)context;
+  prepare_empty_sums(graph);
   prepare_reductions(graph);
   graph_uncons(graph);
   prepare_outputs(graph);

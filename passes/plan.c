@@ -20,11 +20,17 @@ static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; 
 
 /* -- the parameter and state blocks ------------------------------------------- */
 
+/* A place of its own even for a tensor without elements: addresses tell tensors apart. */
+static int64_t block_size(const Type *type) {
+  int64_t count = type_count(type);
+  return round_up(count ? count : 1, PARAM_ALIGN);
+}
+
 static void place_param(Program *program, int i, bool *done) {
   if (done[i]) return;
   done[i] = true;
   program->params[i].offset = program->param_elements;
-  program->param_elements += round_up(type_count(&program->params[i].type), PARAM_ALIGN);
+  program->param_elements += block_size(&program->params[i].type);
 }
 
 static void plan_blocks(Program *program, Arena *arena) {
@@ -39,7 +45,7 @@ static void plan_blocks(Program *program, Arena *arena) {
   int64_t states = 0;
   for (int i = 0; i < program->n_states; i++) {
     program->states[i].offset = states;
-    states += round_up(type_count(&program->states[i].type), PARAM_ALIGN);
+    states += block_size(&program->states[i].type);
   }
 }
 
