@@ -3,11 +3,14 @@
 
     apt install python3-torch && /usr/bin/python3 tests/pytorch/make.py
 
-Each case of ops.json is one expression of the model language over named
-inputs, with PyTorch's value, an upstream gradient, and the gradients of
-sum(value * upstream).  Each case of optimizers.json is one parameter vector
-followed over ten steps of given gradients.  Numbers are written so that they
-read back exactly; inf, -inf and nan are strings.
+Each case of ops.json is one expression of the model language over named inputs,
+    {"e": expression, "x": [[name, shape, data, gradient or null], ...],
+     "s": shape of the value, "v": value, "u": upstream gradient,
+     "f": what float may be off by, where PyTorch's own float is worse than 1e-5}
+with the gradients of sum(value * upstream).  Each run of optimizers.json is one
+parameter vector followed over ten steps of given gradients.  Inputs are floats,
+and short; results have 14 digits, more than what is asked of ours; inf, -inf
+and nan are strings.
 """
 import itertools
 import json
@@ -26,16 +29,31 @@ inf, nan = math.inf, math.nan
 cases = []
 
 
-def numbers(t):
-    out = []
-    for v in t.detach().double().reshape(-1).tolist():
-        if math.isnan(v):
-            out.append("nan")
-        elif math.isinf(v):
-            out.append("inf" if v > 0 else "-inf")
-        else:
-            out.append(v)
-    return out
+def number(v, digits):
+    if math.isnan(v) or math.isinf(v):
+        return json.dumps(str(v))
+    text = "%.*g" % (digits, v)
+    return "-0.0" if text == "-0" else text
+
+
+def numbers(t, digits=17):
+    return "[" + ",".join(number(v, digits) for v in t.detach().double().reshape(-1).tolist()) + "]"
+
+
+def shape_of(t):
+    return json.dumps(list(t.shape), separators=(",", ":"))
+
+
+def f32_error(f, tensors, out, upstream):
+    """The largest ||d||/||ref|| of PyTorch's own results in float, 0 where that says nothing."""
+    single = {k: v.detach().float().requires_grad_(v.requires_grad) for k, v in tensors.items()}
+    torch.set_default_dtype(torch.float32)
+    again = f(*single.values())
+    torch.set_default_dtype(torch.float64)
+    (again * upstream.float()).sum().backward()
+    pairs = [(again, out)] + [(single[k].grad, v.grad) for k, v in tensors.items() if v.grad is not None and single[k].grad is not None]
+    errors = [((a.double() - b).norm() / b.norm()).item() for a, b in pairs if b.numel()]
+    return max([e for e in errors if math.isfinite(e)], default=0)
 
 
 def case(expr, f, fixed=(), **inputs):
@@ -44,24 +62,30 @@ def case(expr, f, fixed=(), **inputs):
     for k, v in tensors.items():
         v.requires_grad_(k not in fixed)
     out = f(*tensors.values()).double()
-    upstream = torch.randn(out.shape)
+    upstream = n(*out.shape)
     if out.requires_grad:
         (out * upstream).sum().backward()
-    cases.append({
-        "expr": expr,
-        "inputs": [{"name": k, "shape": list(v.shape), "data": numbers(v),
-                    "grad": None if v.grad is None else numbers(v.grad)} for k, v in tensors.items()],
-        "shape": list(out.shape), "value": numbers(out), "upstream": numbers(upstream)})
+    mine = f32_error(f, tensors, out, upstream) if out.requires_grad else 0
+    x = ",".join("[%s,%s,%s,%s]" % (json.dumps(k), shape_of(v), numbers(v), "null" if v.grad is None else numbers(v.grad, 14))
+                 for k, v in tensors.items())
+    cases.append('{"e":%s,"x":[%s],"s":%s,"v":%s,"u":%s%s}' % (json.dumps(expr), x, shape_of(out), numbers(out, 14), numbers(upstream),
+                 ',"f":%.2g' % (1.5 * mine) if 1.5 * mine > 1e-5 else ""))
+
+
+def short(t):
+    """Rounded to 1/256: exact in float and short in decimal."""
+    return torch.round(t * 256) / 256
 
 
 def n(*shape):
-    return torch.randn(shape)
+    t = short(torch.randn(shape))
+    return torch.where(t == 0, torch.full_like(t, 0.25), t)
 
 
 EDGES = torch.tensor([0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 3.0, -3.0, 2.5, -2.5, 30.0, -30.0, inf, -inf, nan])
-ORDINARY = torch.tensor([1e-8, -1e-8, 0.1, -0.1, 7.25, -7.25, 12.0, -12.0])
-POSITIVE = torch.tensor([1e-8, 0.1, 0.5, 1.0, 2.0, 7.25, 100.0, 1e6])
-SHAPES = [(), (1,), (5,), (2, 3), (3, 1, 2), (2, 1, 3, 2)]
+ORDINARY = torch.tensor([1e-8, -1e-8, 0.1, -0.1, 7.25, -7.25, 12.0, -12.0, 1e-20, -1e-20, 20.5, -20.5]).float().double()
+POSITIVE = torch.tensor([1e-8, 0.1, 0.5, 1.0, 2.0, 7.25, 100.0, 1e6]).float().double()
+SHAPES = [(), (1,), (5,), (2, 3), (3, 1, 2), (2, 1, 3, 2), (6, 1), (1, 7), (2, 3, 4), (1, 2, 1, 2, 1), (17,), (0,), (2, 0, 3)]
 
 # ---- elementwise ----
 UNARY = {
@@ -76,20 +100,29 @@ UNARY = {
     "x ^ -1": lambda x: x ** -1.0, "2 * x + 1": lambda x: 2 * x + 1, "x - 3": lambda x: x - 3, "3 - x": lambda x: 3 - x,
     "x / 4": lambda x: x / 4, "2 ^ x": lambda x: 2 ** x, "where(x > 0, x, 0.5 * x)": lambda x: torch.where(x > 0, x, 0.5 * x),
     "log1p(exp(-abs(x)))": lambda x: torch.log1p(torch.exp(-torch.abs(x))), "expm1(x)": torch.expm1,
+    "clamp(x, min: 0, max: 6)": F.relu6, "maximum(x, 0)": lambda x: torch.maximum(x, torch.zeros(())),
+    "clamp(x + 3, min: 0, max: 6) / 6": lambda x: F.hardtanh(x + 3, 0, 6) / 6, "exp(-x * x)": lambda x: torch.exp(-x * x),
+    "sigmoid(x) * tanh(x)": lambda x: torch.sigmoid(x) * torch.tanh(x), "(x + 1) ^ 2 / 2 - x": lambda x: (x + 1) ** 2 / 2 - x,
+    "where(x <= 0 or x >= 1, 0.0, x)": lambda x: torch.where((x <= 0) | (x >= 1), torch.zeros(()), x),
 }
+# relu6 and hardtanh have slope 0 at their bounds where clamp has slope 1
+KINKS = {"clamp(x, min: 0, max: 6)", "clamp(x + 3, min: 0, max: 6) / 6"}
 SMOOTH_AT_EDGES = {"silu(x)", "gelu(x)", "gelu_tanh(x)", "softplus(x)", "elu(x)", "elu(x, alpha: 0.5)", "log1p(exp(-abs(x)))"}
 for expr, f in UNARY.items():
     for shape in SHAPES:
         case(expr, f, x=n(*shape))
-    case(expr, f, x=ORDINARY)
+    case(expr, f, x=ORDINARY[:8] if expr == "softplus(x)" else ORDINARY)  # PyTorch's softplus is x above 20
     # composites of our own may differ from PyTorch's fused kernels at infinities; ops may not
-    case(expr, f, x=EDGES[:12] if expr in SMOOTH_AT_EDGES else EDGES)
+    if expr not in KINKS:
+        case(expr, f, x=EDGES[:12] if expr in SMOOTH_AT_EDGES else EDGES)
 for expr, f in {"log(x)": torch.log, "sqrt(x)": torch.sqrt, "rsqrt(x)": torch.rsqrt, "x ^ 0.5": lambda x: x ** 0.5,
-                "x ^ 2.5": lambda x: x ** 2.5, "log1p(x)": torch.log1p}.items():
+                "x ^ 2.5": lambda x: x ** 2.5, "log1p(x)": torch.log1p, "x ^ 1.5": lambda x: x ** 1.5, "x ^ -0.5": lambda x: x ** -0.5,
+                "log(x) / x": lambda x: torch.log(x) / x, "where(x > 0, sqrt(x), 0 * x)": lambda x: torch.where(x > 0, torch.sqrt(x), 0 * x)}.items():
     for shape in SHAPES:
         case(expr, f, x=n(*shape).abs() + 0.1)
     case(expr, f, x=POSITIVE)
-    case(expr, f, x=EDGES)
+    # PyTorch takes x ^ +-0.5 for a root, which at -0 and -inf is something else than a power
+    case(expr, f, x=EDGES[2:12] if expr in ("x ^ 1.5", "x ^ -0.5") else EDGES)
 for expr, f in {"floor(x)": torch.floor, "ceil(x)": torch.ceil, "round(x)": torch.round, "sign(x)": torch.sign}.items():
     case(expr + " + x", lambda x, f=f: f(x) + x, x=EDGES)
     case(expr + " * x", lambda x, f=f: f(x) * x, x=torch.tensor([0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 0.49999999999999994]))
@@ -98,9 +131,11 @@ for expr, f in {"floor(x)": torch.floor, "ceil(x)": torch.ceil, "round(x)": torc
 
 # ---- two operands, broadcasting ----
 PAIRS = [((), ()), ((3,), ()), ((), (3,)), ((2, 3), (3,)), ((3,), (2, 3)), ((2, 1), (1, 3)), ((4, 1, 3), (2, 1)), ((2, 3, 4), (3, 4)),
-         ((1,), (2, 2)), ((5, 1, 1, 2), (1, 3, 1, 1))]
+         ((1,), (2, 2)), ((5, 1, 1, 2), (1, 3, 1, 1)), ((1,), (1,)), ((4, 4), ()), ((), (2, 2, 2)), ((1, 5), (3, 1)), ((2, 3, 4), (1, 1, 4)),
+         ((2, 3, 4), (2, 1, 1)), ((3, 1, 2), (1, 4, 1)), ((0,), (1,)), ((2, 0), (2, 1)), ((7,), (7,)), ((2, 2, 2, 2), (2, 2))]
 BINARY = {"x + y": torch.add, "x - y": torch.sub, "x * y": torch.mul, "x / y": torch.div, "maximum(x, y)": torch.maximum,
-          "minimum(x, y)": torch.minimum, "where(x > y, x, y * y)": lambda x, y: torch.where(x > y, x, y * y)}
+          "minimum(x, y)": torch.minimum, "where(x > y, x, y * y)": lambda x, y: torch.where(x > y, x, y * y),
+          "x * sigmoid(y)": lambda x, y: x * torch.sigmoid(y), "(x - y) * (x - y)": lambda x, y: (x - y) * (x - y)}
 for expr, f in BINARY.items():
     for a, b in PAIRS:
         case(expr, f, x=n(*a), y=n(*b))
@@ -125,7 +160,8 @@ NANS = torch.tensor([[1.0, nan, 2.0, 0.0], [inf, 1.0, inf, -inf], [nan, nan, 0.0
 REDUCE = {"sum(x%s)": torch.sum, "mean(x%s)": torch.mean, "max(x%s)": torch.amax, "min(x%s)": torch.amin,
           "var(x%s, unbiased: false)": lambda x, d: torch.var(x, d, unbiased=False), "var(x%s)": lambda x, d: torch.var(x, d),
           "logsumexp(x%s)": torch.logsumexp}
-AXES = [((4,), [0]), ((3, 4), [0]), ((3, 4), [1]), ((3, 4), [0, 1]), ((2, 3, 4), [1]), ((2, 3, 4), [0, 2]), ((2, 3, 4), [1, 2]),
+AXES = [((9,), [0]), ((5, 6), [1]), ((6, 5), [0]), ((1, 4), [1]), ((4, 1), [0, 1]), ((3, 2, 5), [2]), ((3, 2, 5), [0]), ((3, 2, 5), [0, 1, 2]),
+        ((2, 2, 3, 2), [1]), ((2, 2, 3, 2), [0, 2]), ((2, 1, 3), [0, 2]), ((4,), [0]), ((3, 4), [0]), ((3, 4), [1]), ((3, 4), [0, 1]), ((2, 3, 4), [1]), ((2, 3, 4), [0, 2]), ((2, 3, 4), [1, 2]),
         ((2, 3, 2, 2), [0, 2, 3]), ((7, 1), [1]), ((1, 5), [0])]
 
 
@@ -155,6 +191,17 @@ for shape, axes in AXES:
     if math.prod(shape[a] for a in axes) > 1:
         case("std(x%s)" % over(axes), lambda x, axes=axes: torch.std(x, axes), x=n(*shape))
 case("norm(x)", lambda x: x.norm(), x=torch.zeros(4))
+case("norm(x, over: 1)", lambda x: torch.linalg.vector_norm(x, dim=[1]), x=torch.tensor([[0.0, 0.0], [3.0, 4.0], [inf, 1.0]]))
+case("std(x)", lambda x: torch.std(x), x=torch.full((5,), 2.0))
+case("std(x, over: 0)", lambda x: torch.std(x, 0), x=torch.tensor([[1.0, 2.0], [1.0, 3.0], [1.0, 7.0]]))
+case("sum(x)", lambda x: x.sum(), x=torch.zeros(0))
+case("sum(x, over: 1)", lambda x: x.sum(1), x=torch.zeros(3, 0))
+case("sum(x, over: 0)", lambda x: x.sum(0), x=torch.zeros(3, 0))
+for shape, axes in AXES:
+    d = len(shape)
+    case("x - mean(x%s, keep: true)" % over(axes), lambda x, axes=axes: x - x.mean(axes, keepdim=True), x=n(*shape))
+    case("x / sum(abs(x)%s, keep: true)" % over(axes), lambda x, axes=axes: x / x.abs().sum(axes, keepdim=True), x=n(*shape))
+    case("max(x%s, keep: true) * x" % over(axes), lambda x, axes=axes: torch.amax(x, axes, keepdim=True) * x, x=n(*shape))
 for t in (TIES, NANS, n(4, 3), n(1, 6)):
     for a in (0, 1):
         case("f32(argmax(x, over: %d)) + 0 * sum(x)" % a if not t.isnan().any() and not t.isinf().any() else "f32(argmax(x, over: %d))" % a,
@@ -164,10 +211,16 @@ for t in (TIES, NANS, n(4, 3), n(1, 6)):
             case("f32(argmin(x, over: %d)) + sum(x)" % a, lambda x, a=a: torch.argmin(x, a).double() + x.sum(), x=t)
 
 # ---- softmax and friends ----
-for shape, axis in [((5,), 0), ((3, 4), 1), ((3, 4), 0), ((2, 3, 4), 1), ((2, 3, 4), -1), ((1, 1), 1)]:
+for shape, axis in [((5,), 0), ((3, 4), 1), ((3, 4), 0), ((2, 3, 4), 1), ((2, 3, 4), -1), ((1, 1), 1), ((1, 9), 1), ((9, 1), 1), ((17,), 0), ((2, 3, 4), 0),
+                    ((2, 2, 2, 3), 3), ((2, 2, 2, 3), 1)]:
     case("softmax(x, over: %d)" % axis, lambda x, axis=axis: F.softmax(x, axis), x=3 * n(*shape))
     case("log_softmax(x, over: %d)" % axis, lambda x, axis=axis: F.log_softmax(x, axis), x=3 * n(*shape))
+    case("softmax(x, over: %d) * y" % axis, lambda x, y, axis=axis: F.softmax(x, axis) * y, x=40 * n(*shape), y=n(*shape))
+    case("sum(exp(log_softmax(x, over: %d)) * y)" % axis, lambda x, y, axis=axis: (F.log_softmax(x, axis).exp() * y).sum(), x=4 * n(*shape), y=n(*shape))
 case("softmax(x, over: 1)", lambda x: F.softmax(x, 1), x=torch.tensor([[0.0, -inf, 1.0], [1e4, -1e4, 0.0]]))
+case("log_softmax(x, over: 1)", lambda x: F.log_softmax(x, 1), x=torch.tensor([[0.0, 1e4, 1.0], [-1e4, -1e4, 0.0]]))
+case("log_softmax(x, over: 1)", lambda x: F.log_softmax(x, 1), fixed=("x",), x=torch.tensor([[0.0, -inf], [-inf, -inf], [inf, 0.0], [nan, 0.0]]))
+case("logsumexp(x, over: 1)", lambda x: torch.logsumexp(x, 1), fixed=("x",), x=torch.tensor([[0.0, -inf], [-inf, -inf], [inf, 0.0], [nan, 0.0], [800.0, 800.0]]))
 case("softmax(x, over: 1)", lambda x: F.softmax(x, 1), fixed=("x",), x=torch.tensor([[-inf, -inf], [inf, 0.0]]))
 
 # ---- shapes ----
@@ -182,41 +235,77 @@ for expr, f in {"x[1]": lambda x: x[1], "x[:, 1:]": lambda x: x[:, 1:], "x[:, :-
                 "x[1:3]": lambda x: x[1:3], "x[:, 0] * x[:, 1]": lambda x: x[:, 0] * x[:, 1], "x[:2, 1:3] + x[1:3, 2:4]": lambda x: x[:2, 1:3] + x[1:3, 2:4]}.items():
     case(expr, f, x=n(3, 4))
 case("x[i32(k)]", lambda x, k: x[k.long()], fixed=("k",), x=n(5, 3), k=torch.tensor([0.0, 4.0, 4.0, 2.0]))
+for v, width, rows in [(3, 1, 4), (7, 2, 1), (2, 5, 9), (10, 3, 6), (4, 4, 16)]:
+    k = torch.randint(v, (rows,)).double()
+    case("x[i32(k)]", lambda x, k: x[k.long()], fixed=("k",), x=n(v, width), k=k)
+    case("tanh(x[i32(k)]) * y", lambda x, k, y: torch.tanh(x[k.long()]) * y, fixed=("k",), x=n(v, width), k=k, y=n(rows, width))
+    case("sum(x[i32(k)], over: 0)", lambda x, k: x[k.long()].sum(0), fixed=("k",), x=n(v, width), k=k)
+for a, b in PAIRS[:8]: # whole numbers: // floors, % takes the divisor's sign, / divides as floats
+    x, y = torch.round(9 * n(*a)), torch.round(5 * n(*b))
+    y = torch.where(y == 0, torch.full_like(y, 3.0), y)
+    case("f32(i32(x) // i32(y))", lambda x, y: torch.floor(x / y), fixed=("x", "y"), x=x, y=y)
+    case("f32(i32(x) %% i32(y))" % (), lambda x, y: torch.remainder(x, y), fixed=("x", "y"), x=x, y=y)
+    case("i32(x) / i32(y)", lambda x, y: x / y, fixed=("x", "y"), x=x, y=y)
+    case("f32(maximum(i32(x), i32(y)) * 2 - i32(x))", lambda x, y: torch.maximum(x, y) * 2 - x, fixed=("x", "y"), x=x, y=y)
+    case("f32(u8(abs(x)) + u8(250))", lambda x, y: ((x.abs() + 250) % 256).expand(torch.broadcast_shapes(x.shape)), fixed=("x", "y"), x=x, y=y) if a == b else None
+    case("f32((x > 0) + (y > 0)) + f32((x > 0) * (y > 0))", lambda x, y: ((x > 0) | (y > 0)).double() + ((x > 0) & (y > 0)).double(), fixed=("x", "y"), x=x, y=y)
 case("x[i32(k)]", lambda x, k: x[k.long()], fixed=("k",), x=n(5), k=torch.tensor([[1.0, 1.0], [1.0, 0.0]]))
 case("f32(one_hot(i32(k), over: 4)) * x", lambda x, k: F.one_hot(k.long(), 4) * x, fixed=("k",), x=n(3, 4), k=torch.tensor([0.0, 3.0, 1.0]))
 for shape in [(2, 3), (1, 1), (4, 4)]:
     case("x * stop(x)", lambda x: x * x.detach(), x=n(*shape))
 
 # ---- matrix products ----
-for m, k, p in [(1, 1, 1), (2, 3, 4), (5, 1, 7), (1, 6, 1), (8, 8, 8), (3, 17, 5)]:
+for m, k, p in [(1, 1, 1), (2, 3, 4), (5, 1, 7), (1, 6, 1), (8, 8, 8), (3, 17, 5), (2, 40, 2), (9, 4, 1), (1, 4, 9), (13, 2, 3), (2, 0, 3), (0, 2, 2)]:
     case("x @ y", torch.matmul, x=n(m, k), y=n(k, p))
     case("t(x) @ y", lambda x, y: x.t() @ y, x=n(k, m), y=n(k, p))
     case("x @ t(y)", lambda x, y: x @ y.t(), x=n(m, k), y=n(p, k))
     case("t(x) @ t(y)", lambda x, y: x.t() @ y.t(), x=n(k, m), y=n(p, k))
+    case("(x @ y) @ t(y)", lambda x, y: x @ y @ y.t(), x=n(m, k), y=n(k, p))
+    case("relu(x @ t(y) + z)", lambda x, y, z: F.relu(x @ y.t() + z), x=n(m, k), y=n(p, k), z=n(p))
+for b, m, k, p in [(1, 2, 3, 4), (3, 1, 5, 2), (2, 4, 4, 4), (4, 2, 1, 2)]:
+    case("x @ y", torch.matmul, x=n(b, m, k), y=n(b, k, p))
+    case("x @ t(y)", lambda x, y: x @ y.transpose(-1, -2), x=n(b, m, k), y=n(b, p, k))
+    case("t(x) @ y", lambda x, y: x.transpose(-1, -2) @ y, x=n(b, k, m), y=n(b, k, p))
+    case("x @ y", torch.matmul, x=n(b, m, k), y=n(k, p))
+    case("softmax(x @ t(y) / 2, over: -1) @ z", lambda x, y, z: F.softmax(x @ y.transpose(-1, -2) / 2, -1) @ z, x=n(b, m, k), y=n(b, p, k), z=n(b, p, k))
 case("x @ y", torch.matmul, x=n(2, 3, 4), y=n(2, 4, 5))
 case("x @ y", torch.matmul, x=n(2, 3, 4), y=n(4, 5))
 case("x @ t(y)", lambda x, y: x @ y.transpose(-1, -2), x=n(2, 2, 3, 4), y=n(2, 2, 5, 4))
 case("x @ t(x)", lambda x: x @ x.t(), x=n(3, 4))
 
 # ---- losses ----
-for shape in [(4,), (3, 5), (2, 3, 2)]:
+for shape in [(4,), (3, 5), (2, 3, 2), (1,), (6, 1), (1, 9), (2, 2, 2, 2), (33,)]:
     x, y = n(*shape), n(*shape)
     case("mse(x, y)", F.mse_loss, x=x, y=y)
     case("l1(x, y)", F.l1_loss, x=x, y=y)
     case("smooth_l1(x, y)", F.smooth_l1_loss, x=2 * x, y=y)
     case("smooth_l1(x, y, beta: 0.5)", lambda x, y: F.smooth_l1_loss(x, y, beta=0.5), x=2 * x, y=y)
-    case("bce(x, y)", F.binary_cross_entropy, fixed=("y",), x=torch.sigmoid(x), y=torch.sigmoid(y))
+    case("smooth_l1(x, y, beta: 2.0)", lambda x, y: F.smooth_l1_loss(x, y, beta=2.0), x=4 * x, y=y)
+    case("sqrt(mse(x, y))", lambda x, y: F.mse_loss(x, y).sqrt(), x=x, y=y)
+    case("mean(clamp(1 - x * y, min: 0))", lambda x, y: torch.clamp(1 - x * y, min=0).mean(), x=x, y=y)
+    case("mean(y * (log(y) - x))", lambda x, y: F.kl_div(x, y, reduction="mean"), fixed=("y",), x=x, y=short(torch.sigmoid(y)))
+    case("bce(x, y)", F.binary_cross_entropy, fixed=("y",), x=short(torch.sigmoid(x)), y=short(torch.sigmoid(y)))
+    case("bce_with_logits(x, y)", F.binary_cross_entropy_with_logits, fixed=("y",), x=30 * x, y=short(torch.sigmoid(y)))
     case("bce_with_logits(x, y)", F.binary_cross_entropy_with_logits, fixed=("y",), x=3 * x, y=torch.round(torch.sigmoid(y)))
 case("l1(x, y)", F.l1_loss, x=torch.tensor([1.0, 2.0]), y=torch.tensor([1.0, 3.0]))
 case("bce(x, y)", F.binary_cross_entropy, fixed=("y",), x=torch.tensor([0.0, 1.0, 1.0, 0.0]), y=torch.tensor([0.0, 1.0, 0.0, 1.0]))
 case("bce_with_logits(x, y)", F.binary_cross_entropy_with_logits, fixed=("y",), x=torch.tensor([-800.0, 800.0, 0.0]), y=torch.tensor([0.0, 0.0, 1.0]))
-for rows, classes in [(1, 2), (4, 3), (6, 10)]:
+case("l1(x, y)", F.l1_loss, x=torch.tensor([1.0, 2.0, inf, nan]), y=torch.tensor([1.0, 3.0, 0.0, 1.0]))
+case("smooth_l1(x, y)", F.smooth_l1_loss, x=torch.tensor([1.0, 2.0, 0.0, -3.0]), y=torch.tensor([1.0, 3.0, 1.0, 4.0]))
+case("bce_with_logits(x, y)", F.binary_cross_entropy_with_logits, fixed=("y",), x=torch.tensor([0.0, -0.0, 30.0, -30.0]), y=torch.tensor([0.5, 1.0, 0.0, 1.0]))
+for rows in (1, 3): # every target ignored: a NaN loss, gradients 0
+    case("cross_entropy(x, i32(k))", lambda x, k: F.cross_entropy(x, k.long()), fixed=("k",), x=n(rows, 4), k=torch.full((rows,), -100.0))
+for rows, classes in [(1, 2), (4, 3), (6, 10), (2, 1), (3, 2), (8, 5), (5, 17), (16, 4)]:
     x, k = 2 * n(rows, classes), torch.randint(classes, (rows,)).double()
-    w = torch.rand(classes) + 0.1
+    w = short(torch.rand(classes)) + 0.125
     case("cross_entropy(x, i32(k))", lambda x, k: F.cross_entropy(x, k.long()), fixed=("k",), x=x, k=k)
     case("cross_entropy(x, i32(k), smoothing: 0.1)", lambda x, k: F.cross_entropy(x, k.long(), label_smoothing=0.1), fixed=("k",), x=x, k=k)
     case("cross_entropy(x, i32(k), weight: w)", lambda x, k, w: F.cross_entropy(x, k.long(), weight=w), fixed=("k", "w"), x=x, k=k, w=w)
     case("cross_entropy(x, i32(k), weight: w, smoothing: 0.2)", lambda x, k, w: F.cross_entropy(x, k.long(), weight=w, label_smoothing=0.2), fixed=("k", "w"), x=x, k=k, w=w)
+    case("cross_entropy(x, i32(k), smoothing: 0.5)", lambda x, k: F.cross_entropy(x, k.long(), label_smoothing=0.5), fixed=("k",), x=8 * x, k=k)
+    case("cross_entropy(x, i32(k))", lambda x, k: F.cross_entropy(x, k.long()), fixed=("k",), x=50 * x, k=k)
+    case("mean(f32(argmax(x, over: 1) == i32(k)))", lambda x, k: (x.argmax(1) == k.long()).double().mean(), fixed=("x", "k"), x=x, k=k)
+    case("f32(one_hot(i32(k), over: %d)) @ t(x)" % classes, lambda x, k: F.one_hot(k.long(), classes).to(x.dtype) @ x.t(), fixed=("k",), x=x, k=k)
     k2 = k.clone()
     k2[0] = -100
     case("cross_entropy(x, i32(k))", lambda x, k: F.cross_entropy(x, k.long()), fixed=("k",), x=x, k=k2)
@@ -225,12 +314,16 @@ for rows, classes in [(1, 2), (4, 3), (6, 10)]:
         case("cross_entropy(x, i32(k), ignore: 1)", lambda x, k: F.cross_entropy(x, k.long(), ignore_index=1), fixed=("k",), x=x, k=k)
 
 # ---- layers written out ----
-for shape in [(3, 4), (2, 3, 5), (1, 8)]:
+for shape in [(3, 4), (2, 3, 5), (1, 8), (7, 2), (2, 2, 2, 3), (5, 16), (4, 33)]:
     d = shape[-1]
+    case("x * rsqrt(mean(x * x, over: -1, keep: true) + 1e-5) * y", lambda x, y: x * torch.rsqrt((x * x).mean(-1, keepdim=True) + 1e-5) * y, x=n(*shape), y=n(d))
+    case("(x |> ln: LayerNorm(eps: 0.1)) * y", lambda x, y: F.layer_norm(x, (d,), eps=0.1) * y, x=n(*shape), y=n(*shape))
+    case("(x |> ln: LayerNorm()) * y", lambda x, y: F.layer_norm(x, (d,)) * y, x=torch.full(shape, 3.0), y=n(*shape))
+    case("(x - mean(x, over: 0)) * rsqrt(var(x, over: 0, unbiased: false) + 1e-5) * y", lambda x, y: F.batch_norm(x.reshape(shape[0], -1), None, None, training=True).reshape(shape) * y if shape[0] > 1 else torch.zeros(shape) * x * y, x=n(*shape), y=n(*shape)) if shape[0] > 1 else None
     case("(x |> ln: LayerNorm()) * y", lambda x, y: F.layer_norm(x, (d,)) * y, x=n(*shape), y=n(*shape))
 
 with open(os.path.join(here, "ops.json"), "w") as file:
-    file.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")
+    file.write("[\n" + ",\n".join(cases) + "\n]\n")
 
 # ---- optimizers over ten steps ----
 runs = []
@@ -242,16 +335,16 @@ def run(name, options, make):
     optimizer = make([p])
     steps = []
     for step in range(10):
-        g = torch.randn(4) if step != 6 else torch.zeros(4)
+        g = n(4) if step != 6 else torch.zeros(4)
         p.grad = g.clone()
         optimizer.step()
-        steps.append({"g": numbers(g), "p": numbers(p)})
-    runs.append({"optimizer": name, "options": options, "start": start, "steps": steps})
+        steps.append('{"g":%s,"p":%s}' % (numbers(g), numbers(p)))
+    runs.append('{"optimizer":"%s","options":%s,"start":%s,"steps":[%s]}' % (name, json.dumps(options, separators=(",", ":")), start, ",".join(steps)))
 
 
 O = torch.optim
-for lr in (0.1, 1e-3):
-    for momentum, dampening, decay, nesterov in [(0, 0, 0, 0), (0.9, 0, 0, 0), (0.9, 0.5, 0, 0), (0.9, 0, 0.1, 0), (0.9, 0, 0, 1), (0.8, 0, 0.01, 1), (0, 0, 0.1, 0)]:
+for lr in (0.1, 1e-3, 0):
+    for momentum, dampening, decay, nesterov in [(0, 0, 0, 0), (0.9, 0, 0, 0), (0.9, 0.5, 0, 0), (0.9, 0, 0.1, 0), (0.9, 0, 0, 1), (0.8, 0, 0.01, 1), (0, 0, 0.1, 0), (0.99, 0.99, 0, 0)]:
         run("sgd", {"lr": lr, "momentum": momentum, "dampening": dampening, "decay": decay, "nesterov": nesterov},
             lambda p: O.SGD(p, lr, momentum, dampening, decay, bool(nesterov)))
     for name, make in (("adam", O.Adam), ("adamw", O.AdamW)):
@@ -259,5 +352,5 @@ for lr in (0.1, 1e-3):
             run(name, {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "decay": decay},
                 lambda p: make(p, lr, (beta1, beta2), eps, decay))
 with open(os.path.join(here, "optimizers.json"), "w") as file:
-    file.write("[\n" + ",\n".join(json.dumps(r, separators=(",", ":")) for r in runs) + "\n]\n")
+    file.write("[\n" + ",\n".join(runs) + "\n]\n")
 print(len(cases), "cases,", len(runs), "optimizer runs, PyTorch", torch.__version__)
