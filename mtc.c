@@ -75,16 +75,6 @@ static int usage_error(const char *format, const char *what) {
   return EXIT_USAGE;
 }
 
-/* The same for a word that is none of those known. */
-static int unknown_word(const char *format, const char *word, int n, const char *const *known) {
-  const char *guess = nearest(word, known, n);
-  if (!guess) return usage_error(format, word);
-  fprintf(stderr, "mtc: ");
-  fprintf(stderr, format, word);
-  fprintf(stderr, "\nhelp: did you mean %s?\n", guess);
-  return EXIT_USAGE;
-}
-
 static void print_help(void) {
   printf("mtc MODEL.mt -o OUT.cu|OUT.c|OUT.ir|OUT.dot    compile a model to the program that trains it\n");
   for (int i = 0; i < N_COMMANDS; i++) printf("mtc %-5s MODEL.mt    %s\n", commands[i].name, commands[i].help);
@@ -147,6 +137,7 @@ static int write_bytes(int fd, const char *data, size_t length) {
 static Source *read_source(const char *path, Arena *arena, Diagnostics *d) {
   Source *source = arena_alloc(arena, sizeof *source);
   source->path = arena_copy(arena, path, strlen(path));
+  source->text = "";
   Span *start = arena_alloc(arena, sizeof *start);
   *start = (Span){.source = source, .line = 1, .column = 1, .length = 1};
   Text text = {0};
@@ -483,10 +474,10 @@ static int take_option(Options *o, int id, const char *value) {
     if (*end || end == value || o->bisect_limit < 0) return usage_error("--bisect-limit=%s: expected a whole number", value);
     break;
   case OPT_DUMP: case OPT_STOP: {
-    const char *known[32] = {"all", "changed", "rewrites", "lower"}, *const *names = id == OPT_DUMP ? known : known + 3;
-    int n = 4;
-    for (int i = 0; i < n_passes; i++) known[n++] = pipeline[i].name;
-    if (!is_one_of(value, names)) return unknown_word("there is no pass called %s", value, n - (int)(names - known), names);
+    bool known = !strcmp(value, "lower") ||
+                 (id == OPT_DUMP && (!strcmp(value, "all") || !strcmp(value, "changed") || !strcmp(value, "rewrites")));
+    for (int i = 0; i < n_passes; i++) known |= !strcmp(value, pipeline[i].name);
+    if (!known) return usage_error("there is no pass called %s", value);
     *(id == OPT_DUMP ? &o->dump : &o->stop_after) = value;
     break;
   }
@@ -497,31 +488,9 @@ static int take_option(Options *o, int id, const char *value) {
   case OPT_EXPLAIN: return explain(value, stdout) ? EXIT_OK : usage_error("no message has the code %s", value);
   case OPT_VERSION: printf("mtc " MTC_VERSION "\n"); return EXIT_OK;
   case 'h': print_help(); return EXIT_OK;
+  default: fprintf(stderr, "help: mtc --help lists commands and options\n"); return EXIT_USAGE;
   }
   return -1;
-}
-
-/* getopt found nothing to do with this word. */
-static int bad_option(int id, const char *word) {
-  const char *names[N_OPTIONS];
-  char letter[2] = {(char)optopt, 0};
-  int n = 0;
-  if (id == ':') return usage_error("%s needs a value", word);
-  if (word[0] != '-' || word[1] != '-') return usage_error("there is no option -%s", letter);
-  for (int i = 0; i < N_OPTIONS; i++)
-    if (option_table[i].name) names[n++] = option_table[i].name;
-  char *name = strndup(word + 2, strcspn(word + 2, "="));
-  bool takes_none = name && is_one_of(name, (const char *[]){"verify-each", "Werror", "version", "help", NULL});
-  int status = takes_none ? usage_error("--%s takes no value", name) : unknown_word("there is no option --%s", name, n, names);
-  free(name);
-  return status;
-}
-
-/* A word before the model that is no command. */
-static int unknown_command(const char *word) {
-  const char *names[N_COMMANDS];
-  for (int i = 0; i < N_COMMANDS; i++) names[i] = commands[i].name;
-  return unknown_word("there is no command %s", word, N_COMMANDS, names);
 }
 
 static int parse_options(int argc, char **argv, Options *o) {
@@ -536,19 +505,14 @@ static int parse_options(int argc, char **argv, Options *o) {
       argc = i;
       break;
     }
-  opterr = 0;
-  while ((id = getopt_long(argc, argv, ":o:D:O:h", longs, NULL)) != -1) {
-    status = id == '?' || id == ':' ? bad_option(id, argv[optind - 1]) : take_option(o, id, optarg);
-    if (status >= 0) return status;
-  }
+  while ((id = getopt_long(argc, argv, "o:D:O:h", longs, NULL)) != -1)
+    if ((status = take_option(o, id, optarg)) >= 0) return status;
   for (int i = 0; i < N_COMMANDS && optind < argc; i++)
     if (!strcmp(argv[optind], commands[i].name) && o->command == COMPILE) o->command = commands[i].command, optind++;
   if (optind >= argc) return usage_error("%s", "no model given: mtc MODEL.mt -o OUT.cu");
   o->model = argv[optind++];
-  if (optind < argc && o->command == COMPILE && !*suffix(o->model)) return unknown_command(o->model);
   if (optind < argc) return usage_error("one model at a time: %s is one too many", argv[optind]);
   if (o->trainer_args && o->command != RUN) return usage_error("%s", "arguments after -- go to a trainer: use mtc run");
-  if (o->command == CHECK && o->output) return usage_error("%s", "check writes nothing: -o has no meaning");
   if ((o->command == COMPILE || o->command == BUILD) && !o->output) return usage_error("%s", "-o is missing: where should the result go?");
   return -1;
 }
