@@ -75,6 +75,15 @@ static int usage_error(const char *format, const char *what) {
   return EXIT_USAGE;
 }
 
+/* A wrong word, and the right one it is near to. */
+static int usage_near(const char *format, const char *what, const char *const *right, int n) {
+  const char *guess = nearest(what, right, n);
+  fprintf(stderr, "mtc: ");
+  fprintf(stderr, format, what);
+  fprintf(stderr, guess ? "\nhelp: did you mean %s?\n" : "\nhelp: mtc --help lists commands and options\n", guess);
+  return EXIT_USAGE;
+}
+
 static void print_help(void) {
   printf("mtc MODEL.mt -o OUT.cu|OUT.c|OUT.ir|OUT.dot    compile a model to the program that trains it\n");
   for (int i = 0; i < N_COMMANDS; i++) printf("mtc %-5s MODEL.mt    %s\n", commands[i].name, commands[i].help);
@@ -146,6 +155,7 @@ static Source *read_source(const char *path, Arena *arena, Diagnostics *d) {
   if (!why && text.data) source->text = text_take(&text, arena);
   text_free(&text);
   if (!why) return source;
+  source->text = NULL; /* no line to show */
   report(d, E0001, start, "cannot read %s: %s", path, why == EISDIR ? "it is a directory" : strerror(why));
   return NULL;
 }
@@ -200,7 +210,7 @@ typedef struct Dump {
 static void dump_after(const Pass *pass, const Program *program, void *data) {
   Dump *dump = data;
   const Options *o = dump->options;
-  if (!o->dump && !o->dump_dir) return;
+  if ((!o->dump && !o->dump_dir) || dump->failed) return;
   const char *what = o->dump ? o->dump : "all", *name = pass ? pass->name : "lower";
   Text text = {0};
   program_print(&text, program);
@@ -474,10 +484,11 @@ static int take_option(Options *o, int id, const char *value) {
     if (*end || end == value || o->bisect_limit < 0) return usage_error("--bisect-limit=%s: expected a whole number", value);
     break;
   case OPT_DUMP: case OPT_STOP: {
-    bool known = !strcmp(value, "lower") ||
-                 (id == OPT_DUMP && (!strcmp(value, "all") || !strcmp(value, "changed") || !strcmp(value, "rewrites")));
-    for (int i = 0; i < n_passes; i++) known |= !strcmp(value, pipeline[i].name);
-    if (!known) return usage_error("there is no pass called %s", value);
+    const char *words[64] = {"lower", "all", "changed", "rewrites"};
+    int n = id == OPT_DUMP ? 4 : 1, known = 0;
+    for (int i = 0; i < n_passes && n < 63; i++) words[n++] = pipeline[i].name;
+    while (known < n && strcmp(value, words[known])) known++;
+    if (known == n) return usage_near("there is no pass called %s", value, words, n);
     *(id == OPT_DUMP ? &o->dump : &o->stop_after) = value;
     break;
   }
@@ -488,8 +499,43 @@ static int take_option(Options *o, int id, const char *value) {
   case OPT_EXPLAIN: return explain(value, stdout) ? EXIT_OK : usage_error("no message has the code %s", value);
   case OPT_VERSION: printf("mtc " MTC_VERSION "\n"); return EXIT_OK;
   case 'h': print_help(); return EXIT_OK;
-  default: fprintf(stderr, "help: mtc --help lists commands and options\n"); return EXIT_USAGE;
+  default: break;
   }
+  return -1;
+}
+
+/* What getopt did not know: `word` is the argument it stands in. */
+static int wrong_option(int id, const char *word) {
+  const char *names[N_OPTIONS];
+  char text[64], room[N_OPTIONS][32];
+  int n = 0;
+  if (id == ':') return usage_error("%s needs a value", word);
+  if (word[1] != '-') {
+    snprintf(text, sizeof text, "-%c", optopt);
+    return usage_error("unknown option %s", text);
+  }
+  snprintf(text, sizeof text, "%.*s", (int)strcspn(word, "="), word);
+  for (int i = 0; i < N_OPTIONS; i++) {
+    if (!option_table[i].name) continue;
+    snprintf(room[n], sizeof room[n], "--%s", option_table[i].name);
+    names[n] = room[n];
+    if (!strcmp(text, room[n++])) return usage_error("%s takes no value", text);
+  }
+  return usage_near("unknown option %s", text, names, n);
+}
+
+/* Words and options that each make sense, together. */
+static int check_together(const Options *o) {
+  bool compiles = o->command == COMPILE, builds = o->command == RUN || o->command == BUILD;
+  if (o->trainer_args && o->command != RUN) return usage_error("%s", "arguments after -- go to a trainer: use mtc run");
+  if ((compiles || o->command == BUILD) && !o->output) return usage_error("%s", "-o is missing: where should the result go?");
+  if ((o->command == CHECK || o->command == RUN) && o->output)
+    return usage_error("-o %s: check and run write no file", o->output);
+  if (o->emit && !compiles) return usage_error("--emit=%s goes with -o of a compilation only", o->emit);
+  if (o->target && !builds) return usage_error("--target=%s goes with run and build: a compilation's target is its suffix", o->target);
+  if (o->command == FMT && !strcmp(suffix(o->model), "ir")) return usage_error("fmt lays out models, not %s", o->model);
+  if (o->n_dims && !strcmp(suffix(o->model), "ir"))
+    return usage_error("-D %s: the dims of a dumped program are fixed; compile the model again", o->dims[0].name);
   return -1;
 }
 
@@ -505,16 +551,22 @@ static int parse_options(int argc, char **argv, Options *o) {
       argc = i;
       break;
     }
-  while ((id = getopt_long(argc, argv, "o:D:O:h", longs, NULL)) != -1)
+  opterr = 0;
+  while ((id = getopt_long(argc, argv, ":o:D:O:h", longs, NULL)) != -1) {
+    if (id == '?' || id == ':') return wrong_option(id, argv[optind - 1]);
     if ((status = take_option(o, id, optarg)) >= 0) return status;
-  for (int i = 0; i < N_COMMANDS && optind < argc; i++)
-    if (!strcmp(argv[optind], commands[i].name) && o->command == COMPILE) o->command = commands[i].command, optind++;
+  }
+  const char *names[N_COMMANDS];
+  for (int i = 0; i < N_COMMANDS && optind < argc; i++) {
+    names[i] = commands[i].name;
+    if (!strcmp(argv[optind], names[i]) && o->command == COMPILE) o->command = commands[i].command, optind++;
+  }
   if (optind >= argc) return usage_error("%s", "no model given: mtc MODEL.mt -o OUT.cu");
   o->model = argv[optind++];
+  if (optind < argc && o->command == COMPILE && !*suffix(o->model))
+    return usage_near("unknown command %s", o->model, names, N_COMMANDS);
   if (optind < argc) return usage_error("one model at a time: %s is one too many", argv[optind]);
-  if (o->trainer_args && o->command != RUN) return usage_error("%s", "arguments after -- go to a trainer: use mtc run");
-  if ((o->command == COMPILE || o->command == BUILD) && !o->output) return usage_error("%s", "-o is missing: where should the result go?");
-  return -1;
+  return check_together(o);
 }
 
 static int compile_to_file(const Options *o) {

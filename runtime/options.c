@@ -130,6 +130,12 @@ static int distance(const char *a, const char *b) {
   return d[m][n];
 }
 
+/* Two slips at most, in no more than half of what was written. */
+static bool is_near(const char *given, const char *name) {
+  int slips = distance(given, name);
+  return slips <= 2 && 2 * slips <= (int)strlen(given);
+}
+
 static int unknown_option(const MtProgram *program, const char *given) {
   char name[64];
   snprintf(name, sizeof name, "%s", given + strspn(given, "-"));
@@ -137,13 +143,14 @@ static int unknown_option(const MtProgram *program, const char *given) {
   const Row *best = NULL;
   for (int i = 0; i < N_ROWS; i++)
     if (!best || distance(name, rows[i].name) < distance(name, best->name)) best = &rows[i];
-  if (distance(name, best->name) > 2) return usage(program, "unknown option %s", given);
+  if (distance(name, best->name) == 0 && strchr(given, '=')) return usage(program, "--%s takes no value", name);
+  if (!is_near(name, best->name)) return usage(program, "unknown option %s", given);
   return usage(program, "unknown option %s; did you mean --%s?", given, best->name);
 }
 
 static int unknown_command(const MtProgram *program, const char *given) {
   for (int i = 0; i < MT_N_COMMANDS; i++)
-    if (distance(given, commands[i].name) <= 2)
+    if (is_near(given, commands[i].name))
       return usage(program, "unknown command `%s`; did you mean `%s`?", given, commands[i].name);
   return usage(program, "unknown command `%s`", given);
 }
