@@ -7,9 +7,11 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "frontend/lower.h"
+
+#define uthash_fatal(what) out_of_memory()
+#include <uthash.h>
 
 struct Claim {
   const char *name;

@@ -376,7 +376,7 @@ START_TEST(a_trainer_resumes_and_starts_from_weights) {
   mentions("./line --quiet --steps 1 --init nat=s/net.safetensors --save-dir t", 1, "nat");
   says("./line --init none.st --save-dir t", 1, "line: none.st: no such file (nor none.st.gz)\n");
   says("./line --resume --save-dir none", 1,
-       "line: none/line.checkpoint.safetensors: there is no checkpoint to resume from\n");
+       "line: none/line.checkpoint.safetensors: there is no checkpoint to resume from; train without --resume first\n");
   says("mkdir -p d && mv points.csv d; ./line --quiet --save-dir t; ./line --quiet --data-dir d --save-dir t && cmp "
        "s/net.safetensors t/net.safetensors; mv d/points.csv .",
        0, "line: points.csv: no such file (nor points.csv.gz)\n");
