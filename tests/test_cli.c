@@ -379,7 +379,7 @@ START_TEST(a_trainer_resumes_and_starts_from_weights) {
        "line: none/line.checkpoint.safetensors: there is no checkpoint to resume from; train without --resume first\n");
   says("mkdir -p d && mv points.csv d; ./line --quiet --save-dir t; ./line --quiet --data-dir d --save-dir t && cmp "
        "s/net.safetensors t/net.safetensors; mv d/points.csv .",
-       0, "line: points.csv: no such file (nor points.csv.gz)\n");
+       0, "line: points.csv: no such file (nor points.csv.gz); data points of line.mt:4 reads it: --data-dir says in which folder data are\n");
 }
 END_TEST
 

@@ -9,7 +9,7 @@
  *
  * Then trainers are killed outright, at random moments and before each kind of
  * call, several times in one training, with the same demand.
- * MTC_KILLS=N makes it N trainings.
+ * MTC_KILLS=N makes it N kills.
  */
 #include <check.h>
 #include <errno.h>
