@@ -1,0 +1,2 @@
+#define BARRIER
+#include "barrier.cu"

@@ -1,0 +1,2 @@
+#define NO_EVENT
+#include "streams.cu"

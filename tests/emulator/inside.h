@@ -1,0 +1,26 @@
+/* inside.h - what the emulator's files share. */
+#ifndef MTC_EMULATOR_INSIDE_H
+#define MTC_EMULATOR_INSIDE_H
+
+#include "tests/emulator/emulator.h"
+
+/* fibers.cc: one block, its threads in an order of this seed. */
+void run_block(const std::function<void()> &thread, uint64_t seed);
+int threads_of_block(void);
+
+/* device.cc */
+[[noreturn]] void caught(const char *format, ...) __attribute__((format(printf, 1, 2))); /* with kernel, block, thread */
+uint64_t next_random(uint64_t *state);
+extern const char *kernel_name; /* of the launch at hand, or NULL */
+
+/* shared.cc */
+void shared_begin_block(void); /* poison what the last one left */
+void shared_end_block(void);   /* were the red zones respected? */
+size_t shared_end_launch(void); /* bytes that the kernel used */
+
+/* streams.cc: work in order on each stream, streams against each other in any order that events allow */
+void enqueue(cudaStream_t stream, std::function<void()> work);
+void flush(void);
+size_t pending(void);
+
+#endif
