@@ -56,7 +56,7 @@ static char *model_of(json_t *item, Arena *arena) {
   json_t *inputs = json_object_get(item, "x"), *shape = json_object_get(item, "s");
   bool trains = false;
   text_add(&text,
-           "use nn\ndim B = 1\ndata rows_of = random(rows: 1, seed: 1) -> { z: f32[B] }\nmodule M()(z: [B]) -> ");
+           "use nn\ndim B = 1\ndata rows_of = random(rows: 1, seed: 1) -> { rows: f32[B] }\nmodule M()(rows: [B]) -> ");
   add_shape(&text, shape);
   text_add(&text, " {\n");
   for (size_t i = 0; i < json_array_size(inputs); i++) {
@@ -77,9 +77,9 @@ static char *model_of(json_t *item, Arena *arena) {
       json_t *input = json_array_get(inputs, i);
       if (!has_gradient(input)) text_add(&text, "  freeze net.%s\n", name_of(input));
     }
-    text_add(&text, "  let loss = up(net(d.z))\n  update net minimize loss using sgd(lr: 1)\n}\n");
+    text_add(&text, "  let loss = up(net(d.rows))\n  update net minimize loss using sgd(lr: 1)\n}\n");
   }
-  text_add(&text, "predict p in { z: f32[B] } -> net(p.z)\n");
+  text_add(&text, "predict p in { rows: f32[B] } -> net(p.rows)\n");
   return text_take(&text, arena);
 }
 
@@ -138,8 +138,8 @@ static void bind_case(json_t *item, Bindings *b) {
   b->list[b->n++] = (Binding){"up.w", b->values[MAX_INPUTS]};
   b->list[b->n++] = (Binding){"net.ln.weight", ones}; /* where the case has a LayerNorm */
   b->list[b->n++] = (Binding){"net.ln.bias", z};
-  b->list[b->n++] = (Binding){"d.z", z};
-  b->list[b->n++] = (Binding){"p.z", z};
+  b->list[b->n++] = (Binding){"d.rows", z};
+  b->list[b->n++] = (Binding){"p.rows", z};
 }
 
 static Tensor *run_graph(const Graph *graph, const Bindings *b, Arena *arena) {
@@ -274,7 +274,7 @@ static void add_param(Text *text, const char *name, json_t *shape) {
 static void add_module(Text *text, json_t *item, int module) {
   json_t *inputs = json_object_get(item, "x"), *input;
   size_t i;
-  text_add(text, "module C%d()(z: [B]) -> [] {\n", module);
+  text_add(text, "module C%d()(rows: [B]) -> [] {\n", module);
   json_array_foreach(inputs, i, input) add_param(text, name_of(input), part(input, SHAPE));
   add_param(text, "up", json_object_get(item, "s"));
   text_add(text, "  return sum((%s) * up)\n}\n", json_string_value(json_object_get(item, "e")));
@@ -283,11 +283,11 @@ static void add_module(Text *text, json_t *item, int module) {
 /* All modules of a block: the loss is the sum of their results. */
 static const char *block_model(const Block *b) {
   Text text = {0};
-  text_add(&text, "use nn\ndim B = 1\ndata rows_of = random(rows: 1, seed: 1) -> { z: f32[B] }\n");
+  text_add(&text, "use nn\ndim B = 1\ndata rows_of = random(rows: 1, seed: 1) -> { rows: f32[B] }\n");
   for (int c = 0; c < b->n_cases; c++)
     if (b->round[c] == 0) add_module(&text, b->item[c], b->module[c]);
-  text_add(&text, "module All()(z: [B]) -> [] {\n  return ");
-  for (int m = 0; m < b->n_modules; m++) text_add(&text, "%s(z |> c%d: C%d())", m ? " +\n    " : "", m, m);
+  text_add(&text, "module All()(rows: [B]) -> [] {\n  return ");
+  for (int m = 0; m < b->n_modules; m++) text_add(&text, "%s(rows |> c%d: C%d())", m ? " +\n    " : "", m, m);
   text_add(&text, "\n}\nlet net = All()\ntrain d in rows_of for 1 steps {\n");
   for (int c = 0; c < b->n_cases; c++) {
     json_t *input;
@@ -295,7 +295,7 @@ static const char *block_model(const Block *b) {
     json_array_foreach(json_object_get(b->item[c], "x"), i, input) if (b->round[c] == 0 && !has_gradient(input))
         text_add(&text, "  freeze net.c%d.%s\n", b->module[c], name_of(input));
   }
-  text_add(&text, "  let loss = net(d.z)\n  update net minimize loss using sgd(lr: 1)\n}\n");
+  text_add(&text, "  let loss = net(d.rows)\n  update net minimize loss using sgd(lr: 1)\n}\n");
   return text_take(&text, b->arena);
 }
 
@@ -429,12 +429,12 @@ enum { RUNS = 15, VECTOR = 4 };
 static const char *optimizer_model(json_t *list, size_t first, int n, Arena *arena) {
   Text text = {0};
   text_add(&text,
-           "use nn\ndim B = 1\ndata rows_of = random(rows: 1, seed: 1) -> { z: f32[B] }\n"
-           "module O()(z: [B]) -> [] {\n  param w: [%d] = zeros\n  return sum(w)\n}\n"
-           "module All()(z: [B]) -> [] {\n  return ",
+           "use nn\ndim B = 1\ndata rows_of = random(rows: 1, seed: 1) -> { rows: f32[B] }\n"
+           "module O()(rows: [B]) -> [] {\n  param w: [%d] = zeros\n  return sum(w)\n}\n"
+           "module All()(rows: [B]) -> [] {\n  return ",
            VECTOR);
-  for (int i = 0; i < n; i++) text_add(&text, "%s(z |> o%d: O())", i ? " + " : "", i);
-  text_add(&text, "\n}\nlet net = All()\ntrain d in rows_of for 10 steps {\n  let loss = net(d.z)\n  update ");
+  for (int i = 0; i < n; i++) text_add(&text, "%s(rows |> o%d: O())", i ? " + " : "", i);
+  text_add(&text, "\n}\nlet net = All()\ntrain d in rows_of for 10 steps {\n  let loss = net(d.rows)\n  update ");
   for (int i = 0; i < n; i++) {
     json_t *run = json_array_get(list, first + (size_t)i), *value;
     const char *key;
