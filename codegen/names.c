@@ -37,7 +37,7 @@ static const char *const declared[] = {
     "round", "scalb", "scalbn", "signbit", "significand", "sincos", "sinh", "tan", "tgamma", "time", "clock",
     "signal", "select", "read", "write", "close", "open", "pipe", "access", "link", "free", "malloc", "trunc", "y0",
     "y1", "yn", "schedule", "train", "program", "params", "states", "data", "evals", "predict", "predict_step",
-    "train_gradients", "train_gradients_f64", "train_update", "params_at", "predict_fields", "train_logs",
+    "train_gradients", "train_gradients_f64", "train_update", "update", "params_at", "predict_fields", "train_logs",
     "train_groups", "train_values", "train_every", "warp_sum", "block_sum", "column_sum"};
 
 typedef struct Taken {

@@ -39,7 +39,9 @@ static void emit_header(Emit *e) {
 static void emit_includes(Emit *e) {
   if (e->program->has_train) text_add(e->out, "#ifndef MT_DOUBLE  // this file is read twice: its end says why\n");
   if (e->target->cuda) {
-    text_add(e->out, "#include \"mtrt_cuda.cuh\"\n\n#define real float\n");
+    text_add(e->out, "#include \"mtrt_cuda.cuh\"\n");
+    if (e->program->has_train) text_add(e->out, "#include \"mtrt_update.cuh\"\n");
+    text_add(e->out, "\n#define real float\n");
   } else {
     text_add(e->out, "#include \"mtrt.h\"\n#include \"mtrt_math.h\"\n\n#define real float\n");
     text_add(e->out, "// An array of the arena; offsets are in bytes for floats.\n");

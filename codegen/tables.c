@@ -314,7 +314,7 @@ static void emit_train(Emit *e, const Step *step) {
   emit_member(e, train->precision == PRECISION_TF32 ? "true" : "false", "matrix products in TF32");
   emit_member(e, e->target->cuda ? "train_gradients, f64::train_gradients" : "train_gradients, train_gradients_f64",
               "loss and gradients; the same in double");
-  emit_member(e, update ? "train_update" : "NULL", "schedule, clipping, optimizers");
+  emit_member(e, update ? "train_update" : "NULL", "check, schedule, clipping, optimizers, bookkeeping");
   emit_member(e, size_cell(e, train->graph), "bytes of its arena, elements of its outputs");
   emit_member(e, number(e, loss_output(train->graph)), "the loss, in the outputs");
   emit_member(e, arena_print(e->arena, "%d, %s", n_logs, n_logs ? "train_logs" : "NULL"), "logs");

@@ -1,8 +1,10 @@
-/* update.c - what follows the gradients: schedule, clipping, optimizers.
+/* update.c - what follows the gradients: check, schedule, clipping, optimizers, bookkeeping.
  *
  * Schedules are scalar expressions over step, epoch and total.  They are
- * evaluated where the scalars live (on a GPU by one thread), so that a
- * captured step needs no new arguments.
+ * evaluated where the scalars live (on a GPU by one thread of each block), so
+ * that a captured step needs no new arguments.  C calls the runtime for the
+ * rest; CUDA has one kernel for all of it, built of what mtrt_update.cuh has,
+ * and before it another one where the gradients are many.
  */
 #include <math.h>
 #include <string.h>
@@ -84,7 +86,7 @@ static void emit_schedule(Emit *e, const Update *update) {
       text_add(&assignments, "  %-36s  // %s\n", left, update->groups[g].optimizer->hyper[h]);
     }
   text_add(e->out, "// Hyper-parameters of the update at hand.\n%s void schedule(MtScalars *s) {\n",
-           e->target->cuda ? "static __global__" : "static");
+           e->target->cuda ? "static __device__" : "static");
   if (lines.data) text_add_bytes(e->out, lines.data, lines.length);
   if (assignments.data) text_add_bytes(e->out, assignments.data, assignments.length);
   text_add(e->out, "}\n\n");
@@ -117,26 +119,84 @@ static void emit_rule(Emit *e, const UpdateGroup *g) {
   }
 }
 
+/* `call` with the group's number, or on CUDA its constants, and its range. */
+static void emit_groups(Emit *e, const Update *update) {
+  for (int g = 0; g < update->n_groups; g++) {
+    int64_t begin, count;
+    const UpdateGroup *group = &update->groups[g];
+    update_range(e, group, &begin, &count);
+    emit_rule(e, group);
+    text_add(e->out, e->target->cuda ? "  mt_%s(u, s, rule[%d], %lld, %lld);\n" : "  mt_%s(run, %d, %lld, %lld);\n",
+             group->optimizer->name, g, (long long)begin, (long long)count);
+  }
+}
+
+static const char head[] = "// One step of the optimizers on the gradients at hand; t counts updates from 1.\n";
+
+static void emit_update_c(Emit *e, const Update *update) {
+  long long all = e->program->param_elements;
+  text_add(e->out, "%sstatic void train_update(MtRun *run, const MtEnd *end) {\n", head);
+  text_add(e->out, "  mt_check_gradients(run, end, %lld);\n  schedule(run->scalars);\n", all);
+  if (update->clip > 0)
+    text_add(e->out, "  mt_clip_gradients(run, %lld, %s);\n", all, expr_const(e->arena, update->clip, F64).text);
+  emit_groups(e, update);
+  text_add(e->out, "  mt_finish(run, end);\n}\n\n");
+}
+
+/* ---- CUDA ------------------------------------------------------------------------------- */
+
+/* Up to so many gradients every block of the update looks at all of them,
+ * which takes no longer than the launch of a kernel that does it first. */
+enum { LOOKED_AT_BY_ALL = 32768 };
+enum { ELEMENTS_A_BLOCK = 1024, MOST_BLOCKS = 1056 };
+
+static long long update_blocks(const Emit *e, const Update *update) {
+  int64_t most = 1;
+  for (int g = 0; g < update->n_groups; g++) {
+    int64_t begin, count;
+    update_range(e, &update->groups[g], &begin, &count);
+    if (count > most) most = count;
+  }
+  int64_t blocks = (most + ELEMENTS_A_BLOCK - 1) / ELEMENTS_A_BLOCK;
+  return blocks < MOST_BLOCKS ? blocks : MOST_BLOCKS;
+}
+
+static void emit_look(Emit *e, const Update *update, bool measured) {
+  const char *clip = update->clip > 0 ? expr_const(e->arena, update->clip, F64).text : NULL;
+  text_add(e->out, "  mt_%s_%s(u, s", clip ? "clip" : "check", measured ? "parts" : "gradients");
+  if (!measured) text_add(e->out, ", %lld", (long long)e->program->param_elements);
+  text_add(e->out, clip ? ", %s);\n" : ");\n", clip);
+}
+
+static void emit_update_kernel(Emit *e, const Update *update, bool measured) {
+  text_add(e->out, "%sstatic __global__ void __launch_bounds__(MT_UPDATE_THREADS) ", head);
+  text_add(e->out, "update(const MtUpdateData u) {\n");
+  text_add(e->out, "  SHARED(MtScalars, s, 1);  // this block's copy\n  SHARED(MtRule, rule, %d);\n", update->n_groups);
+  text_add(e->out, "  if (threadIdx.x == 0) {\n    mt_begin(u, s);\n    schedule(s);\n");
+  for (int g = 0; g < update->n_groups; g++)
+    text_add(e->out, "    rule[%d] = mt_%s_rule(s, %d);\n", g, update->groups[g].optimizer->name, g);
+  text_add(e->out, "  }\n");
+  emit_look(e, update, measured);
+  emit_groups(e, update);
+  text_add(e->out, "  mt_finish(u, s);\n}\n\n");
+}
+
+static void emit_update_cuda(Emit *e, const Update *update) {
+  bool measured = e->program->param_elements > LOOKED_AT_BY_ALL, clip = update->clip > 0;
+  emit_update_kernel(e, update, measured);
+  text_add(e->out, "static void train_update(MtRun *run, const MtEnd *end) {\n"
+                   "  const MtUpdateData u = mt_update_data(run, end);\n");
+  if (measured)
+    text_add(e->out, "  %sLAUNCH(mt_measure<%s>, MT_PARTS, MT_UPDATE_THREADS, 0, run)(u, %lld);\n",
+             clip ? "" : "if (end->loss >= 0) ", clip ? "true" : "false", (long long)e->program->param_elements);
+  text_add(e->out, "  LAUNCH(update, %lld, MT_UPDATE_THREADS, 0, run)(u);\n}\n\n", update_blocks(e, update));
+}
+
 void emit_update(Emit *e) {
   const Train *train = &e->program->train;
   if (!train->n_updates) return;
   if (train->n_updates > 1) fault("%d updates in one step have no generated code yet", train->n_updates);
-  const Update *update = &train->updates[0];
-  emit_schedule(e, update);
-  text_add(e->out, "// One step of the optimizers on the gradients at hand; t counts updates from 1.\n");
-  text_add(e->out, "static void train_update(MtRun *run) {\n");
-  text_add(e->out,
-           e->target->cuda ? "  LAUNCH(schedule, 1, 1, 0, run)(run->scalars);\n" : "  schedule(run->scalars);\n");
-  if (update->clip > 0) {
-    Expr clip = expr_const(e->arena, update->clip, F64);
-    text_add(e->out, "  mt_clip_gradients(run, %lld, %s);\n", (long long)e->program->param_elements, clip.text);
-  }
-  for (int g = 0; g < update->n_groups; g++) {
-    int64_t begin, count;
-    update_range(e, &update->groups[g], &begin, &count);
-    emit_rule(e, &update->groups[g]);
-    text_add(e->out, "  mt_%s(run, %d, %lld, %lld);\n", update->groups[g].optimizer->name, g, (long long)begin,
-             (long long)count);
-  }
-  text_add(e->out, "}\n\n");
+  emit_schedule(e, &train->updates[0]);
+  if (e->target->cuda) emit_update_cuda(e, &train->updates[0]);
+  else emit_update_c(e, &train->updates[0]);
 }

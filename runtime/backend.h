@@ -37,6 +37,7 @@ typedef struct MtBackend {
   void (*gemm)(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k,
                const void *a, int64_t lda, int64_t a_step, const void *b, int64_t ldb, int64_t b_step,
                void *c, int64_t ldc, int64_t c_step);
+  /* What an update calls; NULL where the program has a kernel for it (mtrt_update.cuh). */
   void (*clip)(MtRun *run, int64_t count, double max_norm);
   void (*optimize)(MtRun *run, MtOptimizerKind kind, int group, int64_t begin, int64_t count);
   void (*add_scaled)(MtRun *run, void *sum, const void *x, int64_t count, double scale);  /* sum += scale x: micro-batch gradients */

@@ -33,3 +33,23 @@ void mt_adam(MtRun *run, int group, int64_t begin, int64_t count) {
 void mt_adamw(MtRun *run, int group, int64_t begin, int64_t count) {
   run->backend->optimize(run, MT_ADAMW, group, begin, count);
 }
+
+/* ---- the end of a micro-batch ----------------------------------------------------- */
+
+static const char *output_at(const MtRun *run, int64_t element) {
+  return (const char *)run->outputs + element * run->real_size;
+}
+
+void mt_check_gradients(MtRun *run, const MtEnd *end, int64_t count) {
+  if (end->loss >= 0) run->backend->guard(run, output_at(run, end->loss), count);
+}
+
+/* Logs that stand side by side go in one call. */
+void mt_finish(MtRun *run, const MtEnd *end) {
+  for (int first = 0, last; first < end->n_logs; first = last) {
+    for (last = first + 1; last < end->n_logs && end->logs[last] == end->logs[last - 1] + 1; last++) continue;
+    run->backend->accumulate(run, end->sums + first, output_at(run, end->logs[first]), last - first, '+',
+                             (double)end->rows);
+  }
+  run->backend->advance(run, end->last, end->rows);
+}

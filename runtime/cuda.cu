@@ -1,6 +1,6 @@
 /* cuda.cu - the CUDA device: memory, captured steps, and the small fixed
- * kernels around the generated ones (batch fetch, optimizers, bookkeeping).
- * Matrix products are in cuda_gemm.cu.
+ * kernels around the generated ones (batch fetch, sums, bookkeeping).  Matrix
+ * products are in cuda_gemm.cu; an update is a kernel of the program's own.
  *
  * Everything runs on one stream.  A step is recorded twice: the first time it
  * runs as it is recorded, so that libraries load and GEMM algorithms are
@@ -43,7 +43,7 @@ static bool cuda_open(MtRun *run, bool tf32) {
   if (!mt_cuda_check(run, cudaStreamCreateWithFlags(&device->stream, cudaStreamNonBlocking), "cudaStreamCreate")) return false;
   run->stream = device->stream;
   return mt_cuda_gemm_open(run) &&
-         mt_cuda_check(run, cudaMalloc(&device->partial, PARTIALS * sizeof(double)), "cudaMalloc");
+         mt_cuda_check(run, cudaMalloc(&run->parts, MT_PARTS * sizeof(double)), "cudaMalloc");
 }
 
 static void cuda_close(MtRun *run) {
@@ -52,7 +52,7 @@ static void cuda_close(MtRun *run) {
   for (int i = 0; i < device->n_graphs; i++)
     if (device->graphs[i].graph) cudaGraphExecDestroy(device->graphs[i].graph);
   mt_cuda_gemm_close(run);
-  cudaFree(device->partial);
+  cudaFree(run->parts);
   if (device->stream) cudaStreamDestroy(device->stream);
   free(device->graphs);
   free(device);
@@ -178,137 +178,6 @@ static void cuda_fetch(MtRun *run, void *batch, const void *set, const int32_t *
   launched(run, "fetch_rows");
 }
 
-/* ---- clipping ------------------------------------------------------------------ */
-
-/* Sum of a value a thread over the block, the same in every run: a tree in shared memory. */
-static __device__ double block_total(double value) {
-  __shared__ double sums[THREADS];
-  sums[threadIdx.x] = value;
-  for (int half = THREADS / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if ((int)threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
-  }
-  __syncthreads();
-  return sums[0];
-}
-
-template <class real> __global__ void sum_squares(double *partial, const real *x, int64_t count) {
-  double sum = 0;
-  for (int64_t i = blockIdx.x * (int64_t)THREADS + threadIdx.x; i < count; i += (int64_t)THREADS * gridDim.x)
-    sum += (double)x[i] * (double)x[i];
-  sum = block_total(sum);
-  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
-}
-
-__global__ void clip_scale(MtScalars *scalars, const double *partial, int n_partial, double max_norm) {
-  double sum = block_total((int)threadIdx.x < n_partial ? partial[threadIdx.x] : 0);
-  if (threadIdx.x != 0) return;
-  double scale = max_norm / (sqrt(sum) * scalars->grad_scale + 1e-6);
-  if (!(scale >= 1)) scalars->grad_scale *= scale; /* NaN too: a NaN norm gives NaN gradients */
-}
-
-static void cuda_clip(MtRun *run, int64_t count, double max_norm) {
-  CudaDevice *device = device_of(run);
-  int n = blocks(count) < PARTIALS ? blocks(count) : PARTIALS;
-  if (run->real_size == 8) sum_squares<<<n, THREADS, 0, device->stream>>>(device->partial, (const double *)run->grads, count);
-  else sum_squares<<<n, THREADS, 0, device->stream>>>(device->partial, (const float *)run->grads, count);
-  clip_scale<<<1, THREADS, 0, device->stream>>>(run->scalars, device->partial, n, max_norm);
-  launched(run, "clip_gradients");
-}
-
-/* ---- optimizers: one pass over a range of the parameter block ------------------- */
-
-struct Hyper { double lr, a, b, c, d; }; /* hyper-parameters of the group, in table order */
-
-/* p: parameter, g: gradient (times grad_scale). PyTorch's torch.optim.SGD. */
-template <class real> struct Sgd {
-  static const int slots = 1;
-  real lr, momentum, fresh, decay; /* fresh: 1 - dampening, subtracted in double */
-  bool nesterov, first;
-  __device__ Sgd(const Hyper &h, int64_t step)
-      : lr((real)h.lr), momentum((real)h.a), fresh((real)(1 - h.b)), decay((real)h.c), nesterov(h.d != 0), first(step == 0) {}
-  __device__ void operator()(real &p, real g, real &buffer, real &) const {
-    g += decay * p;
-    if (momentum != 0) {
-      buffer = first ? g : momentum * buffer + fresh * g;
-      g = nesterov ? g + momentum * buffer : buffer;
-    }
-    p -= lr * g;
-  }
-};
-
-/* torch.optim.Adam: decay is added to the gradient. */
-template <class real> struct Adam {
-  static const int slots = 2;
-  real beta1, beta2, rest1, rest2; /* rest: 1 - beta, subtracted in double */
-  real eps, decay, step_size, root; /* root: sqrt of the second bias correction */
-  __device__ Adam(const Hyper &h, int64_t step)
-      : beta1((real)h.a), beta2((real)h.b), rest1((real)(1 - h.a)), rest2((real)(1 - h.b)), eps((real)h.c), decay((real)h.d),
-        step_size((real)(h.lr / (1 - pow(h.a, step + 1.0)))), root((real)sqrt(1 - pow(h.b, step + 1.0))) {}
-  __device__ void moments(real &p, real g, real &m, real &v) const {
-    m = beta1 * m + rest1 * g;
-    v = beta2 * v + rest2 * g * g;
-    p -= step_size * m / (sqrt(v) / root + eps);
-  }
-  __device__ void operator()(real &p, real g, real &m, real &v) const { moments(p, g + decay * p, m, v); }
-};
-
-/* torch.optim.AdamW: decay shrinks the parameter first. */
-template <class real> struct AdamW : Adam<real> {
-  real keep;
-  __device__ AdamW(const Hyper &h, int64_t step) : Adam<real>(h, step), keep((real)(1 - h.lr * h.d)) {}
-  __device__ void operator()(real &p, real g, real &m, real &v) const {
-    p *= keep;
-    this->moments(p, g, m, v);
-  }
-};
-
-/* Four neighbours a thread; the block's first thread computes what all share. */
-template <class real, template <class> class Rule>
-__global__ void optimize(real *p, const real *g, real *slot0, real *slot1, const MtScalars *scalars, int group, int64_t count) {
-  __shared__ alignas(16) char storage[sizeof(Rule<real>)];
-  if (scalars->stop) return;
-  if (threadIdx.x == 0) {
-    const double *h = scalars->hyper[group];
-    new (storage) Rule<real>(Hyper{h[0], h[1], h[2], h[3], h[4]}, scalars->step);
-  }
-  __syncthreads();
-  const Rule<real> rule = *reinterpret_cast<const Rule<real> *>(storage);
-  const real scale = (real)scalars->grad_scale;
-  int64_t first = (blockIdx.x * (int64_t)blockDim.x + threadIdx.x) * 4;
-  if (first + 4 <= count) {
-    struct alignas(4 * sizeof(real)) Four { real at[4]; };
-    Four p4 = *(const Four *)(p + first), g4 = *(const Four *)(g + first), a4 = *(const Four *)(slot0 + first), b4 = a4;
-    if (Rule<real>::slots > 1) b4 = *(const Four *)(slot1 + first);
-#pragma unroll
-    for (int i = 0; i < 4; i++) rule(p4.at[i], g4.at[i] * scale, a4.at[i], b4.at[i]);
-    *(Four *)(p + first) = p4;
-    *(Four *)(slot0 + first) = a4;
-    if (Rule<real>::slots > 1) *(Four *)(slot1 + first) = b4;
-  } else {
-    real none = 0;
-    for (int64_t i = first; i < count; i++) rule(p[i], g[i] * scale, slot0[i], Rule<real>::slots > 1 ? slot1[i] : none);
-  }
-}
-
-template <class real, template <class> class Rule> static void launch_rule(MtRun *run, int group, int64_t begin, int64_t count) {
-  real *p = (real *)run->params + begin, *slot0 = (real *)run->slots[0] + begin;
-  real *slot1 = run->slots[1] ? (real *)run->slots[1] + begin : NULL;
-  optimize<real, Rule><<<blocks((count + 3) / 4), THREADS, 0, device_of(run)->stream>>>(
-      p, (const real *)run->grads + begin, slot0, slot1, run->scalars, group, count);
-}
-
-static void cuda_optimize(MtRun *run, MtOptimizerKind kind, int group, int64_t begin, int64_t count) {
-  if (count == 0) return;
-  bool wide = run->real_size == 8;
-  switch (kind) {
-  case MT_SGD: wide ? launch_rule<double, Sgd>(run, group, begin, count) : launch_rule<float, Sgd>(run, group, begin, count); break;
-  case MT_ADAM: wide ? launch_rule<double, Adam>(run, group, begin, count) : launch_rule<float, Adam>(run, group, begin, count); break;
-  case MT_ADAMW: wide ? launch_rule<double, AdamW>(run, group, begin, count) : launch_rule<float, AdamW>(run, group, begin, count); break;
-  }
-  launched(run, "optimize");
-}
-
 /* ---- sums and bookkeeping --------------------------------------------------------- */
 
 template <class real> __global__ void add_scaled(real *sum, const real *x, int64_t count, real scale) {
@@ -385,5 +254,5 @@ static void cuda_advance(MtRun *run, int64_t steps, int64_t rows) {
 
 extern "C" const MtBackend mt_cuda = {
     "cuda", cuda_describe, cuda_open, cuda_close, cuda_alloc, cuda_release, cuda_write, cuda_read, cuda_zero, cuda_wait,
-    cuda_peak, cuda_play, cuda_fetch, mt_cuda_gemm, cuda_clip, cuda_optimize, cuda_add_scaled, cuda_accumulate,
+    cuda_peak, cuda_play, cuda_fetch, mt_cuda_gemm, NULL, NULL, cuda_add_scaled, cuda_accumulate,
     cuda_narrow, cuda_guard, cuda_advance, mt_cuda_tune, mt_cuda_choices, mt_cuda_choose};

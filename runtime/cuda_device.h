@@ -7,7 +7,7 @@
 
 #include "runtime/backend.h"
 
-enum { THREADS = 256, PARTIALS = 256, WORKSPACE = 32 << 20 };
+enum { THREADS = 256, WORKSPACE = 32 << 20 };
 
 struct CudaGraph {
   int64_t key;
@@ -24,7 +24,6 @@ struct CudaDevice {
   cudaStream_t stream;
   bool tf32, capturing, tuning;
   size_t bytes, peak;    /* allocated now, at most */
-  double *partial;       /* block sums of a gradient norm */
   int n_graphs;
   CudaGraph *graphs;
   cublasLtHandle_t blas;

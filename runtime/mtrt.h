@@ -23,7 +23,7 @@ extern "C" {
 
 /* ---- what a step works on ---------------------------------------------- */
 
-enum { MT_MAX_RANK = 8, MT_MAX_GROUPS = 16, MT_MAX_HYPER = 8, MT_MAX_SLOTS = 3 };
+enum { MT_MAX_RANK = 8, MT_MAX_GROUPS = 16, MT_MAX_HYPER = 8, MT_MAX_SLOTS = 3, MT_MAX_OUTPUTS = 64, MT_PARTS = 1024 };
 
 /* Scalars that change from step to step, in device memory, so that a captured
  * step needs no new arguments. */
@@ -35,8 +35,9 @@ typedef struct MtScalars {
   uint64_t seed;
   double grad_scale;  /* gradients are multiplied by it on use: clipping, and the mean over micro-batches */
   double lr_scale;    /* --lr: factor on every learning rate */
-  double hyper[MT_MAX_GROUPS][MT_MAX_HYPER]; /* one row an update group, filled by schedule() */
   int32_t stop;       /* set when a loss or gradient is not finite: later updates do nothing */
+  uint32_t tickets;   /* blocks of an update kernel that are done (CUDA); 0 between updates */
+  double hyper[MT_MAX_GROUPS][MT_MAX_HYPER]; /* one row an update group, filled by schedule() */
 } MtScalars;
 
 struct MtBackend;
@@ -54,6 +55,7 @@ typedef struct MtRun {
   MtScalars *scalars;
   void *stream;       /* cudaStream_t */
   void *device;       /* the backend's own */
+  void *parts;        /* MT_PARTS doubles: parts of a sum over all gradients (CUDA) */
   long budget;        /* kernels still allowed to run; negative: all (the search for a non-finite value) */
   char error[512];    /* first failure inside a step, "" when none */
 } MtRun;
@@ -61,7 +63,18 @@ typedef struct MtRun {
 /* One call of a generated step.  batch[i] points to field i: real, int32_t,
  * uint8_t ... by its dtype. */
 typedef void (*MtStep)(MtRun *run, const void *const *batch, int64_t rows);
-typedef void (*MtUpdate)(MtRun *run);
+
+/* What ends a micro-batch: the check of its values, the update after the last
+ * one of several, and the moving on. */
+typedef struct MtEnd {
+  int64_t rows;       /* of the batch */
+  int64_t loss;       /* element of outputs: stop when it or a gradient is not finite; negative: do not look */
+  bool last;          /* of its update */
+  int n_logs;
+  double *sums;       /* sums[i] += rows * outputs[logs[i]] */
+  int32_t logs[MT_MAX_OUTPUTS];
+} MtEnd;
+typedef void (*MtUpdate)(MtRun *run, const MtEnd *end);
 
 /* True when the next kernel may run.  Generated code asks before each. */
 static inline bool mt_go(MtRun *run) { return run->budget < 0 || (run->budget > 0 && run->budget-- > 0); }
@@ -81,6 +94,8 @@ void mt_gemm_batched(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_
                      const void *b, int64_t ldb, int64_t b_step,
                      void *c, int64_t ldc, int64_t c_step);
 
+/* Set scalars->stop when the loss or one of `count` gradients is not finite. */
+void mt_check_gradients(MtRun *run, const MtEnd *end, int64_t count);
 /* Scale gradients to a global norm of at most max_norm (times min(1, max_norm / (norm + 1e-6))). */
 void mt_clip_gradients(MtRun *run, int64_t count, double max_norm);
 /* One optimizer pass over elements [begin, begin + count) of the block, with
@@ -88,6 +103,8 @@ void mt_clip_gradients(MtRun *run, int64_t count, double max_norm);
 void mt_sgd(MtRun *run, int group, int64_t begin, int64_t count);
 void mt_adam(MtRun *run, int group, int64_t begin, int64_t count);
 void mt_adamw(MtRun *run, int group, int64_t begin, int64_t count);
+/* Add the logs to their sums and move the scalars on to the next micro-batch. */
+void mt_finish(MtRun *run, const MtEnd *end);
 
 /* ---- what a program says of itself ------------------------------------- */
 
@@ -198,7 +215,7 @@ typedef struct MtTrain {
   bool tf32;
   MtStep gradients;         /* forward and backward: outputs, grads */
   MtStep gradients_f64;     /* the same in double precision */
-  MtUpdate update;          /* schedule, clipping, optimizers; not step + 1, the runtime's */
+  MtUpdate update;          /* after the last micro-batch: check, schedule, clipping, optimizers, logs, step + 1 */
   MtSize size;
   int64_t loss;             /* element of outputs */
   int n_logs;

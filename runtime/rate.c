@@ -11,7 +11,7 @@
 
 static void record_update(MtRun *run, void *data) {
   (void)data;
-  run->program->train->update(run);
+  run->program->train->update(run, &(MtEnd){.loss = -1, .last = true});
 }
 
 /* The first group's learning rate at `step`; NaN after a failure. */

@@ -10,26 +10,11 @@
 
 #include "runtime/trainer.h"
 
-int mt_tracked(const MtTrain *train, int64_t outputs[MT_MAX_OUTPUTS]) {
+int mt_tracked(const MtTrain *train, int32_t outputs[MT_MAX_OUTPUTS]) {
   int n = 0;
-  for (; n < train->n_logs && n < MT_MAX_OUTPUTS - 1; n++) outputs[n] = train->logs[n].output;
-  outputs[n++] = train->loss;
+  for (; n < train->n_logs && n < MT_MAX_OUTPUTS - 1; n++) outputs[n] = (int32_t)train->logs[n].output;
+  outputs[n++] = (int32_t)train->loss;
   return n;
-}
-
-static const char *output_at(const MtRun *run, int64_t element) {
-  return (const char *)run->outputs + element * run->real_size;
-}
-
-/* Logs that stand side by side go in one call. */
-static void add_logs(MtSession *s, int64_t rows) {
-  int64_t outputs[MT_MAX_OUTPUTS];
-  int n = mt_tracked(s->program->train, outputs);
-  for (int first = 0, last; first < n; first = last) {
-    for (last = first + 1; last < n && outputs[last] == outputs[last - 1] + 1; last++) continue;
-    s->run.backend->accumulate(&s->run, s->sums + first, output_at(&s->run, outputs[first]), last - first, '+',
-                               (double)rows);
-  }
 }
 
 typedef struct Recording {
@@ -55,10 +40,17 @@ static void record_one(MtRun *run, const Recording *r) {
   train->gradients(run, (const void *const *)s->train.batch, r->plan.rows);
   run->grads = grads;
   if (s->micro_grads != grads) sum_gradients(s, &r->plan);
-  if (!s->options->keep_going) run->backend->guard(run, output_at(run, train->loss), s->program->param_count);
-  if (r->plan.last) train->update(run);
-  add_logs(s, r->plan.rows);
-  run->backend->advance(run, r->plan.last, r->plan.rows);
+  MtEnd end = {.rows = r->plan.rows,
+               .loss = s->options->keep_going ? -1 : train->loss,
+               .last = r->plan.last,
+               .sums = s->sums};
+  end.n_logs = mt_tracked(train, end.logs);
+  if (end.last) {
+    train->update(run, &end);
+  } else {
+    mt_check_gradients(run, &end, s->program->param_count);
+    mt_finish(run, &end);
+  }
 }
 
 static void record(MtRun *run, void *data) {

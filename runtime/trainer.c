@@ -70,7 +70,7 @@ static bool look(Trainer *t) {
 
 /* Means of what is tracked since the last line. */
 static bool read_means(Trainer *t, double *means, int *n) {
-  int64_t outputs[MT_MAX_OUTPUTS];
+  int32_t outputs[MT_MAX_OUTPUTS];
   *n = mt_tracked(t->train, outputs);
   if (!t->s->run.backend->read(&t->s->run, means, t->s->sums, (size_t)*n * sizeof *means)) return false;
   for (int i = 0; i < *n; i++) means[i] /= (double)t->rows_since_line;

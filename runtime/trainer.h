@@ -42,7 +42,7 @@ typedef struct MtOptions {
 int mt_parse_options(MtOptions *out, int argc, char **argv, const MtProgram *program);
 
 /* ---- session.c: device, blocks, data ---- */
-enum { MT_MAX_OUTPUTS = 64, MT_MAX_ROOTS = 16, MT_PATH = 3072 };
+enum { MT_MAX_ROOTS = 16, MT_PATH = 3072 };
 
 typedef struct MtTable {      /* a data set in device memory */
   const MtData *data;
@@ -113,7 +113,7 @@ bool mt_play_step(MtSession *s, MtStepPlan plan);
 /* Updates of `rows` rows each, in a row; equal to as many single steps, bit for bit. */
 enum { MT_STEPS_A_PLAY = 8, MT_SMALL_MODEL = 1 << 20 };
 bool mt_play_steps(MtSession *s, int64_t rows, int64_t count);
-int mt_tracked(const MtTrain *train, int64_t outputs[MT_MAX_OUTPUTS]); /* logs, then the loss: elements of outputs */
+int mt_tracked(const MtTrain *train, int32_t outputs[MT_MAX_OUTPUTS]); /* logs, then the loss: elements of outputs */
 
 /* ---- the commands: exit statuses ---- */
 int mt_train(MtSession *s);           /* trainer.c */

@@ -49,11 +49,13 @@ static void wrong_gradients(MtRun *run, const void *const *batch, int64_t rows) 
 }
 
 /* The rate falls linearly to 0; highest at step 0. */
-static void update(MtRun *run) {
+static void update(MtRun *run, const MtEnd *end) {
   MtScalars *s = run->scalars;
   const double row[5] = {0.1 * (1 - (double)s->step / (double)(s->total ? s->total : 1)) * s->lr_scale, 0.9, 0, 0, 0};
   for (int i = 0; i < 5; i++) s->hyper[0][i] = row[i];
+  mt_check_gradients(run, end, IN + 1);
   mt_sgd(run, 0, 0, IN + 1);
+  mt_finish(run, end);
 }
 
 static const MtTensor params[] = {

@@ -20,6 +20,7 @@
 #include "passes/passes.h"
 #include "runtime/mtrt.h"
 #include "tests/fuse_models.h"
+#include "tests/graph_kit.h"
 #include "tests/shell.h"
 
 /* ---- what a generated step calls, plainly ------------------------------------------ */
@@ -580,6 +581,50 @@ START_TEST(compiles_from_another_folder) {
 }
 END_TEST
 
+/* What follows the gradients, in the order given, with nothing missing. */
+static void in_order(const char *text, const char *const *lines, int n) {
+  for (int i = 0; i < n; i++) {
+    const char *found = strstr(text, lines[i]);
+    ck_assert_msg(found != NULL, "no '%s'", lines[i]);
+    text = found + strlen(lines[i]);
+  }
+}
+
+START_TEST(an_update_looks_before_it_writes) {
+  Kit *kit = kit_new(1);
+  kit_mlp(kit, 1, 5);
+  kit->program->train.updates[0].clip = 0.5;
+  ck_assert(kit_run(kit, 2, NULL, LONG_MAX, NULL));
+  char *c = emit(kit->program, false), *cuda = emit(kit->program, true);
+  in_order(c, (const char *[]){"train_update(MtRun *run, const MtEnd *end) {", "mt_check_gradients(run, end, 256);",
+                               "schedule(run->scalars);", "mt_clip_gradients(run, 256, 0.5);", "mt_sgd(run, 0, ",
+                               "mt_finish(run, end);"}, 6);
+  in_order(cuda, (const char *[]){"update(const MtUpdateData u) {", "mt_begin(u, s);", "schedule(s);",
+                                  "rule[0] = mt_sgd_rule(s, 0);", "mt_clip_gradients(u, s, 256, 0.5);",
+                                  "mt_sgd(u, s, rule[0], ", "mt_finish(u, s);", "LAUNCH(update, 1, "}, 8);
+  ck_assert_int_eq(occurrences(cuda, "LAUNCH(mt_measure"), 0);
+  free(c), free(cuda);
+  kit_free(kit);
+}
+END_TEST
+
+/* Too many gradients for every block to look at: a kernel before the update does. */
+START_TEST(many_gradients_are_measured_first) {
+  Kit *kit = kit_new(1);
+  kit_mlp(kit, 1, 5);
+  ck_assert(kit_run(kit, 2, NULL, LONG_MAX, NULL));
+  kit->program->param_elements = 40000;
+  char *cuda = emit(kit->program, true);
+  in_order(cuda, (const char *[]){"mt_check_parts(u, s);", "if (end->loss >= 0) LAUNCH(mt_measure<false>, ", "LAUNCH(update, "}, 3);
+  free(cuda);
+  kit->program->train.updates[0].clip = 2;
+  cuda = emit(kit->program, true);
+  in_order(cuda, (const char *[]){"mt_clip_parts(u, s, 2);", "  LAUNCH(mt_measure<true>, ", "LAUNCH(update, "}, 3);
+  free(cuda);
+  kit_free(kit);
+}
+END_TEST
+
 START_TEST(cuda_compiles) {
   if (!has_nvcc()) return;
   Set set = set_new();
@@ -621,6 +666,8 @@ Suite *codegen_suite(void) {
   tcase_set_timeout(text, 240);
   tcase_add_test(text, equal_layers_share_their_kernels);
   tcase_add_test(text, compiles_from_another_folder);
+  tcase_add_test(text, an_update_looks_before_it_writes);
+  tcase_add_test(text, many_gradients_are_measured_first);
   tcase_add_test(text, cuda_compiles);
   suite_add_tcase(suite, text);
   return suite;
