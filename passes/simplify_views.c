@@ -187,6 +187,49 @@ static Node *reduce_ones(Rewriter *r, const Node *n) {
   return as_shape(r, n, rewrite_part(r, n, "one", OP_add, (Node *[]){n->in[0], zero}, 2, NULL));
 }
 
+/* Of x, a part of something of rank `rank`: does it run along that axis? */
+static bool runs_along(const Node *x, int rank, int axis) {
+  int at = axis - (rank - x->type.rank);
+  return at >= 0 && !is_one(&x->type.dim[at]);
+}
+
+/* The labels y of y == iota, the index along that axis; NULL when it is something else. */
+static Node *labels_of(const Node *hit, int rank, int axis) {
+  for (int k = 0; hit->op == OP_eq && k < 2; k++) {
+    const Node *index = hit->in[k];
+    Node *y = hit->in[1 - k];
+    if (index->op != OP_iota || index->attrs.axis + rank - index->type.rank != axis) continue;
+    if (runs_along(index, rank, axis) && !runs_along(y, rank, axis) && y->type.dtype == index->type.dtype) return y;
+  }
+  return NULL;
+}
+
+/* Over an axis along which at most one index equals y,
+ *   sum(where(iota == y, v, 0)) = where(0 <= y < extent, v, 0) + 0
+ * and the same of its negative; the sum begins at 0, which matters to a v of -0. */
+static Node *sum_one_hot(Rewriter *r, const Node *n) {
+  const Type *x = &n->in[0]->type;
+  const Node *where = n->in[0]->op == OP_neg ? n->in[0]->in[0] : n->in[0];
+  int axis = n->attrs.axes[0];
+  if (n->attrs.n_axes != 1 || where->op != OP_where || x->dim[axis].rows) return NULL;
+  Node *y = labels_of(where->in[0], x->rank, axis), *v = where->in[1], *zero = where->in[2];
+  if (!y || zero->op != OP_const || zero->attrs.value != 0 || runs_along(v, x->rank, axis)) return NULL;
+  Type picked;
+  if (!infer_broadcast(&y->type, &v->type, false, &picked, NULL) || v->type.dtype != n->type.dtype) return NULL;
+  if (type_count(&picked) != type_count(&n->type) || type_rows(&picked) != type_rows(&n->type) || !rewrite_ask(r, n))
+    return NULL;
+  Node *none = rewrite_const(r, n, y->type.dtype, 0);
+  Node *extent = rewrite_const(r, n, y->type.dtype, (double)x->dim[axis].size);
+  Node *low = rewrite_part(r, n, "low", OP_ge, (Node *[]){y, none}, 2, NULL);
+  Node *high = rewrite_part(r, n, "high", OP_lt, (Node *[]){y, extent}, 2, NULL);
+  Node *hit = rewrite_part(r, n, "hit", OP_and, (Node *[]){low, high}, 2, NULL);
+  zero = rewrite_const(r, n, v->type.dtype, 0);
+  if (where != n->in[0]) v = rewrite_part(r, n, "neg", OP_neg, &v, 1, NULL);
+  Node *one = rewrite_part(r, n, "picked", OP_where, (Node *[]){hit, v, zero}, 3, NULL);
+  if (v->op != OP_const || v->attrs.value == 0) one = rewrite_part(r, n, "one", OP_add, (Node *[]){one, zero}, 2, NULL);
+  return as_shape(r, n, one);
+}
+
 const RewriteRow view_rewrites[] = {
     {"reshape.none", OP_reshape, view_whole},
     {"reshape.reshape", OP_reshape, reshape_reshape},
@@ -208,5 +251,6 @@ const RewriteRow view_rewrites[] = {
     {"pad.none", OP_pad, view_whole},
     {"pad.pad", OP_pad, window_window},
     {"reduce.ones", ANY_REDUCE, reduce_ones},
+    {"sum.onehot", OP_sum, sum_one_hot},
     {NULL, 0, NULL},
 };

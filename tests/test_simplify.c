@@ -149,6 +149,27 @@ static Node *reduce_ones(Operands *o) { return b_reduce(o->b, OP_max, o->x, 1, (
 static Node *reduce_some(Operands *o) { return b_reduce(o->b, OP_min, o->x, 2, (int[]){0, 1}, true); }
 static Node *sum_ones(Operands *o) { return b_reduce(o->b, OP_sum, o->x, 1, (int[]){1}, false); }
 
+
+/* where(iota == labels, v, zero) over `classes`; labels stand below, in and above the range. */
+static Node *one_hot(Operands *o, Node *v, double zero, int64_t classes) {
+  Node *labels = kit_state(o->kit, "labels", kit_type(I32, 2, (int64_t[]){SPECIAL, 1}));
+  for (int i = 0; i < SPECIAL; i++) kit_data(o->kit, labels)[i] = (i * 5 + 2) % 7 - 2;
+  Type row = kit_type(I32, 1, &classes);
+  return b_where(o->b, bin(o, OP_eq, b_iota(o->b, &row, 0), labels), v, num(o, zero));
+}
+static Node *sum_last(Operands *o, Node *x, bool keep) { return b_reduce(o->b, OP_sum, x, 1, (int[]){1}, keep); }
+static Node *picked(Operands *o) { return sum_last(o, one_hot(o, o->x, 0, 3), false); }
+static Node *picked_minus(Operands *o) { return sum_last(o, one_hot(o, o->x, -0.0, 2), true); }
+static Node *picked_neg(Operands *o) { return sum_last(o, un(o, OP_neg, one_hot(o, o->x, 0, 4)), true); }
+static Node *picked_number(Operands *o) { return sum_last(o, one_hot(o, num(o, 0.3), 0, 3), false); }
+static Node *picked_columns(Operands *o) { /* labels along the columns of v: [14], over axis 0 */
+  Node *labels = kit_state(o->kit, "labels", kit_type(I32, 1, (int64_t[]){SPECIAL}));
+  for (int i = 0; i < SPECIAL; i++) kit_data(o->kit, labels)[i] = i % 6 - 2;
+  Type column = kit_type(I32, 2, (int64_t[]){3, 1});
+  Node *hit = bin(o, OP_eq, labels, b_iota(o->b, &column, 0));
+  return b_reduce(o->b, OP_sum, b_where(o->b, hit, o->y, num(o, 0)), 1, (int[]){0}, false);
+}
+
 typedef enum Exact { EXACT, ROUNDS } Exact;
 static const struct Case {
   const char *rewrite;
@@ -216,6 +237,11 @@ static const struct Case {
     {"reduce.ones", reduce_ones, EXACT},
     {"reduce.ones", reduce_some, EXACT},
     {"reduce.ones", sum_ones, EXACT},
+    {"sum.onehot", picked, EXACT},
+    {"sum.onehot", picked_minus, EXACT},
+    {"sum.onehot", picked_neg, EXACT},
+    {"sum.onehot", picked_number, EXACT},
+    {"sum.onehot", picked_columns, EXACT},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 
@@ -338,10 +364,25 @@ static Node *keep_jump(Operands *o) { /* 1 + 1e-9 is 1 in f32, so what is equal 
   return b_where(o->b, bin(o, OP_eq, b_const(o->b, F32, 1), b_const(o->b, F32, 1 + 1e-9)), o->x, o->y);
 }
 
+static Node *keep_picked_row(Operands *o) { /* what is picked differs along the axis */
+  Type row = kit_type(F64, 1, (int64_t[]){3});
+  Node *v = kit_state(o->kit, "v", row);
+  kit_data(o->kit, v)[1] = 1;
+  return sum_last(o, one_hot(o, v, 0, 3), false);
+}
+static Node *keep_not_zero(Operands *o) { return sum_last(o, one_hot(o, o->x, 1, 3), false); }
+static Node *keep_wide_labels(Operands *o) { /* labels that vary along the axis may all be hit */
+  Type row = kit_type(I32, 1, (int64_t[]){3});
+  Node *labels = kit_state(o->kit, "labels", row);
+  for (int i = 0; i < 3; i++) kit_data(o->kit, labels)[i] = i;
+  return sum_last(o, b_where(o->b, bin(o, OP_eq, b_iota(o->b, &row, 0), labels), o->x, num(o, 0)), false);
+}
+
 static Node *(*const keepers[])(Operands *) = {
     keep_add_zero,    keep_mul_zero,    keep_zero_sub,   keep_sub_minus_zero,   keep_sub_same, keep_div_same,
     keep_log_exp,     keep_sqrt_square, keep_pow_half,   keep_div_three,        keep_div_tiny, keep_eq_same,
     keep_cast_narrow, keep_scatter,     keep_where_zero, keep_middle_transpose, keep_overflow, keep_jump,
+    keep_picked_row,  keep_not_zero,    keep_wide_labels,
 };
 
 START_TEST(stays) {
