@@ -35,13 +35,13 @@ fn bce_with_logits(x, y) = mean(maximum(x, 0) - x * y + log1p(exp(-abs(x))))
 fn cross_entropy(x, y, weight = 1.0, smoothing = 0.0, ignore = -100) = {
   let logp = log_softmax(x, over: -1)
   let hit = one_hot(y, like: x, ignore: ignore)
-  let kept = f32(y != ignore)
-  let nll = -sum(where(hit, weight * logp, 0.0), over: -1) * kept
-  let norm = sum(sum(where(hit, weight, 0.0), over: -1) * kept)
+  let kept = y != ignore
+  let nll = where(kept, -sum(where(hit, weight * logp, 0.0), over: -1), 0.0)
+  let norm = sum(where(kept, sum(where(hit, weight, 0.0), over: -1), 0.0))
   if smoothing == 0.0 {
     sum(nll) / norm
   } else {
-    let smooth = -sum(weight * logp, over: -1) * kept
+    let smooth = where(kept, -sum(weight * logp, over: -1), 0.0)
     ((1 - smoothing) * sum(nll) + smoothing / size(x, over: -1) * sum(smooth)) / norm
   }
 }

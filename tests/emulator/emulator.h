@@ -42,6 +42,15 @@ void emulate_exchange(unsigned mask, const void *mine, void *theirs, size_t byte
 unsigned emulate_ballot(unsigned mask, bool vote);
 int emulate_lane(void);
 
+/* One thread runs at a time, so these are whole as they stand. */
+static inline unsigned atomicInc(unsigned *at, unsigned most) {
+  unsigned old = *at;
+  *at = old >= most ? 0 : old + 1;
+  return old;
+}
+static inline int atomicAdd(int *at, int more) { return (*at += more) - more; }
+static inline void __threadfence(void) {}
+
 static inline void __syncthreads(void) { emulate_barrier(); }
 static inline void __syncwarp(unsigned mask = 0xffffffffu) { emulate_ballot(mask, true); }
 static inline unsigned __ballot_sync(unsigned mask, bool vote) { return emulate_ballot(mask, vote); }
