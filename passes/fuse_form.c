@@ -188,6 +188,28 @@ static void relink(Form *form, Node *n) {
   for (int i = 0; i < n->n_in; i++) n->in[i] = form->now[n->in[i]->id];
 }
 
+/* Only what some body loads is stored: recomputation may have left a kernel's list of loads too long. */
+static void drop_needless(Form *form, Ints *stores) {
+  Fusion *f = form->f;
+  bool *loaded = arena_alloc(f->arena, (size_t)f->n + 1);
+  for (bool again = true; again;) {
+    again = false;
+    memset(loaded, 0, (size_t)f->n);
+    for (int i = 0; i < f->n; i++) {
+      int n = stores[i].n ? fuse_body(f, &f->kernels[i], &stores[i], form->order) : 0;
+      for (int k = 0; k < n; k++)
+        if (!fuse_is_inside(f, &f->kernels[i], form->order[k])) loaded[form->order[k]] = true;
+    }
+    for (int i = 0; i < f->n; i++) {
+      Ints kept = {0};
+      for (int s = 0; s < stores[i].n; s++)
+        if (f->must_store[stores[i].at[s]] || loaded[stores[i].at[s]]) ints_push(f->arena, &kept, stores[i].at[s]);
+      again |= kept.n != stores[i].n;
+      stores[i] = kept;
+    }
+  }
+}
+
 void fuse_form(Fusion *f) {
   Arena *arena = f->graph->program->arena;
   Form form = {.f = f};
@@ -207,8 +229,10 @@ void fuse_form(Fusion *f) {
       continue;
     }
     stores[i] = fuse_stores(f, i);
-    if (stores[i].n) group[i] = make_group(&form, i, &stores[i]);
   }
+  drop_needless(&form, stores);
+  for (int i = 0; i < f->n; i++)
+    if (stores[i].n) group[i] = make_group(&form, i, &stores[i]);
   for (int i = 0; i < f->n; i++)
     if (form.now[i] == f->node[i] && op_info[f->node[i]->op].kind != LEAF)
       for (int k = 0; k < f->node[i]->n_in; k++) keep_reshapes(&form, f->node[i]->in[k]);

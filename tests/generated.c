@@ -28,6 +28,7 @@ static const char shim[] =
     "  void (*clip)(MtRun *, int64_t, double);\n"
     "  void (*sgd)(MtRun *, int, int64_t, int64_t), (*adam)(MtRun *, int, int64_t, int64_t);\n"
     "  void (*adamw)(MtRun *, int, int64_t, int64_t);\n"
+    "  void (*check)(MtRun *, const MtEnd *, int64_t), (*finish)(MtRun *, const MtEnd *);\n"
     "} Calls;\n"
     "Calls calls;\n"
     "void mt_gemm(MtRun *r, MtTranspose t, int64_t m, int64_t n, int64_t k, const void *a, const void *b, void *c) {\n"
@@ -41,7 +42,9 @@ static const char shim[] =
     "void mt_clip_gradients(MtRun *r, int64_t n, double norm) { calls.clip(r, n, norm); }\n"
     "void mt_sgd(MtRun *r, int g, int64_t at, int64_t n) { calls.sgd(r, g, at, n); }\n"
     "void mt_adam(MtRun *r, int g, int64_t at, int64_t n) { calls.adam(r, g, at, n); }\n"
-    "void mt_adamw(MtRun *r, int g, int64_t at, int64_t n) { calls.adamw(r, g, at, n); }\n";
+    "void mt_adamw(MtRun *r, int g, int64_t at, int64_t n) { calls.adamw(r, g, at, n); }\n"
+    "void mt_check_gradients(MtRun *r, const MtEnd *end, int64_t n) { calls.check(r, end, n); }\n"
+    "void mt_finish(MtRun *r, const MtEnd *end) { calls.finish(r, end); }\n";
 
 typedef struct Calls {
   void (*gemm)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, const void *, const void *, void *);
@@ -50,6 +53,7 @@ typedef struct Calls {
   void (*clip)(MtRun *, int64_t, double);
   void (*sgd)(MtRun *, int, int64_t, int64_t), (*adam)(MtRun *, int, int64_t, int64_t);
   void (*adamw)(MtRun *, int, int64_t, int64_t);
+  void (*check)(MtRun *, const MtEnd *, int64_t), (*finish)(MtRun *, const MtEnd *);
 } Calls;
 
 enum { MAX_PROGRAMS = 64 };
@@ -111,7 +115,7 @@ void generated_build(Generated *set, const char *flags) {
   set->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   ck_assert_msg(set->library != NULL, "%s", dlerror());
   *(Calls *)dlsym(set->library, "calls") =
-      (Calls){mt_gemm, mt_gemm_batched, mt_clip_gradients, mt_sgd, mt_adam, mt_adamw};
+      (Calls){mt_gemm, mt_gemm_batched, mt_clip_gradients, mt_sgd, mt_adam, mt_adamw, mt_check_gradients, mt_finish};
   const MtProgram **caught = dlsym(set->library, "caught");
   for (int i = 0; i < set->n; i++) {
     char name[32];

@@ -53,93 +53,75 @@ static void fc1_dropout_map(real *restrict dropout_mul_2, bool *restrict d_fc1_a
   }
 }
 
-// model.mt:11  loss.cross_entropy.logp.log_softmax.max = max(fc2.mm + fc2.bias)
-// loss.cross_entropy.logp.log_softmax.sum = sum(exp(loss.cross_entropy.logp.log_softmax.sub))
-// loss.cross_entropy.nll.mul.2 = loss.cross_entropy.nll.neg * loss.cross_entropy.kept.cast
-// and 1 more results
-// fused 17 nodes of net.fc2, loss.cross_entropy.logp.log_softmax, loss.cross_entropy.hit and 9 more: reads
-//   140 B, writes 128 B; saves 1.9 KB
-static void loss_cross_entropy_logp_log_softmax_rows(real *restrict log_softmax_max,
-                                                     real *restrict log_softmax_sum,
-                                                     real *restrict nll_mul_2, real *restrict norm_mul,
-                                                     const real *restrict fc2_mm, const real *restrict bias,
-                                                     const int32_t *restrict y, int64_t rows) {
+// model.mt:11  loss.cross_entropy.norm.sum.2 = sum(loss.cross_entropy.norm.arg1.where)
+// fused 3 nodes of loss.cross_entropy.kept, loss.cross_entropy.norm.arg1 and loss.cross_entropy.norm: reads
+//   32 B, writes 4 B; saves 120 B; recomputes 4
+static void loss_cross_entropy_norm_rows(real *restrict norm_sum_2, const int32_t *restrict y, int64_t rows) {
+  real sum = 0;
+#pragma omp simd reduction(+ : sum)
   for (int64_t row = 0; row < rows; row++) {
     const int32_t y_at = y[row];
-    const real kept_cast = (real)(y_at != -100);
-    real highest = -INFINITY;
-    real norm_sum = 0;
+    sum += y_at != -100 ? y_at >= 0 && y_at < 3 ? 1 : 0 : 0;
+  }
+  norm_sum_2[0] = sum;
+}
+
+// model.mt:11  loss.cross_entropy.nll.where.2 = where(y != -100, -sum(loss.cross_entropy.nll.where), 0)
+// d(loss.cross_entropy.logp.log_softmax.sub.add) = d(loss.cross_entropy.nll.mul.where) +
+//   d(loss.cross_entropy.logp.log_softmax.sub.mul)
+// fused 21 nodes of net.fc2, loss.cross_entropy.logp.log_softmax, loss.cross_entropy.hit and 9 more: reads
+//   144 B, writes 128 B; saves 2.5 KB; recomputes 5
+static void loss_cross_entropy_nll_rows(real *restrict nll_where_2, real *restrict d_log_softmax_sub_add,
+                                        const int32_t *restrict y, const real *restrict bias,
+                                        const real *restrict norm_sum_2, int64_t rows) {
+  for (int64_t row = 0; row < rows; row++) {
+    real log_softmax_exp[K];
+    const int32_t y_at = y[row];
+    const bool kept_ne = y_at != -100;
+    const real d_nll_sum_neg = -(kept_ne ? 1 / norm_sum_2[0] : 0);
+    const real d_one = (y_at >= 0 && y_at < 3 ? -d_nll_sum_neg : 0) + 0;
+    real log_softmax_max = -INFINITY;
     for (int64_t i = 0; i < K; i++) {
-      highest = mt_maximum(highest, fc2_mm[row * K + i] + bias[i]);
-      norm_sum += i == y_at ? 1 : 0;
+      const real fc2_mm = d_log_softmax_sub_add[row * K + i];
+      log_softmax_max = mt_maximum(log_softmax_max, fc2_mm + bias[i]);
     }
-    log_softmax_max[row] = highest;
-    norm_mul[row] = norm_sum * kept_cast;
-    real sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < K; i++)
-      sum += exp(fc2_mm[row * K + i] + bias[i] - highest);
-    const real log_softmax_log = log(sum);
-    log_softmax_sum[row] = sum;
+    real log_softmax_sum = 0;
+#pragma omp simd reduction(+ : log_softmax_sum)
+    for (int64_t i = 0; i < K; i++) {
+      const real fc2_mm = d_log_softmax_sub_add[row * K + i];
+      log_softmax_exp[i] = exp(fc2_mm + bias[i] - log_softmax_max);
+      log_softmax_sum += log_softmax_exp[i];
+    }
+    const real log_softmax_log = log(log_softmax_sum);
+    const real d_log_softmax_sum_div = d_one / log_softmax_sum;
     real nll_sum = 0;
 #pragma omp simd reduction(+ : nll_sum)
     for (int64_t i = 0; i < K; i++) {
-      const real log_softmax_sub_2 = fc2_mm[row * K + i] + bias[i] - highest - log_softmax_log;
-      nll_sum += i == y_at ? log_softmax_sub_2 : 0;
+      const bool hit_eq = i == y_at;
+      const real fc2_mm = d_log_softmax_sub_add[row * K + i];
+      const real log_softmax_sub_2 = fc2_mm + bias[i] - log_softmax_max - log_softmax_log;
+      nll_sum += hit_eq ? log_softmax_sub_2 : 0;
+      const real d_log_softmax_sub_add_at = (hit_eq ? d_nll_sum_neg : 0) + d_log_softmax_sum_div * log_softmax_exp[i];
+      d_log_softmax_sub_add[row * K + i] = d_log_softmax_sub_add_at;
     }
-    nll_mul_2[row] = -nll_sum * kept_cast;
+    nll_where_2[row] = kept_ne ? -nll_sum : 0;
   }
 }
 
 // model.mt:11  loss.cross_entropy.div = loss.cross_entropy.sum / loss.cross_entropy.norm.sum.2
-// d(loss.cross_entropy.sum.div) = 1 / sum(loss.cross_entropy.norm.mul)
 // loss.cross_entropy.div.copy = loss.cross_entropy.sum / loss.cross_entropy.norm.sum.2
-// fused 5 nodes of loss.cross_entropy.norm and loss.cross_entropy: reads 64 B, writes 12 B; saves 24 B
-static void loss_cross_entropy_rows(real *restrict cross_entropy_div, real *restrict d_cross_entropy_sum_div,
-                                    real *restrict cross_entropy_div_copy, const real *restrict nll_mul_2,
-                                    const real *restrict norm_mul, int64_t rows) {
+// fused 3 nodes of loss.cross_entropy: reads 36 B, writes 8 B; saves 12 B
+static void loss_cross_entropy_rows(real *restrict cross_entropy_div, real *restrict cross_entropy_div_copy,
+                                    const real *restrict nll_where_2, const real *restrict norm_sum_2,
+                                    int64_t rows) {
+  const real norm_sum_2_at = norm_sum_2[0];
   real cross_entropy_sum = 0;
-  real norm_sum_2 = 0;
-#pragma omp simd reduction(+ : cross_entropy_sum, norm_sum_2)
-  for (int64_t row = 0; row < rows; row++) {
-    cross_entropy_sum += nll_mul_2[row];
-    norm_sum_2 += norm_mul[row];
-  }
-  const real cross_entropy_div_at = cross_entropy_sum / norm_sum_2;
+#pragma omp simd reduction(+ : cross_entropy_sum)
+  for (int64_t row = 0; row < rows; row++)
+    cross_entropy_sum += nll_where_2[row];
+  const real cross_entropy_div_at = cross_entropy_sum / norm_sum_2_at;
   cross_entropy_div[0] = cross_entropy_div_at;
-  d_cross_entropy_sum_div[0] = 1 / norm_sum_2;
   cross_entropy_div_copy[0] = cross_entropy_div_at;
-}
-
-// model.mt:11  d(loss.cross_entropy.logp.log_softmax.sub.add) = d(loss.cross_entropy.nll.mul.where) +
-//   d(loss.cross_entropy.logp.log_softmax.sub.mul)
-// fused 8 nodes of loss.cross_entropy.nll and loss.cross_entropy.logp.log_softmax: reads 208 B, writes 96
-//   B; saves 908 B; recomputes 6
-static void d_loss_cross_entropy_logp_log_softmax_rows(real *restrict d_log_softmax_sub_add,
-                                                       const int32_t *restrict y,
-                                                       const real *restrict d_cross_entropy_sum_div,
-                                                       const real *restrict log_softmax_sum,
-                                                       const real *restrict bias,
-                                                       const real *restrict log_softmax_max, int64_t rows) {
-  for (int64_t row = 0; row < rows; row++) {
-    const int32_t y_at = y[row];
-    const real d_nll_neg_mul = d_cross_entropy_sum_div[0] * (real)(y_at != -100);
-    const real d_nll_sum_neg = -d_nll_neg_mul;
-    const real log_softmax_sum_at = log_softmax_sum[row];
-    const real log_softmax_max_at = log_softmax_max[row];
-    real d_log_softmax_log_reshape = 0;
-#pragma omp simd reduction(+ : d_log_softmax_log_reshape)
-    for (int64_t i = 0; i < K; i++)
-      d_log_softmax_log_reshape += -(i == y_at ? d_nll_sum_neg : 0);
-    const real d_log_softmax_sum_div = d_log_softmax_log_reshape / log_softmax_sum_at;
-#pragma omp simd
-    for (int64_t i = 0; i < K; i++) {
-      const real fc2_mm = d_log_softmax_sub_add[row * K + i];
-      const real d_log_softmax_sub_mul = d_log_softmax_sum_div * exp(fc2_mm + bias[i] - log_softmax_max_at);
-      const real d_log_softmax_sub_add_at = (i == y_at ? d_nll_sum_neg : 0) + d_log_softmax_sub_mul;
-      d_log_softmax_sub_add[row * K + i] = d_log_softmax_sub_add_at;
-    }
-  }
 }
 
 // model.mt:7  d(fc2.bias.sum) = sum(d(loss.cross_entropy.logp.log_softmax.sub.add))
@@ -194,11 +176,8 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   real *fc1_dropout_mul_2 = AT(real, 0);                                // (B, H)
   bool *d_fc1_add_le = AT(bool, 512);                                   // (B, H)
   real *fc2_mm = AT(real, 768);                                         // (B, K)
-  real *loss_cross_entropy_logp_log_softmax_max = AT(real, 1024);       // (B, 1)
-  real *loss_cross_entropy_logp_log_softmax_sum = AT(real, 1280);       // (B, 1)
-  real *loss_cross_entropy_nll_mul_2 = AT(real, 1536);                  // (B)
-  real *loss_cross_entropy_norm_mul = AT(real, 1792);                   // (B)
-  real *d_loss_cross_entropy_sum_div = AT(real, 2048);                  // ()
+  real *loss_cross_entropy_norm_sum_2 = AT(real, 1024);                 // ()
+  real *loss_cross_entropy_nll_where_2 = AT(real, 1280);                // (B)
   real *d_loss_cross_entropy_logp_log_softmax_sub_add = AT(real, 768);  // (B, K)
   real *d_fc1_dropout_mul_2_mm = AT(real, 0);                           // (B, H)
   real *d_fc1_add_where = AT(real, 0);                                  // (B, H)
@@ -211,23 +190,20 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   STEP(mt_gemm(run, MT_NT, rows, K, H, fc1_dropout_mul_2, p.fc2_weight, fc2_mm));
 
   // model.mt:11
-  STEP(loss_cross_entropy_logp_log_softmax_rows(loss_cross_entropy_logp_log_softmax_max,
-                                                loss_cross_entropy_logp_log_softmax_sum,
-                                                loss_cross_entropy_nll_mul_2, loss_cross_entropy_norm_mul,
-                                                fc2_mm, p.fc2_bias, y, rows));
-  STEP(loss_cross_entropy_rows(loss_cross_entropy_div, d_loss_cross_entropy_sum_div,
-                               loss_cross_entropy_div_copy, loss_cross_entropy_nll_mul_2,
-                               loss_cross_entropy_norm_mul, rows));
-
-  // model.mt:11, backward
-  STEP(d_loss_cross_entropy_logp_log_softmax_rows(d_loss_cross_entropy_logp_log_softmax_sub_add, y,
-                                                  d_loss_cross_entropy_sum_div,
-                                                  loss_cross_entropy_logp_log_softmax_sum, p.fc2_bias,
-                                                  loss_cross_entropy_logp_log_softmax_max, rows));
+  STEP(loss_cross_entropy_norm_rows(loss_cross_entropy_norm_sum_2, y, rows));
+  STEP(loss_cross_entropy_nll_rows(loss_cross_entropy_nll_where_2,
+                                   d_loss_cross_entropy_logp_log_softmax_sub_add, y, p.fc2_bias,
+                                   loss_cross_entropy_norm_sum_2, rows));
 
   // model.mt:7, backward
   STEP(mt_gemm(run, MT_TN, K, H, rows, d_loss_cross_entropy_logp_log_softmax_sub_add, fc1_dropout_mul_2,
                d.fc2_weight));
+
+  // model.mt:11
+  STEP(loss_cross_entropy_rows(loss_cross_entropy_div, loss_cross_entropy_div_copy,
+                               loss_cross_entropy_nll_where_2, loss_cross_entropy_norm_sum_2, rows));
+
+  // model.mt:7, backward
   STEP(d_fc2_bias_columns(d.fc2_bias, d_loss_cross_entropy_logp_log_softmax_sub_add, rows));
   STEP(mt_gemm(run, MT_NN, rows, H, K, d_loss_cross_entropy_logp_log_softmax_sub_add, p.fc2_weight,
                d_fc1_dropout_mul_2_mm));
@@ -373,7 +349,8 @@ static void schedule(MtScalars *s) {
 }
 
 // One step of the optimizers on the gradients at hand; t counts updates from 1.
-static void train_update(MtRun *run) {
+static void train_update(MtRun *run, const MtEnd *end) {
+  mt_check_gradients(run, end, 256);
   schedule(run->scalars);
   mt_clip_gradients(run, 256, 1);
   // net using adamw:
@@ -388,6 +365,7 @@ static void train_update(MtRun *run) {
   //   d = momentum == 0 ? g : nesterov == 0 ? buf : g + momentum * buf
   //   p = p - lr * d
   mt_sgd(run, 1, 192, 3);
+  mt_finish(run, end);
 }
 
 static void train_gradients_f64(MtRun *run, const void *const *batch, int64_t rows);  // at the end of the file
@@ -440,15 +418,12 @@ static const MtValue train_values[] = {
   {0,  "net.fc1.mm",                                               "model.mt:7",  MT_IN_ARENA,   0,    80, 10},
   {1,  "net.fc1.dropout.mul.2",                                    "model.mt:7",  MT_IN_ARENA,   0,    80, 10},
   {2,  "net.fc2.mm",                                               "model.mt:7",  MT_IN_ARENA,   768,  24, 3},
-  {3,  "loss.cross_entropy.logp.log_softmax.max",                  "model.mt:11", MT_IN_ARENA,   1024, 8,  1},
-  {3,  "loss.cross_entropy.logp.log_softmax.sum",                  "model.mt:11", MT_IN_ARENA,   1280, 8,  1},
-  {3,  "loss.cross_entropy.nll.mul.2",                             "model.mt:11", MT_IN_ARENA,   1536, 8,  1},
-  {3,  "loss.cross_entropy.norm.mul",                              "model.mt:11", MT_IN_ARENA,   1792, 8,  1},
-  {4,  "loss.cross_entropy.div",                                   "model.mt:11", MT_IN_OUTPUTS, 0,    1,  0},
-  {4,  "grad.update0.loss.cross_entropy.sum.div",                  "model.mt:11", MT_IN_ARENA,   2048, 1,  0},
-  {4,  "loss.cross_entropy.div.copy",                              "model.mt:11", MT_IN_OUTPUTS, 1,    1,  0},
-  {5,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:11", MT_IN_ARENA,   768,  24, 3},
-  {6,  "grad.update0.net.fc2.weight.transpose",                    "model.mt:7",  MT_IN_GRADS,   128,  30, 0},
+  {3,  "loss.cross_entropy.norm.sum.2",                            "model.mt:11", MT_IN_ARENA,   1024, 1,  0},
+  {4,  "loss.cross_entropy.nll.where.2",                           "model.mt:11", MT_IN_ARENA,   1280, 8,  1},
+  {4,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:11", MT_IN_ARENA,   768,  24, 3},
+  {5,  "grad.update0.net.fc2.weight.transpose",                    "model.mt:7",  MT_IN_GRADS,   128,  30, 0},
+  {6,  "loss.cross_entropy.div",                                   "model.mt:11", MT_IN_OUTPUTS, 0,    1,  0},
+  {6,  "loss.cross_entropy.div.copy",                              "model.mt:11", MT_IN_OUTPUTS, 1,    1,  0},
   {7,  "grad.update0.net.fc2.bias.sum",                            "model.mt:7",  MT_IN_GRADS,   192,  3,  0},
   {8,  "grad.update0.net.fc1.dropout.mul.2.mm",                    "model.mt:7",  MT_IN_ARENA,   0,    80, 10},
   {9,  "grad.update0.net.fc1.add.where",                           "model.mt:7",  MT_IN_ARENA,   0,    80, 10},
@@ -470,12 +445,12 @@ static const MtTrain train = {
   2,                                 // micro-batches an update
   false,                             // matrix products in TF32
   train_gradients, train_gradients_f64, // loss and gradients; the same in double
-  train_update,                      // schedule, clipping, optimizers
-  {2304, 2},                         // bytes of its arena, elements of its outputs
+  train_update,                      // check, schedule, clipping, optimizers, bookkeeping
+  {1536, 2},                         // bytes of its arena, elements of its outputs
   0,                                 // the loss, in the outputs
   1, train_logs,                     // logs
   2, train_groups,                   // update groups
-  17, train_values,                  // what each call writes
+  14, train_values,                  // what each call writes
   1, train_every,                    // what happens every so often
 };
 
@@ -510,9 +485,9 @@ int main(int argc, char **argv) { return mt_main(argc, argv, &program); }
 #define Params Params_f64
 #define params_at params_at_f64
 #define fc1_dropout_map fc1_dropout_map_f64
-#define loss_cross_entropy_logp_log_softmax_rows loss_cross_entropy_logp_log_softmax_rows_f64
+#define loss_cross_entropy_norm_rows loss_cross_entropy_norm_rows_f64
+#define loss_cross_entropy_nll_rows loss_cross_entropy_nll_rows_f64
 #define loss_cross_entropy_rows loss_cross_entropy_rows_f64
-#define d_loss_cross_entropy_logp_log_softmax_rows d_loss_cross_entropy_logp_log_softmax_rows_f64
 #define d_fc2_bias_columns d_fc2_bias_columns_f64
 #define d_fc1_map d_fc1_map_f64
 #define d_fc1_bias_columns d_fc1_bias_columns_f64

@@ -4,6 +4,7 @@
 
 #ifndef MT_DOUBLE  // this file is read twice: its end says why
 #include "mtrt_cuda.cuh"
+#include "mtrt_update.cuh"
 
 #define real float
 
@@ -45,106 +46,81 @@ static __global__ void fc1_dropout_map(real *__restrict__ dropout_mul_2, bool *_
   d_fc1_add_le[i] = fc1_relu <= 0;
 }
 
-// model.mt:11  loss.cross_entropy.logp.log_softmax.max = max(fc2.mm + fc2.bias)
-// loss.cross_entropy.logp.log_softmax.sum = sum(exp(loss.cross_entropy.logp.log_softmax.sub))
-// loss.cross_entropy.nll.mul.2 = loss.cross_entropy.nll.neg * loss.cross_entropy.kept.cast
-// and 1 more results
-// fused 17 nodes of net.fc2, loss.cross_entropy.logp.log_softmax, loss.cross_entropy.hit and 9 more: reads
-//   140 B, writes 128 B; saves 1.9 KB
-static __global__ void loss_cross_entropy_logp_log_softmax_rows(real *__restrict__ log_softmax_max,
-                                                                real *__restrict__ log_softmax_sum,
-                                                                real *__restrict__ nll_mul_2,
-                                                                real *__restrict__ norm_mul,
-                                                                const real *__restrict__ fc2_mm,
-                                                                const real *__restrict__ bias,
-                                                                const int32_t *__restrict__ y, int rows) {
+// model.mt:11  loss.cross_entropy.norm.sum.2 = sum(loss.cross_entropy.norm.arg1.where)
+// fused 3 nodes of loss.cross_entropy.kept, loss.cross_entropy.norm.arg1 and loss.cross_entropy.norm: reads
+//   32 B, writes 4 B; saves 120 B; recomputes 4
+static __global__ void loss_cross_entropy_norm_rows(real *__restrict__ norm_sum_2,
+                                                    const int32_t *__restrict__ y, int rows) {
+  real sum = 0;
+  for (int i = threadIdx.x; i < rows; i += 32) {
+    const int32_t y_at = y[i];
+    sum += y_at != -100 ? y_at >= 0 && y_at < 3 ? 1 : 0 : 0;
+  }
+  sum = warp_sum(sum);
+  if (threadIdx.x == 0) norm_sum_2[0] = sum;
+}
+
+// model.mt:11  loss.cross_entropy.nll.where.2 = where(y != -100, -sum(loss.cross_entropy.nll.where), 0)
+// d(loss.cross_entropy.logp.log_softmax.sub.add) = d(loss.cross_entropy.nll.mul.where) +
+//   d(loss.cross_entropy.logp.log_softmax.sub.mul)
+// fused 21 nodes of net.fc2, loss.cross_entropy.logp.log_softmax, loss.cross_entropy.hit and 9 more: reads
+//   144 B, writes 128 B; saves 2.5 KB; recomputes 5
+static __global__ void loss_cross_entropy_nll_rows(real *__restrict__ nll_where_2,
+                                                   real *__restrict__ d_log_softmax_sub_add,
+                                                   const int32_t *__restrict__ y,
+                                                   const real *__restrict__ bias,
+                                                   const real *__restrict__ norm_sum_2, int rows) {
   const int row = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;
   if (row >= rows) return;
   const int i = lane;
-  real fc2_mm_at = 0;
+  real fc2_mm = 0;
+  real log_softmax_exp = 0;
   const int32_t y_at = y[row];
-  const real kept_cast = (real)(y_at != -100);
-  real highest = -INFINITY;
-  real norm_sum = 0;
+  const bool kept_ne = y_at != -100;
+  const real d_nll_sum_neg = -(kept_ne ? 1 / norm_sum_2[0] : 0);
+  const real d_one = (y_at >= 0 && y_at < 3 ? -d_nll_sum_neg : 0) + 0;
+  real log_softmax_max = -INFINITY;
   if (i < K) {
-    fc2_mm_at = fc2_mm[row * K + i];
-    highest = mt_maximum(highest, fc2_mm_at + bias[i]);
-    norm_sum += i == y_at ? 1 : 0;
+    fc2_mm = d_log_softmax_sub_add[row * K + i];
+    log_softmax_max = mt_maximum(log_softmax_max, fc2_mm + bias[i]);
   }
-  highest = warp_max(highest);
-  norm_sum = warp_sum(norm_sum);
-  if (lane == 0) {
-    log_softmax_max[row] = highest;
-    norm_mul[row] = norm_sum * kept_cast;
+  log_softmax_max = warp_max(log_softmax_max);
+  real log_softmax_sum = 0;
+  if (i < K) {
+    log_softmax_exp = exp(fc2_mm + bias[i] - log_softmax_max);
+    log_softmax_sum += log_softmax_exp;
   }
-  real sum = 0;
-  if (i < K)
-    sum += exp(fc2_mm_at + bias[i] - highest);
-  sum = warp_sum(sum);
-  const real log_softmax_log = log(sum);
-  if (lane == 0) log_softmax_sum[row] = sum;
+  log_softmax_sum = warp_sum(log_softmax_sum);
+  const real log_softmax_log = log(log_softmax_sum);
+  const real d_log_softmax_sum_div = d_one / log_softmax_sum;
   real nll_sum = 0;
   if (i < K) {
-    const real nll_where = i == y_at ? fc2_mm_at + bias[i] - highest - log_softmax_log : 0;
-    nll_sum += nll_where;
+    const bool hit_eq = i == y_at;
+    const real log_softmax_sub_2 = fc2_mm + bias[i] - log_softmax_max - log_softmax_log;
+    nll_sum += hit_eq ? log_softmax_sub_2 : 0;
+    const real d_log_softmax_sub_add_at = (hit_eq ? d_nll_sum_neg : 0) + d_log_softmax_sum_div * log_softmax_exp;
+    d_log_softmax_sub_add[row * K + i] = d_log_softmax_sub_add_at;
   }
   nll_sum = warp_sum(nll_sum);
-  if (lane == 0) nll_mul_2[row] = -nll_sum * kept_cast;
+  if (lane == 0) nll_where_2[row] = kept_ne ? -nll_sum : 0;
 }
 
 // model.mt:11  loss.cross_entropy.div = loss.cross_entropy.sum / loss.cross_entropy.norm.sum.2
-// d(loss.cross_entropy.sum.div) = 1 / sum(loss.cross_entropy.norm.mul)
 // loss.cross_entropy.div.copy = loss.cross_entropy.sum / loss.cross_entropy.norm.sum.2
-// fused 5 nodes of loss.cross_entropy.norm and loss.cross_entropy: reads 64 B, writes 12 B; saves 24 B
+// fused 3 nodes of loss.cross_entropy: reads 36 B, writes 8 B; saves 12 B
 static __global__ void loss_cross_entropy_rows(real *__restrict__ cross_entropy_div,
-                                               real *__restrict__ d_cross_entropy_sum_div,
                                                real *__restrict__ cross_entropy_div_copy,
-                                               const real *__restrict__ nll_mul_2,
-                                               const real *__restrict__ norm_mul, int rows) {
+                                               const real *__restrict__ nll_where_2,
+                                               const real *__restrict__ norm_sum_2, int rows) {
+  const real norm_sum_2_at = norm_sum_2[0];
   real cross_entropy_sum = 0;
-  real norm_sum_2 = 0;
-  for (int i = threadIdx.x; i < rows; i += 32) {
-    cross_entropy_sum += nll_mul_2[i];
-    norm_sum_2 += norm_mul[i];
-  }
+  for (int i = threadIdx.x; i < rows; i += 32)
+    cross_entropy_sum += nll_where_2[i];
   cross_entropy_sum = warp_sum(cross_entropy_sum);
-  norm_sum_2 = warp_sum(norm_sum_2);
-  const real cross_entropy_div_at = cross_entropy_sum / norm_sum_2;
+  const real cross_entropy_div_at = cross_entropy_sum / norm_sum_2_at;
   if (threadIdx.x == 0) {
     cross_entropy_div[0] = cross_entropy_div_at;
-    d_cross_entropy_sum_div[0] = 1 / norm_sum_2;
     cross_entropy_div_copy[0] = cross_entropy_div_at;
-  }
-}
-
-// model.mt:11  d(loss.cross_entropy.logp.log_softmax.sub.add) = d(loss.cross_entropy.nll.mul.where) +
-//   d(loss.cross_entropy.logp.log_softmax.sub.mul)
-// fused 8 nodes of loss.cross_entropy.nll and loss.cross_entropy.logp.log_softmax: reads 208 B, writes 96
-//   B; saves 908 B; recomputes 6
-static __global__ void d_loss_cross_entropy_logp_log_softmax_rows(real *__restrict__ d_log_softmax_sub_add,
-                                                                  const int32_t *__restrict__ y,
-                                                                  const real *__restrict__ d_cross_entropy_sum_div,
-                                                                  const real *__restrict__ log_softmax_sum,
-                                                                  const real *__restrict__ bias,
-                                                                  const real *__restrict__ log_softmax_max,
-                                                                  int rows) {
-  const int row = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;
-  if (row >= rows) return;
-  const int32_t y_at = y[row];
-  const real d_nll_neg_mul = d_cross_entropy_sum_div[0] * (real)(y_at != -100);
-  const real d_nll_sum_neg = -d_nll_neg_mul;
-  const real log_softmax_sum_at = log_softmax_sum[row];
-  const real log_softmax_max_at = log_softmax_max[row];
-  real d_log_softmax_log_reshape = 0;
-  for (int i = lane; i < K; i += 32)
-    d_log_softmax_log_reshape += -(i == y_at ? d_nll_sum_neg : 0);
-  d_log_softmax_log_reshape = warp_sum(d_log_softmax_log_reshape);
-  const real d_log_softmax_sum_div = d_log_softmax_log_reshape / log_softmax_sum_at;
-  for (int i = lane; i < K; i += 32) {
-    const real fc2_mm = d_log_softmax_sub_add[row * K + i];
-    const real d_log_softmax_sub_mul = d_log_softmax_sum_div * exp(fc2_mm + bias[i] - log_softmax_max_at);
-    const real d_log_softmax_sub_add_at = (i == y_at ? d_nll_sum_neg : 0) + d_log_softmax_sub_mul;
-    d_log_softmax_sub_add[row * K + i] = d_log_softmax_sub_add_at;
   }
 }
 
@@ -194,11 +170,8 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   real *fc1_dropout_mul_2 = AT(real, 0);                                // (B, H)
   bool *d_fc1_add_le = AT(bool, 512);                                   // (B, H)
   real *fc2_mm = AT(real, 768);                                         // (B, K)
-  real *loss_cross_entropy_logp_log_softmax_max = AT(real, 1024);       // (B, 1)
-  real *loss_cross_entropy_logp_log_softmax_sum = AT(real, 1280);       // (B, 1)
-  real *loss_cross_entropy_nll_mul_2 = AT(real, 1536);                  // (B)
-  real *loss_cross_entropy_norm_mul = AT(real, 1792);                   // (B)
-  real *d_loss_cross_entropy_sum_div = AT(real, 2048);                  // ()
+  real *loss_cross_entropy_norm_sum_2 = AT(real, 1024);                 // ()
+  real *loss_cross_entropy_nll_where_2 = AT(real, 1280);                // (B)
   real *d_loss_cross_entropy_logp_log_softmax_sub_add = AT(real, 768);  // (B, K)
   real *d_fc1_dropout_mul_2_mm = AT(real, 0);                           // (B, H)
   real *d_fc1_add_where = AT(real, 0);                                  // (B, H)
@@ -212,28 +185,22 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   STEP(mt_gemm(run, MT_NT, rows, K, H, fc1_dropout_mul_2, p.fc2_weight, fc2_mm));
 
   // model.mt:11
-  LAUNCH(loss_cross_entropy_logp_log_softmax_rows, mt_blocks(rows, 4), 128, 0, run)(loss_cross_entropy_logp_log_softmax_max,
-                                                                                    loss_cross_entropy_logp_log_softmax_sum,
-                                                                                    loss_cross_entropy_nll_mul_2,
-                                                                                    loss_cross_entropy_norm_mul,
-                                                                                    fc2_mm, p.fc2_bias, y,
-                                                                                    rows);
-  LAUNCH(loss_cross_entropy_rows, 1, 32, 0, run)(loss_cross_entropy_div, d_loss_cross_entropy_sum_div,
-                                                 loss_cross_entropy_div_copy, loss_cross_entropy_nll_mul_2,
-                                                 loss_cross_entropy_norm_mul, rows);
-
-  // model.mt:11, backward
-  LAUNCH(d_loss_cross_entropy_logp_log_softmax_rows, mt_blocks(rows, 4), 128, 0, run)(d_loss_cross_entropy_logp_log_softmax_sub_add,
-                                                                                      y,
-                                                                                      d_loss_cross_entropy_sum_div,
-                                                                                      loss_cross_entropy_logp_log_softmax_sum,
-                                                                                      p.fc2_bias,
-                                                                                      loss_cross_entropy_logp_log_softmax_max,
-                                                                                      rows);
+  LAUNCH(loss_cross_entropy_norm_rows, 1, 32, 0, run)(loss_cross_entropy_norm_sum_2, y, rows);
+  LAUNCH(loss_cross_entropy_nll_rows, mt_blocks(rows, 4), 128, 0, run)(loss_cross_entropy_nll_where_2,
+                                                                       d_loss_cross_entropy_logp_log_softmax_sub_add,
+                                                                       y, p.fc2_bias,
+                                                                       loss_cross_entropy_norm_sum_2, rows);
 
   // model.mt:7, backward
   STEP(mt_gemm(run, MT_TN, K, H, rows, d_loss_cross_entropy_logp_log_softmax_sub_add, fc1_dropout_mul_2,
                d.fc2_weight));
+
+  // model.mt:11
+  LAUNCH(loss_cross_entropy_rows, 1, 32, 0, run)(loss_cross_entropy_div, loss_cross_entropy_div_copy,
+                                                 loss_cross_entropy_nll_where_2,
+                                                 loss_cross_entropy_norm_sum_2, rows);
+
+  // model.mt:7, backward
   LAUNCH(d_fc2_bias_columns, mt_blocks(K, 32), dim3(32, 8), 0, run)(d.fc2_bias,
                                                                     d_loss_cross_entropy_logp_log_softmax_sub_add,
                                                                     rows);
@@ -371,7 +338,7 @@ static void predict_step(MtRun *run, const void *const *batch, int64_t rows) {
 }
 
 // Hyper-parameters of the update at hand.
-static __global__ void schedule(MtScalars *s) {
+static __device__ void schedule(MtScalars *s) {
   const double step = (double)s->step;
   const double total = (double)s->total;
   const double lr_mul = (step - 5) / mt_maximum(total - 5, 1.0) * 3.141592653589793;
@@ -388,21 +355,34 @@ static __global__ void schedule(MtScalars *s) {
 }
 
 // One step of the optimizers on the gradients at hand; t counts updates from 1.
-static void train_update(MtRun *run) {
-  LAUNCH(schedule, 1, 1, 0, run)(run->scalars);
-  mt_clip_gradients(run, 256, 1);
+static __global__ void __launch_bounds__(MT_UPDATE_THREADS) update(const MtUpdateData u) {
+  SHARED(MtScalars, s, 1);  // this block's copy
+  SHARED(MtRule, rule, 2);
+  if (threadIdx.x == 0) {
+    mt_begin(u, s);
+    schedule(s);
+    rule[0] = mt_adamw_rule(s, 0);
+    rule[1] = mt_sgd_rule(s, 1);
+  }
+  mt_clip_gradients(u, s, 256, 1);
   // net using adamw:
   //   p = p * (1 - lr * decay)
   //   m = beta1 * m + (1 - beta1) * g
   //   v = beta2 * v + (1 - beta2) * g * g
   //   p = p - lr / (1 - beta1 ^ t) * m / (sqrt(v) / sqrt(1 - beta2 ^ t) + eps)
-  mt_adamw(run, 0, 0, 158);
+  mt_adamw(u, s, rule[0], 0, 158);
   // net.fc2.bias using sgd:
   //   g = g + decay * p
   //   buf = t == 1 ? g : momentum * buf + (1 - dampening) * g
   //   d = momentum == 0 ? g : nesterov == 0 ? buf : g + momentum * buf
   //   p = p - lr * d
-  mt_sgd(run, 1, 192, 3);
+  mt_sgd(u, s, rule[1], 192, 3);
+  mt_finish(u, s);
+}
+
+static void train_update(MtRun *run, const MtEnd *end) {
+  const MtUpdateData u = mt_update_data(run, end);
+  LAUNCH(update, 1, MT_UPDATE_THREADS, 0, run)(u);
 }
 
 namespace f64 { static void train_gradients(MtRun *run, const void *const *batch, int64_t rows); }  // at the end of the file
@@ -455,15 +435,12 @@ static const MtValue train_values[] = {
   {0,  "net.fc1.mm",                                               "model.mt:7",  MT_IN_ARENA,   0,    80, 10},
   {1,  "net.fc1.dropout.mul.2",                                    "model.mt:7",  MT_IN_ARENA,   0,    80, 10},
   {2,  "net.fc2.mm",                                               "model.mt:7",  MT_IN_ARENA,   768,  24, 3},
-  {3,  "loss.cross_entropy.logp.log_softmax.max",                  "model.mt:11", MT_IN_ARENA,   1024, 8,  1},
-  {3,  "loss.cross_entropy.logp.log_softmax.sum",                  "model.mt:11", MT_IN_ARENA,   1280, 8,  1},
-  {3,  "loss.cross_entropy.nll.mul.2",                             "model.mt:11", MT_IN_ARENA,   1536, 8,  1},
-  {3,  "loss.cross_entropy.norm.mul",                              "model.mt:11", MT_IN_ARENA,   1792, 8,  1},
-  {4,  "loss.cross_entropy.div",                                   "model.mt:11", MT_IN_OUTPUTS, 0,    1,  0},
-  {4,  "grad.update0.loss.cross_entropy.sum.div",                  "model.mt:11", MT_IN_ARENA,   2048, 1,  0},
-  {4,  "loss.cross_entropy.div.copy",                              "model.mt:11", MT_IN_OUTPUTS, 1,    1,  0},
-  {5,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:11", MT_IN_ARENA,   768,  24, 3},
-  {6,  "grad.update0.net.fc2.weight.transpose",                    "model.mt:7",  MT_IN_GRADS,   128,  30, 0},
+  {3,  "loss.cross_entropy.norm.sum.2",                            "model.mt:11", MT_IN_ARENA,   1024, 1,  0},
+  {4,  "loss.cross_entropy.nll.where.2",                           "model.mt:11", MT_IN_ARENA,   1280, 8,  1},
+  {4,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:11", MT_IN_ARENA,   768,  24, 3},
+  {5,  "grad.update0.net.fc2.weight.transpose",                    "model.mt:7",  MT_IN_GRADS,   128,  30, 0},
+  {6,  "loss.cross_entropy.div",                                   "model.mt:11", MT_IN_OUTPUTS, 0,    1,  0},
+  {6,  "loss.cross_entropy.div.copy",                              "model.mt:11", MT_IN_OUTPUTS, 1,    1,  0},
   {7,  "grad.update0.net.fc2.bias.sum",                            "model.mt:7",  MT_IN_GRADS,   192,  3,  0},
   {8,  "grad.update0.net.fc1.dropout.mul.2.mm",                    "model.mt:7",  MT_IN_ARENA,   0,    80, 10},
   {9,  "grad.update0.net.fc1.add.where",                           "model.mt:7",  MT_IN_ARENA,   0,    80, 10},
@@ -485,12 +462,12 @@ static const MtTrain train = {
   2,                                 // micro-batches an update
   false,                             // matrix products in TF32
   train_gradients, f64::train_gradients, // loss and gradients; the same in double
-  train_update,                      // schedule, clipping, optimizers
-  {2304, 2},                         // bytes of its arena, elements of its outputs
+  train_update,                      // check, schedule, clipping, optimizers, bookkeeping
+  {1536, 2},                         // bytes of its arena, elements of its outputs
   0,                                 // the loss, in the outputs
   1, train_logs,                     // logs
   2, train_groups,                   // update groups
-  17, train_values,                  // what each call writes
+  14, train_values,                  // what each call writes
   1, train_every,                    // what happens every so often
 };
 

@@ -85,51 +85,37 @@ static void mean_columns(real *restrict mean_div, const real *restrict mm, int64
   }
 }
 
-// model.mt:13  loss.cross_entropy.norm.mul = loss.cross_entropy.norm.sum * loss.cross_entropy.kept.cast
-// fused 6 nodes of loss.cross_entropy.hit, loss.cross_entropy.kept and loss.cross_entropy.norm: reads 16 B,
-//   writes 16 B; saves 168 B
-static void loss_cross_entropy_norm_rows(real *restrict norm_mul, const int32_t *restrict y, int64_t rows) {
-  for (int64_t row = 0; row < rows; row++) {
-    const int32_t y_at = y[row];
-    const real kept_cast = (real)(y_at != -100);
-    real norm_sum = 0;
-#pragma omp simd reduction(+ : norm_sum)
-    for (int64_t i = 0; i < K; i++)
-      norm_sum += i == y_at ? 1 : 0;
-    norm_mul[row] = norm_sum * kept_cast;
-  }
-}
-
-// model.mt:13  loss.cross_entropy.norm.sum.2 = sum(loss.cross_entropy.norm.mul)
-// loss.cross_entropy.norm: reads 16 B, writes 4 B; saves 8 B
-static void loss_cross_entropy_norm_rows_2(real *restrict norm_sum_2, const real *restrict norm_mul,
-                                           int64_t rows) {
+// model.mt:13  loss.cross_entropy.norm.sum.2 = sum(loss.cross_entropy.norm.arg1.where)
+// fused 3 nodes of loss.cross_entropy.kept, loss.cross_entropy.norm.arg1 and loss.cross_entropy.norm: reads
+//   16 B, writes 4 B; saves 64 B; recomputes 4
+static void loss_cross_entropy_norm_rows(real *restrict norm_sum_2, const int32_t *restrict y, int64_t rows) {
   real sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (int64_t row = 0; row < rows; row++)
-    sum += norm_mul[row];
+  for (int64_t row = 0; row < rows; row++) {
+    const int32_t y_at = y[row];
+    sum += y_at != -100 ? y_at >= 0 && y_at < 2 ? 1 : 0 : 0;
+  }
   norm_sum_2[0] = sum;
 }
 
-// model.mt:13  loss.cross_entropy.nll.mul.2 = loss.cross_entropy.nll.neg * loss.cross_entropy.kept.cast
+// model.mt:13  loss.cross_entropy.nll.where.2 = where(y != -100, -sum(loss.cross_entropy.nll.where), 0)
 // d(loss.cross_entropy.logp.log_softmax.sub.add) = d(loss.cross_entropy.nll.mul.where) +
 //   d(loss.cross_entropy.logp.log_softmax.sub.mul)
-// fused 19 nodes of net.head, loss.cross_entropy.logp.log_softmax and loss.cross_entropy.nll: reads 60 B,
-//   writes 48 B; saves 976 B; recomputes 4
-static void loss_cross_entropy_nll_rows(real *restrict nll_mul_2, real *restrict d_log_softmax_sub_add,
+// fused 21 nodes of net.head, loss.cross_entropy.logp.log_softmax, loss.cross_entropy.hit and 9 more: reads
+//   60 B, writes 48 B; saves 964 B; recomputes 5
+static void loss_cross_entropy_nll_rows(real *restrict nll_where_2, real *restrict d_log_softmax_sub_add,
                                         const int32_t *restrict y, const real *restrict bias,
                                         const real *restrict norm_sum_2, int64_t rows) {
   for (int64_t row = 0; row < rows; row++) {
     real log_softmax_exp[K];
     const int32_t y_at = y[row];
-    const real kept_cast = (real)(y_at != -100);
-    const real d_nll_sum_neg = -(1 / norm_sum_2[0] * kept_cast);
+    const bool kept_ne = y_at != -100;
+    const real d_nll_sum_neg = -(kept_ne ? 1 / norm_sum_2[0] : 0);
+    const real d_one = (y_at >= 0 && y_at < 2 ? -d_nll_sum_neg : 0) + 0;
     real log_softmax_max = -INFINITY;
-    real d_log_softmax_log_reshape = 0;
     for (int64_t i = 0; i < K; i++) {
       const real head_mm = d_log_softmax_sub_add[row * K + i];
       log_softmax_max = mt_maximum(log_softmax_max, head_mm + bias[i]);
-      d_log_softmax_log_reshape += -(i == y_at ? d_nll_sum_neg : 0);
     }
     real log_softmax_sum = 0;
 #pragma omp simd reduction(+ : log_softmax_sum)
@@ -139,7 +125,7 @@ static void loss_cross_entropy_nll_rows(real *restrict nll_mul_2, real *restrict
       log_softmax_sum += log_softmax_exp[i];
     }
     const real log_softmax_log = log(log_softmax_sum);
-    const real d_log_softmax_sum_div = d_log_softmax_log_reshape / log_softmax_sum;
+    const real d_log_softmax_sum_div = d_one / log_softmax_sum;
     real nll_sum = 0;
 #pragma omp simd reduction(+ : nll_sum)
     for (int64_t i = 0; i < K; i++) {
@@ -150,19 +136,19 @@ static void loss_cross_entropy_nll_rows(real *restrict nll_mul_2, real *restrict
       const real d_log_softmax_sub_add_at = (hit_eq ? d_nll_sum_neg : 0) + d_log_softmax_sum_div * log_softmax_exp[i];
       d_log_softmax_sub_add[row * K + i] = d_log_softmax_sub_add_at;
     }
-    nll_mul_2[row] = -nll_sum * kept_cast;
+    nll_where_2[row] = kept_ne ? -nll_sum : 0;
   }
 }
 
-// model.mt:13  loss.cross_entropy.div = sum(loss.cross_entropy.nll.mul.2) / loss.cross_entropy.norm.sum.2
+// model.mt:13  loss.cross_entropy.div = loss.cross_entropy.sum / loss.cross_entropy.norm.sum.2
 // fused 2 nodes of loss.cross_entropy: reads 20 B, writes 4 B; saves 8 B
-static void loss_cross_entropy_rows(real *restrict cross_entropy_div, const real *restrict nll_mul_2,
+static void loss_cross_entropy_rows(real *restrict cross_entropy_div, const real *restrict nll_where_2,
                                     const real *restrict norm_sum_2, int64_t rows) {
   const real norm_sum_2_at = norm_sum_2[0];
   real cross_entropy_sum = 0;
 #pragma omp simd reduction(+ : cross_entropy_sum)
   for (int64_t row = 0; row < rows; row++)
-    cross_entropy_sum += nll_mul_2[row];
+    cross_entropy_sum += nll_where_2[row];
   cross_entropy_div[0] = cross_entropy_sum / norm_sum_2_at;
 }
 
@@ -267,9 +253,8 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   real *mm = AT(real, 2048);                                             // (B, T, D)
   real *mean_div = AT(real, 2560);                                       // (B, D)
   real *head_mm = AT(real, 2048);                                        // (B, K)
-  real *loss_cross_entropy_norm_mul = AT(real, 2304);                    // (B)
-  real *loss_cross_entropy_norm_sum_2 = AT(real, 2816);                  // ()
-  real *loss_cross_entropy_nll_mul_2 = AT(real, 2304);                   // (B)
+  real *loss_cross_entropy_norm_sum_2 = AT(real, 2304);                  // ()
+  real *loss_cross_entropy_nll_where_2 = AT(real, 2816);                 // (B)
   real *d_loss_cross_entropy_logp_log_softmax_sub_add = AT(real, 2048);  // (B, K)
   real *d_mean_div_mm = AT(real, 2304);                                  // (B, D)
   real *d_mean_sum_div = AT(real, 2304);                                 // (B, D)
@@ -296,9 +281,8 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   STEP(mt_gemm(run, MT_NT, rows, K, D, mean_div, p.head_weight, head_mm));
 
   // model.mt:13
-  STEP(loss_cross_entropy_norm_rows(loss_cross_entropy_norm_mul, y, rows));
-  STEP(loss_cross_entropy_norm_rows_2(loss_cross_entropy_norm_sum_2, loss_cross_entropy_norm_mul, rows));
-  STEP(loss_cross_entropy_nll_rows(loss_cross_entropy_nll_mul_2,
+  STEP(loss_cross_entropy_norm_rows(loss_cross_entropy_norm_sum_2, y, rows));
+  STEP(loss_cross_entropy_nll_rows(loss_cross_entropy_nll_where_2,
                                    d_loss_cross_entropy_logp_log_softmax_sub_add, y, p.head_bias,
                                    loss_cross_entropy_norm_sum_2, rows));
 
@@ -307,7 +291,7 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
                d.head_weight));
 
   // model.mt:13
-  STEP(loss_cross_entropy_rows(loss_cross_entropy_div, loss_cross_entropy_nll_mul_2,
+  STEP(loss_cross_entropy_rows(loss_cross_entropy_div, loss_cross_entropy_nll_where_2,
                                loss_cross_entropy_norm_sum_2, rows));
 
   // model.mt:9, backward
@@ -349,7 +333,8 @@ static void schedule(MtScalars *s) {
 }
 
 // One step of the optimizers on the gradients at hand; t counts updates from 1.
-static void train_update(MtRun *run) {
+static void train_update(MtRun *run, const MtEnd *end) {
+  mt_check_gradients(run, end, 256);
   schedule(run->scalars);
   // net using adam:
   //   g = g + decay * p
@@ -357,6 +342,7 @@ static void train_update(MtRun *run) {
   //   v = beta2 * v + (1 - beta2) * g * g
   //   p = p - lr / (1 - beta1 ^ t) * m / (sqrt(v) / sqrt(1 - beta2 ^ t) + eps)
   mt_adam(run, 0, 0, 194);
+  mt_finish(run, end);
 }
 
 static void train_gradients_f64(MtRun *run, const void *const *batch, int64_t rows);  // at the end of the file
@@ -391,23 +377,22 @@ static const MtValue train_values[] = {
   {3,  "net.mm",                                                   "model.mt:9",  MT_IN_ARENA,   2048, 120, 30},
   {4,  "net.mean.div",                                             "model.mt:9",  MT_IN_ARENA,   2560, 24,  6},
   {5,  "net.head.mm",                                              "model.mt:9",  MT_IN_ARENA,   2048, 8,   2},
-  {6,  "loss.cross_entropy.norm.mul",                              "model.mt:13", MT_IN_ARENA,   2304, 4,   1},
-  {7,  "loss.cross_entropy.norm.sum.2",                            "model.mt:13", MT_IN_ARENA,   2816, 1,   0},
-  {8,  "loss.cross_entropy.nll.mul.2",                             "model.mt:13", MT_IN_ARENA,   2304, 4,   1},
-  {8,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:13", MT_IN_ARENA,   2048, 8,   2},
-  {9,  "grad.update0.net.head.weight.transpose",                   "model.mt:9",  MT_IN_GRADS,   128,  12,  0},
-  {10, "loss.cross_entropy.div",                                   "model.mt:13", MT_IN_OUTPUTS, 0,    1,   0},
-  {11, "grad.update0.net.head.bias.sum",                           "model.mt:9",  MT_IN_GRADS,   192,  2,   0},
-  {12, "grad.update0.net.mean.div.mm",                             "model.mt:9",  MT_IN_ARENA,   2304, 24,  6},
-  {13, "grad.update0.net.mean.sum.div",                            "model.mt:9",  MT_IN_ARENA,   2304, 24,  6},
-  {14, "grad.update0.net.mm.broadcast.copy",                       "model.mt:9",  MT_IN_ARENA,   2560, 120, 30},
-  {15, "grad.update0.net.p.softmax.mul.mm",                        "model.mt:9",  MT_IN_ARENA,   2048, 100, 25},
-  {16, "grad.update0.net.p.mm.div",                                "model.mt:8",  MT_IN_ARENA,   512,  100, 25},
-  {17, "grad.update0.net.x.gather.mm",                             "model.mt:9",  MT_IN_ARENA,   1024, 120, 30},
-  {18, "grad.update0.net.x.gather.mm.2",                           "model.mt:8",  MT_IN_ARENA,   1536, 120, 30},
-  {19, "grad.update0.net.x.gather.transpose",                      "model.mt:8",  MT_IN_ARENA,   2048, 120, 30},
-  {20, "grad.update0.net.x.gather.add.2",                          "model.mt:8",  MT_IN_ARENA,   1024, 120, 30},
-  {21, "grad.update0.net.table.scatter_add",                       "model.mt:7",  MT_IN_GRADS,   0,    120, 0},
+  {6,  "loss.cross_entropy.norm.sum.2",                            "model.mt:13", MT_IN_ARENA,   2304, 1,   0},
+  {7,  "loss.cross_entropy.nll.where.2",                           "model.mt:13", MT_IN_ARENA,   2816, 4,   1},
+  {7,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:13", MT_IN_ARENA,   2048, 8,   2},
+  {8,  "grad.update0.net.head.weight.transpose",                   "model.mt:9",  MT_IN_GRADS,   128,  12,  0},
+  {9,  "loss.cross_entropy.div",                                   "model.mt:13", MT_IN_OUTPUTS, 0,    1,   0},
+  {10, "grad.update0.net.head.bias.sum",                           "model.mt:9",  MT_IN_GRADS,   192,  2,   0},
+  {11, "grad.update0.net.mean.div.mm",                             "model.mt:9",  MT_IN_ARENA,   2304, 24,  6},
+  {12, "grad.update0.net.mean.sum.div",                            "model.mt:9",  MT_IN_ARENA,   2304, 24,  6},
+  {13, "grad.update0.net.mm.broadcast.copy",                       "model.mt:9",  MT_IN_ARENA,   2560, 120, 30},
+  {14, "grad.update0.net.p.softmax.mul.mm",                        "model.mt:9",  MT_IN_ARENA,   2048, 100, 25},
+  {15, "grad.update0.net.p.mm.div",                                "model.mt:8",  MT_IN_ARENA,   512,  100, 25},
+  {16, "grad.update0.net.x.gather.mm",                             "model.mt:9",  MT_IN_ARENA,   1024, 120, 30},
+  {17, "grad.update0.net.x.gather.mm.2",                           "model.mt:8",  MT_IN_ARENA,   1536, 120, 30},
+  {18, "grad.update0.net.x.gather.transpose",                      "model.mt:8",  MT_IN_ARENA,   2048, 120, 30},
+  {19, "grad.update0.net.x.gather.add.2",                          "model.mt:8",  MT_IN_ARENA,   1024, 120, 30},
+  {20, "grad.update0.net.table.scatter_add",                       "model.mt:7",  MT_IN_GRADS,   0,    120, 0},
 };
 static const MtTrain train = {
   0,                                 // data: d0
@@ -417,12 +402,12 @@ static const MtTrain train = {
   1,                                 // micro-batches an update
   true,                              // matrix products in TF32
   train_gradients, train_gradients_f64, // loss and gradients; the same in double
-  train_update,                      // schedule, clipping, optimizers
+  train_update,                      // check, schedule, clipping, optimizers, bookkeeping
   {3072, 1},                         // bytes of its arena, elements of its outputs
   0,                                 // the loss, in the outputs
   0, NULL,                           // logs
   1, train_groups,                   // update groups
-  25, train_values,                  // what each call writes
+  24, train_values,                  // what each call writes
   0, NULL,                           // what happens every so often
 };
 
@@ -448,7 +433,6 @@ int main(int argc, char **argv) { return mt_main(argc, argv, &program); }
 #define p_softmax_rows p_softmax_rows_f64
 #define mean_columns mean_columns_f64
 #define loss_cross_entropy_norm_rows loss_cross_entropy_norm_rows_f64
-#define loss_cross_entropy_norm_rows_2 loss_cross_entropy_norm_rows_2_f64
 #define loss_cross_entropy_nll_rows loss_cross_entropy_nll_rows_f64
 #define loss_cross_entropy_rows loss_cross_entropy_rows_f64
 #define d_head_bias_columns d_head_bias_columns_f64

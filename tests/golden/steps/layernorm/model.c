@@ -214,7 +214,8 @@ static void schedule(MtScalars *s) {
 }
 
 // One step of the optimizers on the gradients at hand; t counts updates from 1.
-static void train_update(MtRun *run) {
+static void train_update(MtRun *run, const MtEnd *end) {
+  mt_check_gradients(run, end, 2048);
   schedule(run->scalars);
   // net using sgd:
   //   g = g + decay * p
@@ -222,6 +223,7 @@ static void train_update(MtRun *run) {
   //   d = momentum == 0 ? g : nesterov == 0 ? buf : g + momentum * buf
   //   p = p - lr * d
   mt_sgd(run, 0, 0, 2024);
+  mt_finish(run, end);
 }
 
 static void train_gradients_f64(MtRun *run, const void *const *batch, int64_t rows);  // at the end of the file
@@ -266,7 +268,7 @@ static const MtTrain train = {
   1,                                 // micro-batches an update
   false,                             // matrix products in TF32
   train_gradients, train_gradients_f64, // loss and gradients; the same in double
-  train_update,                      // schedule, clipping, optimizers
+  train_update,                      // check, schedule, clipping, optimizers, bookkeeping
   {65792, 1},                        // bytes of its arena, elements of its outputs
   0,                                 // the loss, in the outputs
   0, NULL,                           // logs

@@ -4,6 +4,7 @@
 
 #ifndef MT_DOUBLE  // this file is read twice: its end says why
 #include "mtrt_cuda.cuh"
+#include "mtrt_update.cuh"
 
 #define real float
 
@@ -221,7 +222,7 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
 #ifndef MT_DOUBLE
 
 // Hyper-parameters of the update at hand.
-static __global__ void schedule(MtScalars *s) {
+static __device__ void schedule(MtScalars *s) {
   s->hyper[0][0] = 0.1 * s->lr_scale;   // lr
   s->hyper[0][1] = 0.9;                 // momentum
   s->hyper[0][2] = 0;                   // dampening
@@ -230,14 +231,27 @@ static __global__ void schedule(MtScalars *s) {
 }
 
 // One step of the optimizers on the gradients at hand; t counts updates from 1.
-static void train_update(MtRun *run) {
-  LAUNCH(schedule, 1, 1, 0, run)(run->scalars);
+static __global__ void __launch_bounds__(MT_UPDATE_THREADS) update(const MtUpdateData u) {
+  SHARED(MtScalars, s, 1);  // this block's copy
+  SHARED(MtRule, rule, 1);
+  if (threadIdx.x == 0) {
+    mt_begin(u, s);
+    schedule(s);
+    rule[0] = mt_sgd_rule(s, 0);
+  }
+  mt_check_gradients(u, s, 2048);
   // net using sgd:
   //   g = g + decay * p
   //   buf = t == 1 ? g : momentum * buf + (1 - dampening) * g
   //   d = momentum == 0 ? g : nesterov == 0 ? buf : g + momentum * buf
   //   p = p - lr * d
-  mt_sgd(run, 0, 0, 2024);
+  mt_sgd(u, s, rule[0], 0, 2024);
+  mt_finish(u, s);
+}
+
+static void train_update(MtRun *run, const MtEnd *end) {
+  const MtUpdateData u = mt_update_data(run, end);
+  LAUNCH(update, 2, MT_UPDATE_THREADS, 0, run)(u);
 }
 
 namespace f64 { static void train_gradients(MtRun *run, const void *const *batch, int64_t rows); }  // at the end of the file
@@ -282,7 +296,7 @@ static const MtTrain train = {
   1,                                 // micro-batches an update
   false,                             // matrix products in TF32
   train_gradients, f64::train_gradients, // loss and gradients; the same in double
-  train_update,                      // schedule, clipping, optimizers
+  train_update,                      // check, schedule, clipping, optimizers, bookkeeping
   {65792, 1},                        // bytes of its arena, elements of its outputs
   0,                                 // the loss, in the outputs
   0, NULL,                           // logs
