@@ -323,7 +323,7 @@ typedef struct Data {
 
 /* -- optimizers: rows of one table (optimizer.c) -- */
 
-enum { MAX_HYPER = 8, MAX_SLOTS = 3 };
+enum { MAX_HYPER = 8, MAX_SLOTS = 3, MAX_GROUPS = 16 }; /* as many as mtrt.h has room for */
 typedef struct Optimizer {
   const char *name;                   /* "adamw" */
   const char *hyper[MAX_HYPER];       /* option names in order; hyper[0] is "lr" */

@@ -212,6 +212,9 @@ static void add_gradients(PassContext *context, int index) {
     report(context->diagnostics, E0704, update->span, "%s: there is no loss for %s", graph->name, update->name);
     return;
   }
+  if (update->n_groups > MAX_GROUPS)
+    report(context->diagnostics, E0901, update->groups[MAX_GROUPS].span,
+           "an update of more than %d groups cannot be compiled yet, this one has %d", MAX_GROUPS, update->n_groups);
   Arena *scratch = arena_new();
   ParamNodes nodes = find_params(graph, scratch);
   size_t room = sizeof(Node *) * ((size_t)program->n_params + 1);
