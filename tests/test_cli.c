@@ -195,6 +195,29 @@ END_TEST
 
 /* ---- the rest of the options ------------------------------------------------------------------ */
 
+/* The runtime has room for 16 groups of hyper-parameters. */
+START_TEST(too_many_update_groups_are_told) {
+  Text text = {0};
+  text_add(&text, "dim B = 2\ndata r = random(rows: 4, seed: 1) -> { z: f32[B] }\nmodule M()(z: [B]) -> [] {\n");
+  for (int i = 0; i < 17; i++) text_add(&text, "  param p%c: [2] = zeros\n", 'a' + i);
+  text_add(&text, "  return sum(pa");
+  for (int i = 1; i < 17; i++) text_add(&text, " + p%c", 'a' + i);
+  text_add(&text, ")\n}\nlet net = M()\ntrain d in r for 1 steps {\n  let loss = net(d.z)\n  update net.pa minimize "
+                  "loss using sgd(lr: 1)");
+  for (int i = 1; i < 16; i++) text_add(&text, ",\n    net.p%c using sgd(lr: 1)", 'a' + i);
+  size_t length = text.length;
+  text_add(&text, "\n  freeze net.pq\n}\n");
+  put_file("groups16.mt", text.data);
+  text.data[text.length = length] = 0;
+  text_add(&text, ",\n    net.pq using sgd(lr: 1)\n}\n");
+  put_file("groups17.mt", text.data);
+  text_free(&text);
+  says("$MTC check groups16.mt", 0, "");
+  mentions("$MTC groups17.mt -o g.c", 1,
+           "error[E0901]: an update of more than 16 groups cannot be compiled yet, this one has 17");
+}
+END_TEST
+
 START_TEST(warnings_may_be_errors) {
   mentions("$MTC warns.mt -o w.c && ls w.c", 0, "warning[W0101]: Z is never used");
   mentions("$MTC check warns.mt --Werror", 1, "error[W0101]: Z is never used");
@@ -448,6 +471,7 @@ Suite *cli_suite(void) {
   tcase_add_test(compiler, fmt_rewrites_in_place);
   tcase_add_test(compiler, inputs_that_cannot_be_read);
   tcase_add_test(compiler, outputs_are_whole_or_untouched);
+  tcase_add_test(compiler, too_many_update_groups_are_told);
   tcase_add_test(compiler, warnings_may_be_errors);
   tcase_add_test(compiler, color_on_a_terminal_only);
   tcase_add_test(compiler, every_code_is_explained);

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Make ops.json and optimizers.json: what PyTorch computes, in float64.
+"""Make ops.json, optimizers.json and clipped.json: what PyTorch computes, in float64.
 
     apt install python3-torch && /usr/bin/python3 tests/pytorch/make.py
 
@@ -8,7 +8,8 @@ Each case of ops.json is one expression of the model language over named inputs,
      "s": shape of the value, "v": value, "u": upstream gradient,
      "f": what float may be off by, where PyTorch's own float is worse than 1e-5}
 with the gradients of sum(value * upstream).  Each run of optimizers.json is one
-parameter vector followed over ten steps of given gradients.  Inputs are floats,
+parameter vector followed over ten steps of given gradients; in clipped.json
+they are clipped to a norm first.  Inputs are floats,
 and short; results have 14 digits, more than what is asked of ours; inf, -inf
 and nan are strings.
 """
@@ -329,17 +330,25 @@ with open(os.path.join(here, "ops.json"), "w") as file:
 runs = []
 
 
-def run(name, options, make):
+def run(name, options, make, clip=None, gradient=lambda step: n(4) if step != 6 else torch.zeros(4)):
     p = torch.nn.Parameter(torch.tensor([0.5, -1.25, 0.0, 3.0]))
     start = numbers(p)
     optimizer = make([p])
     steps = []
     for step in range(10):
-        g = n(4) if step != 6 else torch.zeros(4)
+        g = gradient(step)
         p.grad = g.clone()
+        if clip:
+            torch.nn.utils.clip_grad_norm_([p], clip)
         optimizer.step()
         steps.append('{"g":%s,"p":%s}' % (numbers(g), numbers(p)))
-    runs.append('{"optimizer":"%s","options":%s,"start":%s,"steps":[%s]}' % (name, json.dumps(options, separators=(",", ":")), start, ",".join(steps)))
+    runs.append('{"optimizer":"%s",%s"options":%s,"start":%s,"steps":[%s]}' % (name, '"clip":%s,' % clip if clip else "", json.dumps(options, separators=(",", ":")), start, ",".join(steps)))
+
+
+def write_runs(name):
+    with open(os.path.join(here, name), "w") as file:
+        file.write("[\n" + ",\n".join(runs) + "\n]\n")
+    print(len(runs), "optimizer runs")
 
 
 O = torch.optim
@@ -351,6 +360,15 @@ for lr in (0.1, 1e-3, 0):
         for beta1, beta2, eps, decay in [(0.9, 0.999, 1e-8, 0), (0.9, 0.999, 1e-8, 0.1), (0.5, 0.9, 1e-8, 0), (0.9, 0.95, 1e-3, 0.01), (0, 0.99, 1e-8, 0), (0.9, 0.999, 1e-8, 0.01)]:
             run(name, {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "decay": decay},
                 lambda p: make(p, lr, (beta1, beta2), eps, decay))
-with open(os.path.join(here, "optimizers.json"), "w") as file:
-    file.write("[\n" + ",\n".join(runs) + "\n]\n")
-print(len(cases), "cases,", len(runs), "optimizer runs, PyTorch", torch.__version__)
+write_runs("optimizers.json")
+
+# ---- the gradient's norm clipped first: below, at and above the bound, zero, and NaN ----
+runs = []
+plain = {"lr": 0.1, "momentum": 0, "dampening": 0, "decay": 0, "nesterov": 0}
+for clip in (1.0, 0.25, 100.0):
+    run("sgd", plain, lambda p: O.SGD(p, 0.1), clip)
+    run("adamw", {"lr": 0.1, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "decay": 0.1}, lambda p: O.AdamW(p, 0.1, weight_decay=0.1), clip)
+run("sgd", plain, lambda p: O.SGD(p, 0.1), 1.0, lambda step: torch.tensor([0.5, -0.5, 0.5, -0.5]))
+run("sgd", plain, lambda p: O.SGD(p, 0.1), 1.0, lambda step: torch.tensor([0.5, nan, 0.0, -0.5]) if step == 4 else torch.tensor([3.0, 0.0, 0.0, 4.0]))
+write_runs("clipped.json")
+print(len(cases), "cases, PyTorch", torch.__version__)
