@@ -49,9 +49,13 @@ START_TEST(csv_reads_headers_blanks_and_missing_newline) {
 }
 END_TEST
 
-static const struct { const char *text, *message; } bad_csv[] = {
-    {"", "file: the file is empty; expected lines of 3 numbers with commas between them (columns 1 to 2 are x, column 3 is y)"},
-    {"a,b,c\n", "file: it has a header and no rows; expected lines of 3 numbers with commas between them (columns 1 to 2 are x, column 3 is y)"},
+static const struct {
+  const char *text, *message;
+} bad_csv[] = {
+    {"", "file: the file is empty; expected lines of 3 numbers with commas between them (columns 1 to 2 are x, column "
+         "3 is y)"},
+    {"a,b,c\n", "file: it has a header and no rows; expected lines of 3 numbers with commas between them (columns 1 to "
+                "2 are x, column 3 is y)"},
     {"1,2,0\n1,2\n", "file:2: the line has 2 columns, the model needs 3 (columns 1 to 2 are x, column 3 is y)"},
     {"1,2,0\n1,2,1,9\n", "file:2: the line has 4 columns, the model needs 3 (columns 1 to 2 are x, column 3 is y)"},
     {"1,2,3\n", "file:1: column 3 (y): found 3, which is out of range: labels go from 0 to 2"},
@@ -100,16 +104,29 @@ START_TEST(npy_reads_back_what_was_written) {
 }
 END_TEST
 
-static const struct { const char *header; size_t data; const char *message; } bad_npy[] = {
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }", 15, "file: cut short: the header promises 16 bytes of data, 15 are there"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }", 17, "file: too long: the header promises 16 bytes of data, 17 are there"},
-    {"{'descr': '>f4', 'fortran_order': False, 'shape': (1,), }", 4, "file: the dtype is >f4; it must be float32, float64, int64, int32, uint8 or bool, little-endian: convert the array with astype and save it again"},
-    {"{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }", 4, "file: the array is in Fortran order; save numpy.ascontiguousarray of it"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 99999999999), }", 4, "file: the npy header's shape is too large"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", 4, "file: the npy header's shape cannot be read: (-1,)"},
-    {"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", 4, "file: the array holds records; save each of their fields as an array of its own"},
+static const struct {
+  const char *header;
+  size_t data;
+  const char *message;
+} bad_npy[] = {
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }", 15,
+     "file: cut short: the header promises 16 bytes of data, 15 are there"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }", 17,
+     "file: too long: the header promises 16 bytes of data, 17 are there"},
+    {"{'descr': '>f4', 'fortran_order': False, 'shape': (1,), }", 4,
+     "file: the dtype is >f4; it must be float32, float64, int64, int32, uint8 or bool, little-endian: convert the "
+     "array with astype and save it again"},
+    {"{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }", 4,
+     "file: the array is in Fortran order; save numpy.ascontiguousarray of it"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 99999999999), }", 4,
+     "file: the npy header's shape is too large"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", 4,
+     "file: the npy header's shape cannot be read: (-1,)"},
+    {"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", 4,
+     "file: the array holds records; save each of their fields as an array of its own"},
     {"{'fortran_order': False}", 0, "file: the npy header has no descr"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 1, 1, 1, 1, 1, 1, 1), }", 4, "file: the array has more than 8 axes"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 1, 1, 1, 1, 1, 1, 1), }", 4,
+     "file: the array has more than 8 axes"},
 };
 
 START_TEST(npy_says_what_is_wrong) {
@@ -165,9 +182,12 @@ START_TEST(idx_reads_bytes_and_big_endian_words) {
   ck_assert(!mt_read_idx(path, &array, &error));
   ck_assert_str_eq(said(&error), "file: cut short: the header promises 5 values of 1 byte, 2 bytes are there");
   error.text[0] = 0;
-  put("\x7f""ELF", 4);
+  put("\x7f"
+      "ELF",
+      4);
   ck_assert(!mt_read_idx(path, &array, &error));
-  ck_assert_str_eq(said(&error), "file: not an idx file: it begins with 7f 45 4c 46, an idx file with 00 00, a type from 08 to 0e and the number of axes");
+  ck_assert_str_eq(said(&error), "file: not an idx file: it begins with 7f 45 4c 46, an idx file with 00 00, a type "
+                                 "from 08 to 0e and the number of axes");
 }
 END_TEST
 
@@ -188,7 +208,8 @@ START_TEST(safetensors_read_back_what_was_written) {
   float a[4] = {1, 2, NAN, -0.0f};
   int64_t shape[2] = {2, 2};
   mt_archive_add_note(&archive, "format", "pt");
-  ck_assert(mt_archive_add(&archive, "net.w \"quoted\"", MT_WIDE_F32, 2, shape, a) && mt_archive_add(&archive, "scalar", MT_WIDE_F32, 0, NULL, a));
+  ck_assert(mt_archive_add(&archive, "net.w \"quoted\"", MT_WIDE_F32, 2, shape, a) &&
+            mt_archive_add(&archive, "scalar", MT_WIDE_F32, 0, NULL, a));
   ck_assert(mt_write_safetensors(path, NULL, &archive, &error));
   ck_assert_msg(mt_read_safetensors(path, &back, &error), "%s", error.text);
   const MtArray *w = mt_archive_find(&back, "net.w \"quoted\"");
@@ -200,16 +221,23 @@ START_TEST(safetensors_read_back_what_was_written) {
 END_TEST
 
 #define T(shape, begin, end) "{\"dtype\":\"F32\",\"shape\":[" shape "],\"data_offsets\":[" begin "," end "]}"
-static const struct { const char *header; size_t data; const char *message; } bad_archives[] = {
+static const struct {
+  const char *header;
+  size_t data;
+  const char *message;
+} bad_archives[] = {
     {"{\"a\":" T("2", "0", "8") "}", 4, "file: cut short: tensor a ends at byte 8 of the data, 4 are there"},
     {"{\"a\":" T("2", "0", "8") "}", 12, "file: too long: the tensors end at byte 8 of the data, 12 are there"},
-    {"{\"a\":" T("1", "0", "4") ",\"b\":" T("1", "8", "12") "}", 12, "file: tensor b: it begins at byte 8 of the data, the one before it ends at 4: there is a hole"},
-    {"{\"a\":" T("2", "0", "8") ",\"b\":" T("1", "4", "8") "}", 8, "file: tensor b: it begins at byte 4 of the data, the one before it ends at 8: they overlap"},
+    {"{\"a\":" T("1", "0", "4") ",\"b\":" T("1", "8", "12") "}", 12,
+     "file: tensor b: it begins at byte 8 of the data, the one before it ends at 4: there is a hole"},
+    {"{\"a\":" T("2", "0", "8") ",\"b\":" T("1", "4", "8") "}", 8,
+     "file: tensor b: it begins at byte 4 of the data, the one before it ends at 8: they overlap"},
     {"{\"a\":" T("3", "0", "8") "}", 8, "file: tensor a: its shape needs 12 bytes, its data_offsets give it 8"},
     {"{\"a\":" T("-1", "0", "4") "}", 4, "file: tensor a: axis 0 of its shape is not a whole number from 0"},
     {"{\"a\":" T("4294967296, 4294967296", "0", "0") "}", 0, "file: tensor a: its shape is too large"},
     {"{\"a\":" T("1", "8", "4") "}", 8, "file: tensor a: its data_offsets are not two rising numbers"},
-    {"{\"a\":{\"dtype\":\"F8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "file: tensor a: its dtype is F8; F32, F64, BF16, I64, I32, U8 and BOOL can be read"},
+    {"{\"a\":{\"dtype\":\"F8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1,
+     "file: tensor a: its dtype is F8; F32, F64, BF16, I64, I32, U8 and BOOL can be read"},
     {"{\"a\":1}", 0, "file: tensor a: the header gives it no dtype"},
     {"{\"__metadata__\":{\"x\":1}}", 0, "file: __metadata__: x is not a string"},
     {"[1]", 0, "file: not a safetensors file: it does not begin with the length of a JSON header, and that header"},
@@ -239,10 +267,12 @@ END_TEST
 
 /* ---- checkpoints ---- */
 
-static const MtTensor params[] = {{"net.w", 2, {2, 2}, 0, MT_CONSTANT, 0, 0, "m.mt:3"}, {"net.b", 1, {2}, 64, MT_CONSTANT, 0, 0, "m.mt:4"}};
+static const MtTensor params[] = {{"net.w", 2, {2, 2}, 0, MT_CONSTANT, 0, 0, "m.mt:3"},
+                                  {"net.b", 1, {2}, 64, MT_CONSTANT, 0, 0, "m.mt:4"}};
 static const MtGroup groups[] = {{"net", "adamw", 2, {"m", "v"}, 0, 128}};
 static const MtTrain train = {.n_groups = 1, .groups = groups};
-static const MtProgram program = {.name = "model", .n_params = 2, .param_count = 128, .params = params, .train = &train};
+static const MtProgram program = {
+    .name = "model", .n_params = 2, .param_count = 128, .params = params, .train = &train};
 
 static void fill(float *block, float from) {
   for (int i = 0; i < 128; i++) block[i] = from + (float)i;
@@ -254,12 +284,14 @@ START_TEST(checkpoint_holds_everything) {
   const char *names[] = {"accuracy"};
   double best[] = {0.5}, best2[] = {-INFINITY};
   MtBlocks blocks = {p, NULL, {m, v, NULL}}, back = {p2, NULL, {m2, v2, NULL}};
-  MtProgress progress = {7, 2, 64, 1, UINT64_MAX, 1, names, best, NULL, false}, read = {.n_best = 1, .best_names = names, .best_values = best2};
+  MtProgress progress = {7, 2, 64, 1, UINT64_MAX, 1, names, best, NULL, false},
+             read = {.n_best = 1, .best_names = names, .best_values = best2};
   MtError error = {""};
   char note[512];
   ck_assert_msg(mt_save_checkpoint(folder, &program, &blocks, &progress, &error), "%s", error.text);
   ck_assert_msg(mt_load_checkpoint(folder, &program, &back, &read, note, &error), "%s", error.text);
-  ck_assert(read.step == 7 && read.epoch == 2 && read.row == 64 && read.micro == 1 && read.seed == UINT64_MAX && best2[0] == 0.5);
+  ck_assert(read.step == 7 && read.epoch == 2 && read.row == 64 && read.micro == 1 && read.seed == UINT64_MAX &&
+            best2[0] == 0.5);
   ck_assert(p2[3] == 3 && p2[65] == 65 && m2[65] == 1065 && v2[0] == 2000 && note[0] == 0);
 }
 END_TEST
@@ -291,12 +323,14 @@ START_TEST(checkpoint_of_another_model_is_refused) {
   MtError error = {""};
   char note[512];
   ck_assert(mt_save_checkpoint(folder, &program, &blocks, &progress, &error));
-  static const MtTensor other[] = {{"net.w", 2, {2, 3}, 0, MT_CONSTANT, 0, 0, "m.mt:3"}, {"net.b", 1, {2}, 64, MT_CONSTANT, 0, 0, "m.mt:4"}};
+  static const MtTensor other[] = {{"net.w", 2, {2, 3}, 0, MT_CONSTANT, 0, 0, "m.mt:3"},
+                                   {"net.b", 1, {2}, 64, MT_CONSTANT, 0, 0, "m.mt:4"}};
   MtProgram changed = program;
   changed.params = other;
   p[0] = 42;
   ck_assert(!mt_load_checkpoint(folder, &changed, &blocks, &progress, note, &error));
-  ck_assert_str_eq(said(&error), "model.checkpoint.safetensors: tensor net.w is [2, 2], the model (m.mt:3) needs [2, 3]");
+  ck_assert_str_eq(said(&error),
+                   "model.checkpoint.safetensors: tensor net.w is [2, 2], the model (m.mt:3) needs [2, 3]");
   ck_assert(p[0] == 42);
   error.text[0] = 0;
   changed.name = "other";
@@ -347,6 +381,148 @@ START_TEST(a_failed_write_leaves_the_old_file) {
 }
 END_TEST
 
+/* ---- files that are none ---- */
+
+START_TEST(pipes_are_read_to_their_end) {
+  MtSet set;
+  MtError error = {""};
+  free(shell_ok("mkfifo %s/file && { (yes 1,2,0 | head -n 40000 >%s/file) & }", folder, folder));
+  ck_assert_msg(mt_load_set(&csv_data, folder, &set, &error), "%s", error.text);
+  ck_assert_int_eq(set.rows, 40000);
+  mt_free_set(&set);
+  free(shell_ok("rm %s/file && yes 1,2,0 | head -n 40000 | gzip >%s/file && yes 1,2,0 | head -n 5 | gzip >>%s/file",
+                folder, folder, folder));
+  ck_assert_msg(mt_load_set(&csv_data, folder, &set, &error), "%s", error.text);
+  ck_assert_int_eq(set.rows, 40005); /* of two members */
+  mt_free_set(&set);
+  free(shell_ok("truncate -s +100 %s/file", folder)); /* zeros behind the end are padding */
+  ck_assert_msg(mt_load_set(&csv_data, folder, &set, &error), "%s", error.text);
+  mt_free_set(&set);
+  free(shell_ok("echo more >>%s/file", folder));
+  ck_assert(!mt_load_set(&csv_data, folder, &set, &error));
+  ck_assert_str_eq(said(&error), "file: the compressed data is damaged: other bytes stand behind its end");
+}
+END_TEST
+
+START_TEST(pipes_are_written_to_not_replaced) {
+  float value = 1;
+  MtArray array = {NULL, MT_WIDE_F32, 0, {0}, &value}, back;
+  MtError error = {""};
+  char copy[300];
+  struct stat info;
+  free(shell_ok("mkfifo %s/file && { (cat %s/file >%s/copy.part && mv %s/copy.part %s/copy) & }", folder, folder,
+                folder, folder, folder));
+  ck_assert_msg(mt_write_npy(path, &array, &error), "%s", error.text);
+  ck_assert(!stat(path, &info) && S_ISFIFO(info.st_mode));
+  snprintf(copy, sizeof copy, "%s/copy", folder);
+  for (int i = 0; i < 500 && access(copy, F_OK); i++) usleep(10000);
+  ck_assert_msg(mt_read_npy(copy, &back, &error), "%s", error.text);
+  ck_assert(*(float *)back.data == 1);
+  mt_array_free(&back);
+  ck_assert(!mt_write_npy(folder, &array, &error));
+  ck_assert_str_eq(error.text + strlen(folder), ": cannot write: it is a folder");
+  error.text[0] = 0;
+  char *far = calloc(1, 5001);
+  memset(far, 'x', 5000);
+  ck_assert(!mt_write_npy(far, &array, &error));
+  ck_assert_ptr_nonnull(strstr(error.text, "...: the path is too long"));
+  free(far);
+}
+END_TEST
+
+/* ---- small types ---- */
+
+START_TEST(small_types_are_checked) {
+  static const MtField fields[] = {
+      {"u", MT_U8, 0, {0}, 0, 0, 0}, {"b", MT_BOOL, 0, {0}, 0, 0, 0}, {"d", MT_F64, 0, {0}, 0, 0, 0}};
+  static const MtData data = {"set", MT_CSV, 1, one_path, 3, fields, 4, false, 0, 0, "m.mt:1"};
+  static const struct {
+    const char *text, *message;
+  } bad[] = {
+      {"256,0,1", "file:1: column 1 (u): found 256, which u8 cannot hold: it goes from 0 to 255"},
+      {"-1,0,1", "file:1: column 1 (u): found -1, which u8 cannot hold: it goes from 0 to 255"},
+      {"1,2,1", "file:1: column 2 (b): found 2, expected 0 or 1"},
+      {"1,0,1\n1,gr\xc3\xb6\xc3\x9f"
+       "e\xe2\x82\xff,1",
+       "file:2: column 2 (b): found gr\xc3\xb6\xc3\x9f"
+       "e???, expected a number"},
+      {"1,0,1,1", "file:1: the line has 4 columns, the model needs 3 (column 1 is u, column 2 is b, column 3 is d)"},
+  };
+  MtSet set;
+  MtError error = {""};
+  put("255,1,1e300\n0,0,-0.1\n", 21);
+  ck_assert_msg(mt_load_set(&data, folder, &set, &error), "%s", error.text);
+  ck_assert(((unsigned char *)set.fields[0])[0] == 255 && ((unsigned char *)set.fields[1])[0] == 1);
+  ck_assert(((double *)set.fields[2])[0] == 1e300 && ((double *)set.fields[2])[1] == -0.1);
+  mt_free_set(&set);
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    MtError told = {""};
+    put(bad[i].text, strlen(bad[i].text));
+    ck_assert(!mt_load_set(&data, folder, &set, &told));
+    ck_assert_str_eq(said(&told), bad[i].message);
+  }
+}
+END_TEST
+
+START_TEST(idx_reads_every_type) {
+  MtArray array;
+  MtError error = {""};
+  static const struct {
+    const char *bytes;
+    size_t length;
+    double value;
+  } rows[] = {
+      {"\0\0\x08\1\0\0\0\1\xfe", 9, 254},         {"\0\0\x09\1\0\0\0\1\xfe", 9, -2},
+      {"\0\0\x0b\1\0\0\0\1\xff\x00", 10, -256},   {"\0\0\x0c\1\0\0\0\1\0\1\0\0", 12, 65536},
+      {"\0\0\x0d\1\0\0\0\1\xbf\x80\0\0", 12, -1}, {"\0\0\x0e\1\0\0\0\1\xc0\x04\0\0\0\0\0\0", 16, -2.5},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    double value;
+    put(rows[i].bytes, rows[i].length);
+    ck_assert_msg(mt_read_idx(path, &array, &error) && mt_array_convert(&array, MT_F64, &value, path, &error), "%s",
+                  error.text);
+    ck_assert_msg(value == rows[i].value, "type %zu reads %g", i, value);
+    mt_array_free(&array);
+  }
+}
+END_TEST
+
+START_TEST(huge_npy_headers_are_refused) {
+  size_t n = 2 << 20;
+  char *bytes = calloc(1, n + 12);
+  MtArray array;
+  MtError error = {""};
+  memcpy(bytes, "\x93NUMPY\2\0\0\0\x20\0", 12);
+  put(bytes, n + 12);
+  ck_assert(!mt_read_npy(path, &array, &error));
+  ck_assert_str_eq(said(&error), "file: its npy header has 2097152 bytes; at most 1048576 can be read");
+  free(bytes);
+}
+END_TEST
+
+/* ---- running statistics, best values and tuned choices ---- */
+
+START_TEST(checkpoint_holds_states_and_choices) {
+  static const MtTensor states[] = {{"net.mean", 1, {3}, 0, MT_CONSTANT, 0, 0, "m.mt:5"}};
+  static float p[128], m[128], v[128], mean[64] = {7, 8, 9}, back[64];
+  char choices[] = "1 2 3";
+  MtProgram with_states = program;
+  with_states.n_states = 1;
+  with_states.state_count = 64;
+  with_states.states = states;
+  MtBlocks blocks = {p, mean, {m, v, NULL}}, other = {p, back, {m, v, NULL}};
+  MtProgress progress = {.step = 4, .gemm = choices}, read = {0};
+  MtError error = {""};
+  char note[512];
+  ck_assert_msg(mt_save_checkpoint(folder, &with_states, &blocks, &progress, &error), "%s", error.text);
+  ck_assert_msg(mt_load_checkpoint(folder, &with_states, &other, &read, note, &error), "%s", error.text);
+  ck_assert(back[0] == 7 && back[2] == 9 && read.gemm && !strcmp(read.gemm, choices));
+  free(read.gemm);
+  ck_assert(!mt_load_checkpoint(folder, &program, &blocks, &read, note, &error));
+  ck_assert_str_eq(said(&error), "model.checkpoint.safetensors: tensor net.mean is not one of this model's");
+}
+END_TEST
+
 Suite *storage_suite(void) {
   Suite *suite = suite_create("storage");
   TCase *files = tcase_create("files");
@@ -366,6 +542,12 @@ Suite *storage_suite(void) {
   tcase_add_test(files, checkpoint_of_another_model_is_refused);
   tcase_add_test(files, weights_are_strict);
   tcase_add_test(files, a_failed_write_leaves_the_old_file);
+  tcase_add_test(files, pipes_are_read_to_their_end);
+  tcase_add_test(files, pipes_are_written_to_not_replaced);
+  tcase_add_test(files, small_types_are_checked);
+  tcase_add_test(files, idx_reads_every_type);
+  tcase_add_test(files, huge_npy_headers_are_refused);
+  tcase_add_test(files, checkpoint_holds_states_and_choices);
   suite_add_tcase(suite, files);
   return suite;
 }
