@@ -192,10 +192,15 @@ static bool read_row(Csv *csv, int64_t row, MtSet *out) {
   return true;
 }
 
-static int64_t count_rows(const Csv *csv) {
+/* Up to the first whose columns are too few or too many, `wrong`: memory is not asked for more than the file holds. */
+static int64_t count_rows(const Csv *csv, bool *wrong) {
   int64_t rows = 0;
-  for (Csv scan = *csv; scan.at < scan.end; next_line(&scan)) rows += !is_blank(scan.at, line_end(&scan));
-  return csv->data->rows && rows > csv->data->rows ? csv->data->rows : rows;
+  for (Csv scan = *csv; scan.at < scan.end; next_line(&scan)) {
+    const char *end = line_end(&scan);
+    if (is_blank(scan.at, end)) continue;
+    if ((*wrong = count_columns(scan.at, end) != csv->columns) || ++rows == csv->data->rows) break;
+  }
+  return rows;
 }
 
 /* One line of numbers at least; `header`: the first line was one. */
@@ -212,18 +217,18 @@ static bool no_rows(const Csv *csv, bool header) {
 }
 
 static bool read_rows(Csv *csv, MtSet *out) {
-  bool header = csv->at < csv->end && is_header(csv);
+  bool header = csv->at < csv->end && is_header(csv), wrong = false;
   if (header) next_line(csv);
-  out->rows = count_rows(csv);
-  if (out->rows == 0) return no_rows(csv, header);
+  out->rows = count_rows(csv, &wrong);
+  if (out->rows == 0 && !wrong) return no_rows(csv, header);
   for (int f = 0; f < csv->data->n_fields; f++) {
     size_t bytes = (size_t)mt_field_elements(&csv->data->fields[f]) * mt_type_size(csv->data->fields[f].type);
     out->row_bytes[f] = bytes;
-    out->fields[f] = calloc((size_t)out->rows, bytes ? bytes : 1);
+    out->fields[f] = out->rows && bytes ? calloc((size_t)out->rows, bytes) : calloc(1, 1);
     if (!out->fields[f])
       return mt_error(csv->error, "%s: out of memory for %lld rows", csv->path, (long long)out->rows);
   }
-  for (int64_t row = 0; row < out->rows; next_line(csv)) {
+  for (int64_t row = 0; row < out->rows + wrong; next_line(csv)) {
     if (is_blank(csv->at, line_end(csv))) continue;
     if (!read_row(csv, row++, out)) return false;
   }

@@ -487,6 +487,19 @@ START_TEST(idx_reads_every_type) {
 }
 END_TEST
 
+/* A file of another width is told so, however much memory its rows would need as the model has them. */
+START_TEST(csv_takes_no_more_memory_than_its_file) {
+  static const MtField wide = {"x", MT_F32, 1, {1LL << 40}, 0, 0, 0};
+  static const MtData data = {"set", MT_CSV, 1, one_path, 1, &wide, 4, false, 0, 0, "m.mt:1"};
+  MtSet set;
+  MtError error = {""};
+  put("1,2\n3,4\n", 8);
+  ck_assert(!mt_load_set(&data, folder, &set, &error));
+  ck_assert_str_eq(said(&error),
+                   "file:1: the line has 2 columns, the model needs 1099511627776 (columns 1 to 1099511627776 are x)");
+}
+END_TEST
+
 START_TEST(huge_npy_headers_are_refused) {
   size_t n = 2 << 20;
   char *bytes = calloc(1, n + 12);
@@ -546,6 +559,7 @@ Suite *storage_suite(void) {
   tcase_add_test(files, pipes_are_written_to_not_replaced);
   tcase_add_test(files, small_types_are_checked);
   tcase_add_test(files, idx_reads_every_type);
+  tcase_add_test(files, csv_takes_no_more_memory_than_its_file);
   tcase_add_test(files, huge_npy_headers_are_refused);
   tcase_add_test(files, checkpoint_holds_states_and_choices);
   suite_add_tcase(suite, files);
