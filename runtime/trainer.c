@@ -31,7 +31,7 @@ typedef struct Trainer {
   double begin, last_look, last_save;
   double *evaluated;          /* newest result by column */
   bool has_results;           /* evaluated since the last line */
-  bool save_due;              /* `save` was met: it happens behind the line, so that a checkpoint's line is never lost */
+  bool save_due;              /* `save` was met: it comes behind the line, which a resumed run would lose */
   bool newest_is_bad;         /* resumed from the checkpoint before it: the next save takes its place */
   int n_watches;
   Watch watches[MAX_WATCHES];

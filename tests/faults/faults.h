@@ -31,7 +31,7 @@ typedef struct Faults {
   int64_t fired; /* how often one did */
   int64_t all;   /* calls that change files, of whatever kind: FAULT_KILL counts these */
   int32_t call, how;
-  char log[256]; /* where to write what files went through (log.h), "" for nowhere */
+  char log[256]; /* where calls that change files are written down (FaultRecord), "" for nowhere */
 } Faults;
 
 /* A record of the log; `bytes` of data follow it: what was written, or a second path. */

@@ -3,10 +3,12 @@
  * Inputs are copied to a block of just their size, so that a byte read behind
  * the end is seen; csv and zlib's results have a NUL there by contract.
  */
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/storage.h"
@@ -20,6 +22,17 @@ static char *copy(const uint8_t *data, size_t size, size_t more) {
   if (size) memcpy(bytes, data, size);
   memset(bytes + size, 0, more);
   return bytes;
+}
+
+static char folder[64];
+
+static void remove_folder(void) { rmdir(folder); }
+
+/* In memory where the system offers it: a file is written for each input. */
+static void make_folder(void) {
+  if (folder[0]) return;
+  snprintf(folder, sizeof folder, "%s/mtc-fuzz-%ld", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm", (long)getpid());
+  PROMISE(!mkdir(folder, 0700) && !atexit(remove_folder));
 }
 
 /* Refused when and only when there is a message, which is one line and names the file. */
@@ -48,10 +61,11 @@ static void convert(const MtArray *array) {
 }
 
 static void write_and_read(const MtArray *array) {
-  char path[64];
+  char path[128];
   MtError error = {""};
   MtArray back;
-  snprintf(path, sizeof path, "/tmp/mtc-fuzz-%ld.npy", (long)getpid());
+  make_folder();
+  snprintf(path, sizeof path, "%s/x.npy", folder);
   PROMISE(mt_write_npy(path, array, &error) && mt_read_npy(path, &back, &error) && same_array(array, &back));
   mt_array_free(&back);
   unlink(path);
@@ -116,10 +130,11 @@ int fuzz_csv(const uint8_t *data, size_t size) {
 }
 
 int fuzz_safetensors(const uint8_t *data, size_t size) {
-  char *bytes = copy(data, size, 0), path[64];
+  char *bytes = copy(data, size, 0), path[128];
   MtArchive archive, back;
   MtError error = {""};
-  snprintf(path, sizeof path, "/tmp/mtc-fuzz-%ld.safetensors", (long)getpid());
+  make_folder();
+  snprintf(path, sizeof path, "%s/x.safetensors", folder);
   if (judged(mt_parse_safetensors("file", bytes, size, &archive, &error), &error)) {
     PROMISE(mt_write_safetensors(path, NULL, &archive, &error) && mt_read_safetensors(path, &back, &error));
     PROMISE(archive.n_arrays == back.n_arrays && archive.n_notes == back.n_notes);
@@ -133,6 +148,34 @@ int fuzz_safetensors(const uint8_t *data, size_t size) {
   }
   mt_archive_free(&archive);
   free(bytes);
+  return 0;
+}
+
+/* A checkpoint of one small model: what is taken is all there, what is refused leaves nothing behind. */
+int fuzz_checkpoint(const uint8_t *data, size_t size) {
+  static const MtTensor params[] = {{"net.w", 2, {2, 2}, 0, MT_CONSTANT, 0, 0, "m.mt:3"},
+                                    {"net.b", 1, {2}, 4, MT_CONSTANT, 0, 0, "m.mt:4"}};
+  static const MtGroup groups[] = {{"net", "sgd", 1, {"m"}, 0, 6}};
+  static const MtTrain train = {.n_groups = 1, .groups = groups};
+  static const MtProgram program = {.name = "m", .n_params = 2, .param_count = 6, .params = params, .train = &train};
+  static const char *names[] = {"highest.d.a"};
+  float values[6] = {0}, slots[6] = {0};
+  double best[1] = {NAN};
+  MtBlocks blocks = {values, NULL, {slots, NULL, NULL}};
+  MtProgress progress = {.step = -1, .n_best = 1, .best_names = names, .best_values = best};
+  MtError error = {""};
+  char note[512];
+  char path[128];
+  make_folder();
+  snprintf(path, sizeof path, "%s/m.checkpoint.safetensors", folder);
+  int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  PROMISE(fd >= 0 && write(fd, data, size) == (ssize_t)size && !close(fd));
+  bool ok = mt_load_checkpoint(folder, &program, &blocks, &progress, note, &error);
+  PROMISE(ok == !error.text[0] && !note[0]);
+  PROMISE(!ok || (progress.step >= 0 && progress.epoch >= 0 && progress.row >= 0));
+  PROMISE(ok || !progress.gemm);
+  free(progress.gemm);
+  unlink(path);
   return 0;
 }
 
