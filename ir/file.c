@@ -5,7 +5,7 @@
 
 #include "ir/ir.h"
 
-enum { MOST = 1 << 28 }; /* bytes: no model is larger, but /dev/zero is */
+enum { MOST = 1 << 26 }; /* bytes: no model is larger, but /dev/zero is */
 
 int file_read(const char *path, Text *out) {
   char buffer[65536];

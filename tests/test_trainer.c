@@ -361,6 +361,42 @@ START_TEST(predictions_come_in_batches_with_a_short_last_one) {
 }
 END_TEST
 
+START_TEST(predictions_go_through_a_pipe) {
+  train(MODEL_EPOCHS, "--epochs 1");
+  write_rows("in.npy", 4, 3);
+  free(shell_ok("mkfifo %s/pipe && { (cat %s/pipe >%s/copy.part && mv %s/copy.part %s/copy) & }", folder, folder, folder,
+                folder, folder));
+  free(run(&regression_models[MODEL_EPOCHS], 0, "predict in.npy -o pipe"));
+  free(run(&regression_models[MODEL_EPOCHS], 0, "predict in.npy -o out.npy"));
+  for (int i = 0; i < 500 && access("copy", F_OK); i++) usleep(10000);
+  same_files("out.npy", "copy");
+}
+END_TEST
+
+/* Results that cannot be written are no success. */
+START_TEST(a_full_disk_is_no_success) {
+  if (access("/dev/full", W_OK)) return;
+  train(MODEL_EPOCHS, "--epochs 1");
+  write_rows("in.npy", 4, 3);
+  char *output = run(&regression_models[MODEL_EPOCHS], 1, "predict in.npy -o /dev/full");
+  ck_assert_str_eq(output, "line: /dev/full: cannot write: No space left on device\n");
+  free(output);
+  pid_t child = fork();
+  ck_assert_int_ge(child, 0);
+  if (!child) {
+    char *argv[] = {"./line", "eval", "--json", NULL};
+    if (!freopen("/dev/full", "w", stdout) || !freopen("output", "w", stderr)) _exit(99);
+    int status = mt_main(3, argv, &regression_models[MODEL_EPOCHS]);
+    fflush(stderr);
+    _exit(status);
+  }
+  ck_assert_int_eq(finish(child), 1);
+  output = read_text("output");
+  ck_assert_str_eq(output, "line: cannot write to standard output: No space left on device\n");
+  free(output);
+}
+END_TEST
+
 START_TEST(gradcheck_passes_right_gradients_and_finds_wrong_ones) {
   char *output = run(&regression_models[MODEL_EPOCHS], 0, "gradcheck");
   ck_says(output, "net.w ");
@@ -535,6 +571,8 @@ Suite *trainer_suite(void) {
   tcase_add_checked_fixture(commands, set_up, NULL);
   tcase_add_test(commands, eval_takes_the_best_weights);
   tcase_add_loop_test(commands, predictions_come_in_batches_with_a_short_last_one, 0, 4);
+  tcase_add_test(commands, predictions_go_through_a_pipe);
+  tcase_add_test(commands, a_full_disk_is_no_success);
   tcase_add_test(commands, gradcheck_passes_right_gradients_and_finds_wrong_ones);
   tcase_add_test(commands, bench_prints_its_figures);
   tcase_add_test(commands, the_first_gradients_can_be_written);

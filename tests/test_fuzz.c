@@ -1,0 +1,67 @@
+/* test_fuzz.c - the readers of outside bytes, on every input of fuzz/corpus.
+ *
+ * The corpus holds what fuzzing found to be different, and what once went
+ * wrong; `make fuzz` searches on from it, under sanitizers.  Each input is
+ * read here as it is, then cut and changed in a few places.
+ */
+#include <check.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/fuzz/targets.h"
+#include "tests/small_trainer.h"
+
+static const struct {
+  const char *name;
+  int (*target)(const uint8_t *data, size_t size);
+} targets[] = {
+#define TARGET(name) {#name, fuzz_##name},
+#include "tests/fuzz/targets.def"
+#undef TARGET
+};
+enum { N_TARGETS = sizeof targets / sizeof targets[0] };
+
+/* As it is; its first and second half and two thirds; with a byte changed here and there. */
+static void read_input(int (*target)(const uint8_t *data, size_t size), const Bytes *input) {
+  uint8_t *bytes = (uint8_t *)input->at;
+  size_t n = input->length;
+  target(bytes, n);
+  target(bytes, n / 2);
+  target(bytes, n * 2 / 3);
+  target(bytes + n / 2, n - n / 2);
+  for (size_t i = 0; i < 4 && n > 0; i++) {
+    size_t at = (i * 2654435761u + n * 40503u) % n;
+    bytes[at] ^= 1 << i * 2;
+    target(bytes, n);
+    bytes[at] ^= 1 << i * 2;
+  }
+}
+
+START_TEST(corpus_is_read) {
+  char folder[300], path[600];
+  int inputs = 0;
+  snprintf(folder, sizeof folder, "%s/fuzz/corpus/%s", TESTS_DIR, targets[_i].name);
+  DIR *list = opendir(folder);
+  ck_assert_msg(list != NULL, "%s is missing", folder);
+  for (struct dirent *entry; (entry = readdir(list)); inputs++) {
+    if (entry->d_name[0] == '.') continue;
+    snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+    Bytes input = read_bytes(path);
+    read_input(targets[_i].target, &input);
+    free(input.at);
+  }
+  closedir(list);
+  ck_assert_msg(inputs > 10, "%s holds %d inputs", folder, inputs);
+}
+END_TEST
+
+Suite *fuzz_suite(void) {
+  Suite *suite = suite_create("fuzz");
+  TCase *tests = tcase_create("fuzz");
+  tcase_set_timeout(tests, 60);
+  tcase_add_loop_test(tests, corpus_is_read, 0, N_TARGETS);
+  suite_add_tcase(suite, tests);
+  return suite;
+}
