@@ -225,6 +225,71 @@ START_TEST(nan_is_named) {
 }
 END_TEST
 
+/* ---- mutations: what nobody thought of ---- */
+
+static uint64_t next_random(uint64_t *state) { /* splitmix64 */
+  uint64_t z = *state += 0x9e3779b97f4a7c15u;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+  return z ^ z >> 31;
+}
+
+/* One to three bytes changed, a piece left out, doubled or moved, or the end cut off. */
+static void mutate(Bytes *b, uint64_t *seed) {
+  size_t n = b->length, at = next_random(seed) % n, piece = 1 + next_random(seed) % (n - at < 64 ? n - at : 64);
+  switch (next_random(seed) % 5) {
+  case 0: b->length = at; return;
+  case 1: memmove(b->at + at, b->at + at + piece, n - at - piece), b->length -= piece; return;
+  case 2: memmove(b->at + at + piece, b->at + at, n - at), b->length += piece; return;
+  default:
+    for (int i = 0; i < 3; i++, at = next_random(seed) % n) b->at[at] ^= (char)(1 << next_random(seed) % 8);
+  }
+}
+
+static void ck_mutation(const char *file, const char *arguments, uint64_t seed) {
+  Bytes good = read_bytes(file), b = read_bytes(file);
+  uint64_t state = seed;
+  mutate(&b, &state);
+  write_bytes(file, b.at, b.length);
+  Shell found =
+      shell("cd %s && rm -rf new && OMP_NUM_THREADS=1 timeout 10 %s/trainer --quiet %s", folder, built, arguments);
+  bool told = !strncmp(found.output, "m: ", 3) || !strncmp(found.output, "m.mt:", 5);
+  const char *end = strchr(found.output, '\n');
+  ck_assert_msg(found.status == 0 || (found.status == 1 && told && end && !end[1]), "%s, seed %llu: status %d: %s",
+                file, (unsigned long long)seed, found.status, found.output);
+  Bytes after = read_bytes(file);
+  bool same = after.length == b.length && !memcmp(after.at, b.at, b.length);
+  ck_assert_msg(same || (found.status == 0 && strstr(file, "checkpoint")), "%s was changed", file);
+  write_bytes(file, good.at, good.length);
+  free(found.output);
+  free(after.at);
+  free(good.at);
+  free(b.at);
+}
+
+/* MTC_MUTATIONS=N makes it N of each file instead of 12. */
+START_TEST(mutations_end_in_order) {
+  static const struct {
+    const char *file, *arguments;
+  } rows[] = {
+      {"train.csv", "--save-dir new"},
+      {"x.npy", "--save-dir new"},
+      {"y.npy", "--save-dir new"},
+      {"set.npz", "--save-dir new"},
+      {"x.idx", "--save-dir new"},
+      {"y.idx", "--save-dir new"},
+      {"weights.safetensors", "--save-dir new --init weights.safetensors"},
+      {"run/m.checkpoint.safetensors", "--save-dir run --resume"},
+  };
+  const char *given = getenv("MTC_MUTATIONS");
+  int n = given ? atoi(given) : 12;
+  for (int i = 0; i < n; i++) {
+    unlink("run/m.previous.safetensors");
+    ck_mutation(rows[_i].file, rows[_i].arguments, (uint64_t)(_i * 1000003 + i));
+  }
+}
+END_TEST
+
 Suite *bad_files_suite(void) {
   Suite *suite = suite_create("bad_files");
   TCase *files = tcase_create("files");
@@ -238,5 +303,11 @@ Suite *bad_files_suite(void) {
   tcase_add_loop_test(files, bad_weights_are_told, 0, n_bad_weights);
   tcase_add_loop_test(files, nan_is_named, 0, 2);
   suite_add_tcase(suite, files);
+  TCase *mutations = tcase_create("mutations");
+  tcase_set_timeout(mutations, 3600);
+  tcase_add_unchecked_fixture(mutations, build, NULL);
+  tcase_add_checked_fixture(mutations, set_up, NULL);
+  tcase_add_loop_test(mutations, mutations_end_in_order, 0, 8);
+  suite_add_tcase(suite, mutations);
   return suite;
 }
