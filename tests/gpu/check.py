@@ -162,6 +162,20 @@ if not quick:
             if status:
                 bad.append(program)
         note("compute-sanitizer " + tool, not bad, "clean on " + ", ".join(runs) if not bad else "fails on " + ", ".join(bad))
+# choices of algorithms: timed, kept by the checkpoint, and the resumed run ends with the bits of the whole one
+sh("./digits_cuda %s --tune --epochs 4 --save-dir tuned" % data)
+sh("./digits_cuda %s --tune --epochs 4 --stop-after 40 --save-dir halves" % data)
+status, text = sh("./digits_cuda %s --resume --epochs 4 --save-dir halves" % data)
+whole, halves = load_file("tuned/net.safetensors"), load_file("halves/net.safetensors")
+distance = max(relative(halves[k], whole[k]) for k in whole)
+note("tuned, stopped and resumed", status == 0 and distance < 1e-3, "weights differ by %.1e" % distance)
+sh("./digits_cuda %s --epochs 4 --stop-after 40 --save-dir plain && ./digits_cuda %s --resume --epochs 4 --save-dir plain && ./digits_cuda %s --epochs 4 --save-dir undisturbed" % (data, data, data))
+a, b = load_file("plain/net.safetensors"), load_file("undisturbed/net.safetensors")
+note("stopped and resumed, bit for bit", all(torch.equal(a[k], b[k]) for k in a), "4 epochs in two parts")
+for model in ("mlp_tiny", "mlp_mnist", "mlp_wide"):
+    status, text = sh("./%s bench --tune --steps %d --json" % (model, models[model]))
+    line = next((l for l in text.split("\n") if l.startswith("{")), None)
+    note("bench %s, tuned" % model, status == 0 and line is not None, line or text[-200:])
 for model, steps in models.items():
     status, text = sh("./%s bench --steps %d --json" % (model, steps))
     line = next((l for l in text.split("\n") if l.startswith("{")), None)
