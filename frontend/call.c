@@ -3,7 +3,7 @@
 
 #include "frontend/lower.h"
 
-enum { MAX_CALLS = 200 };
+enum { MAX_DEPTH = 200, MAX_CALLS = 100000 };
 
 bool collect_args(Lower *l, const Expr *call, const Value *piped, Call *out) {
   *out = (Call){.e = call};
@@ -52,8 +52,12 @@ bool check_keys(Lower *l, Call *call, const char *what, const char *const *allow
 
 bool enter(Lower *l, Frame *saved, const Scope *home, const Span *at, const char *prefix) {
   *saved = (Frame){l->scope, l->caller, l->instance, l->prefix, l->spot, l->n_locals, l->outer, l->locals};
-  if (l->depth == MAX_CALLS)
-    return report(l->d, E0302, at, "calls are nested more than %d deep: does something call itself?", MAX_CALLS), false;
+  if (l->depth == MAX_DEPTH && l->n_calls <= MAX_CALLS) {
+    report(l->d, E0302, at, "calls are nested more than %d deep: does something call itself?", MAX_DEPTH);
+    l->n_calls = MAX_CALLS + 1; /* once is enough */
+  }
+  if (l->n_calls++ == MAX_CALLS) report(l->d, E0302, at, "the model expands to more than %d calls", MAX_CALLS);
+  if (l->n_calls > MAX_CALLS) return false;
   l->depth++;
   l->scope = scope_new(l, home);
   l->caller = at;

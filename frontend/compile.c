@@ -31,7 +31,8 @@ static void use_file(Lower *l, const Syntax *s) {
     *source = (Source){STANDARD_FILE, nn_mt, nn_mt_length, true};
   }
   /* what a used file declares stands beside our own names, but it sees only its own */
-  if (l->depth > 50) {
+  enum { MAX_FILE_DEPTH = 50, MAX_FILES = 1000 };
+  if (l->depth > MAX_FILE_DEPTH || l->n_files++ >= MAX_FILES) {
     report(l->d, E0302, s->at, "files use each other without end");
     return;
   }

@@ -108,7 +108,7 @@ typedef struct Lower {
   Symbol **locals;
   int n_leaves;
   FieldLeaf *leaves;
-  int depth;
+  int depth, n_calls, n_files;
   int outer; /* inside outer( ): a name may come to stand twice */
   int n_roots;
   Instance **roots; /* instances made at file level */
