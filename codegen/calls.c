@@ -84,8 +84,30 @@ static UniqueKernel *find_unique(Emit *e, Kernel *k) {
   return u;
 }
 
+/* The first full result of floats: where a product can stand until the map behind it has read it. */
+static const Node *full_result(const Step *step, const Call *call) {
+  for (int o = 0; o < call->group->body->n_outputs; o++) {
+    const Node *result = call_output(step, call, o);
+    if (result && result->type.dtype == F32 && type_same_shape(&result->type, &call->group->attrs.space)) return result;
+  }
+  fault("%s has nowhere to put its product", call->node->name);
+}
+
+/* C calls its product, which writes where the map then works in place. */
+static void split_product(Emit *e, Step *step, Call *call) {
+  const Node *result = full_result(step, call);
+  Node *product;
+  call->group = kernel_split(e->arena, call->group, &product);
+  product->home = result->home, product->offset = result->offset;
+  product->id = step->graph->n_nodes + step->n_products++;
+  Call first = {.node = product};
+  LIST_PUSH(e->arena, step->calls, step->n_calls, first);
+}
+
 static void add_kernel(Emit *e, Step *step, Node *node, bool train) {
   Call call = {.node = node, .group = node->op == OP_group ? node : kernel_wrap(e->arena, node)};
+  if (node->attrs.pattern == PATTERN_MATMUL && node->op == OP_group && !e->target->cuda)
+    split_product(e, step, &call);
   if (node->op == OP_scatter_add)
     call.kernel = kernel_scatter(e->arena, call.group);
   else
@@ -107,7 +129,7 @@ static bool is_empty(const Node *node) {
 Step *step_new(Emit *e, const Graph *graph, const char *name, const char *comment, bool train) {
   Step *step = arena_alloc(e->arena, sizeof *step);
   *step = (Step){.graph = graph, .name = name, .comment = comment};
-  step->pointer = arena_alloc(e->arena, ((size_t)graph->n_nodes + 1) * sizeof *step->pointer);
+  step->pointer = arena_alloc(e->arena, 2 * ((size_t)graph->n_nodes + 1) * sizeof *step->pointer);
   for (int i = 0; i < graph->n_nodes; i++) {
     Node *node = graph->nodes[i];
     Call call = {.node = node};
@@ -122,11 +144,11 @@ Step *step_new(Emit *e, const Graph *graph, const char *name, const char *commen
 }
 
 void name_kernels(Emit *e) {
-  static const char *const walks[] = {"map", "rows", "columns"};
+  static const char *const walks[] = {"map", "rows", "columns", "product"};
   for (int i = 0; i < e->n_kernels; i++) {
     UniqueKernel *u = e->kernels[i];
     const Kernel *k = u->kernel;
-    const char *how = k->scatter ? "scatter" : walks[!kernel_reduces(k) ? 0 : k->column ? 2 : 1];
+    const char *how = k->scatter ? "scatter" : walks[k->product ? 3 : !kernel_reduces(k) ? 0 : k->column ? 2 : 1];
     u->name =
         names_take(e->globals, arena_print(e->arena, "%s_%s", name_in_common(&e->roots, u->paths, u->n_paths), how));
   }

@@ -1,6 +1,7 @@
 /* cuda_kernel.c - kernels as CUDA functions.
  *
- * map      one thread an element
+ * map      one thread an element; of a matmul group, which first computes the
+ *          product's element
  * row      one warp a row when rows are short, one block a row when they are
  *          long; each thread takes every 32nd (every n-th) element.  Values
  *          that several passes need stay in registers: their loop is unrolled.
@@ -67,6 +68,31 @@ static void write_map(Writer *w, KernelText *out) {
   write_section(w, 0);
   out->grid = grid_of(w, loop, threads);
   out->block = arena_print(w->arena, "%d", threads);
+}
+
+/* ---- maps of a product ----------------------------------------------------------- */
+
+/* One thread an element, in tiles of 16 by 16: mt_product has them work together. */
+static void write_product(Writer *w, KernelText *out) {
+  static const char *const transposes[] = {"MT_NN", "MT_NT", "MT_TN", "MT_TT"};
+  Kernel *k = w->k;
+  const Node *node = k->product->node;
+  const Type *a = &node->in[0]->type;
+  int inner = node->attrs.ta ? 0 : 1;
+  k->loops[0].name = "row", k->loops[1].name = "column";
+  const char *m = extent(w, &k->loops[0]), *n = extent(w, &k->loops[1]);
+  write_line(w, "const int row = blockIdx.y * 16 + threadIdx.y, column = blockIdx.x * 16 + threadIdx.x;");
+  write_line(w, "const real %s = mt_product<%s>(%s, %s, %s, %s, %s);", value_name(w, k->product),
+             transposes[2 * node->attrs.ta + node->attrs.tb], k->pointers[k->product_in[0]].name,
+             k->pointers[k->product_in[1]].name, m, n, axes_text(w, a, inner, inner + 1).text);
+  bool past[2];
+  for (int l = 0; l < 2; l++) past[l] = k->loops[l].rows || k->loops[l].size % 16;
+  if (past[0] && past[1]) write_return(w, arena_print(w->arena, "row >= %s || column >= %s", m, n));
+  else if (past[0] || past[1])
+    write_return(w, arena_print(w->arena, "%s >= %s", past[0] ? "row" : "column", past[0] ? m : n));
+  write_section(w, 0);
+  out->grid = arena_print(w->arena, "dim3(%s, %s)", grid_of(w, &k->loops[1], 16), grid_of(w, &k->loops[0], 16));
+  out->block = "dim3(16, 16)";
 }
 
 /* ---- reductions ------------------------------------------------------------------ */
@@ -265,7 +291,9 @@ static void cuda_kernel(Writer *w, KernelText *out) {
   Text body = {0}, text = {0};
   w->out = &body;
   w->indent = 1;
-  if (!kernel_reduces(k))
+  if (k->product)
+    write_product(w, out);
+  else if (!kernel_reduces(k))
     write_map(w, out);
   else if (k->column && outer_loop(k))
     write_columns(w, out);

@@ -83,6 +83,14 @@ static Expr write(const Roots *roots, Arena *arena, const Node *group, const Nod
                *ids = write(roots, arena, group, n->in[1], depth - 1).text;
     return expr_atom(arena_print(arena, "%s[%s]", table, ids));
   }
+  if (n->op == OP_matmul) {
+    const char *a = write(roots, arena, group, n->in[0], depth - 1).text,
+               *b = write(roots, arena, group, n->in[1], depth - 1).text;
+    const char *format = n->attrs.ta ? n->attrs.tb ? "t(%s) @ t(%s)" : "t(%s) @ %s" : n->attrs.tb ? "%s @ t(%s)" : "%s @ %s";
+    Text text = {0};
+    text_add(&text, format, a, b);
+    return (Expr){text_take(&text, arena), BIND_MUL, false};
+  }
   if (!is_operator(n->op)) return write_call(roots, arena, group, n, depth);
   Expr in[2];
   DType dtypes[2];

@@ -217,6 +217,13 @@ static Value *draw(Kernel *k, const Node *node, const Index *const *at) {
   return add_value(k, &v);
 }
 
+/* The element of a matmul group's product at the point: one variable, set before all else. */
+static Value *product(Kernel *k, const Node *node) {
+  Value v = {.kind = VALUE_PRODUCT, .node = node, .dtype = node->type.dtype, .outer = true, .named = true};
+  for (int i = 0; i < 2; i++) k->product_in[i] = input_pointer(k, node->in[i]->attrs.index, node->in[i]);
+  return k->product = add_value(k, &v);
+}
+
 /* A row of the table: an axis that is no loop stands for the id in the index. */
 static Value *gather(Kernel *k, const Node *node, const Index *const *at, const Guard *guard) {
   const Node *table = node->in[0], *ids = node->in[1];
@@ -238,6 +245,7 @@ static Value *value_at(Kernel *k, const Node *node, const Index *const *at, cons
   case REDUCE: return reduce(k, node);
   case RANDOM: return draw(k, node, at);
   case GATHER: return gather(k, node, at, guard);
+  case MATMUL: return product(k, node);
   default: fault("%s cannot stand in a group (%s)", op_info[node->op].name, node->name);
   }
 }
@@ -323,11 +331,13 @@ Kernel *kernel_build(Arena *arena, const Node *group, const KernelForm *form, co
   k->group = group;
   k->pattern = (GroupPattern)group->attrs.pattern;
   k->space = group->attrs.space;
+  bool matmul = k->pattern == PATTERN_MATMUL;
+  if (matmul) k->pattern = PATTERN_MAP;
   for (int i = 0; i < group->attrs.n_axes && k->pattern != PATTERN_MAP; i++) k->reduced[group->attrs.axes[i]] = true;
   int last = k->space.rank - 1;
   while (last > 0 && k->space.dim[last].size == 1) last--;
   k->column = k->pattern != PATTERN_MAP && last >= 0 && !k->reduced[last] && k->space.dim[last].size != 1;
-  separate_loops(k, form->linear);
+  separate_loops(k, form->linear && !matmul);
   if (form->linear)
     walk(k, in_place);
   else

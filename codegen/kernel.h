@@ -51,6 +51,7 @@ typedef enum ValueKind {
   VALUE_RANDOM,
   VALUE_MAP,
   VALUE_REDUCE,
+  VALUE_PRODUCT,
   VALUE_GUARD
 } ValueKind;
 
@@ -112,6 +113,8 @@ typedef struct Kernel {
   bool uses_rows, uses_scalars;
   bool scatter; /* no nest: scatter_add of pointers 1 (rows) and 2 (ids) into pointer 0 */
   bool wide;    /* an index may pass 2^31 */
+  Value *product; /* of a matmul group: its element, loops being its rows and columns; else NULL */
+  int product_in[2]; /* pointers */
   Arena *arena;
 } Kernel;
 
@@ -132,6 +135,8 @@ bool kernel_reduces(const Kernel *k); /* it has passes: the last loops are inner
 /* wrap.c */
 Node *kernel_wrap(Arena *arena, Node *node);             /* a group of one node */
 Kernel *kernel_scatter(Arena *arena, const Node *group); /* of a scatter_add */
+/* A matmul group in two: *product by itself, and what is returned, a map that reads it. */
+Node *kernel_split(Arena *arena, const Node *group, Node **product);
 
 /* stages.c: passes and sections, what is kept, what gets a variable. */
 void kernel_stage(Kernel *k, const KernelForm *form);

@@ -111,7 +111,8 @@ static Expr text_of(Writer *w, Value *v) {
     }
     return expr_map(arena, v->node, dtypes, in);
   }
-  case VALUE_REDUCE: break;
+  case VALUE_REDUCE:
+  case VALUE_PRODUCT: break;
   }
   return variable(w, v);
 }
@@ -187,6 +188,7 @@ static void begin_unit(Writer *w, int pass, int section) {
     v->uses = 0;
     if (w->flat && !v->kept && !v->named) v->name = NULL;
     v->declared = !v->full && v->named && (pass > 0 ? true : v->stage < section || v->kind == VALUE_REDUCE);
+    v->declared |= v->kind == VALUE_PRODUCT;
   }
 }
 

@@ -48,6 +48,7 @@ typedef struct Step {
   const char *comment;
   int n_calls;
   Call *calls;
+  int n_products; /* taken out of groups: their ids are past those of the graph */
   const char **pointer; /* by node id: its expression in the function; NULL before it is asked for */
 } Step;
 

@@ -1,4 +1,4 @@
-/* wrap.c - kernels for nodes that stand outside any group.
+/* wrap.c - kernels for nodes that stand outside any group, or leave one.
  *
  * A node by itself is a group of one.  A scatter_add fits no loop nest: its
  * kernel only names its three arrays, and each target has a text for it.
@@ -53,4 +53,35 @@ Kernel *kernel_scatter(Arena *arena, const Node *group) {
   k->wide = type_count(&out->type) >= INT_ELEMENTS || type_count(&rows->type) >= INT_ELEMENTS;
   k->uses_rows = type_rows(&ids->type) != NULL;
   return k;
+}
+
+/* Two operands more than the map has: those of the product, which its body does not read. */
+Node *kernel_split(Arena *arena, const Node *group, Node **product) {
+  Node *map = arena_alloc(arena, sizeof *map), **now = arena_alloc(arena, (size_t)group->body->n_nodes * sizeof *now);
+  Graph *body = arena_alloc(arena, sizeof *body);
+  *map = *group, *body = *group->body;
+  map->body = body, map->attrs.pattern = PATTERN_MAP, map->in = NULL, map->n_in = 0;
+  body->nodes = NULL, body->n_nodes = 0;
+  for (int i = 0; i < group->n_in; i++) LIST_PUSH(arena, map->in, map->n_in, group->in[i]);
+  for (int i = 0; i < group->body->n_nodes; i++) {
+    const Node *old = group->body->nodes[i];
+    Node *node = new_node(arena, old->op, old, old->n_in);
+    node->attrs = old->attrs;
+    for (int k = 0; k < old->n_in; k++) node->in[k] = now[old->in[k]->id];
+    now[old->id] = node;
+    if (old->op == OP_matmul) {
+      *product = node;
+      for (int k = 0; k < 2; k++) node->in[k] = group->in[old->in[k]->attrs.index];
+      now[old->id] = new_node(arena, OP_input, old, 0);
+      now[old->id]->attrs = (Attrs){.path = old->name, .index = map->n_in, .shape = old->type};
+      LIST_PUSH(arena, map->in, map->n_in, node);
+    }
+    LIST_PUSH(arena, body->nodes, body->n_nodes, now[old->id]);
+  }
+  body->outputs = arena_alloc(arena, (size_t)body->n_outputs * sizeof *body->outputs);
+  for (int i = 0; i < body->n_outputs; i++) {
+    body->outputs[i] = group->body->outputs[i];
+    body->outputs[i].node = now[body->outputs[i].node->id];
+  }
+  return map;
 }

@@ -17,7 +17,7 @@ typedef enum Form {
 } Form;
 
 static const char *const distributions[] = {"uniform", "normal"};
-static const char *const patterns[] = {"map", "row", "column"};
+static const char *const patterns[] = {"map", "row", "column", "matmul"};
 
 static const struct Attribute {
   const char *name;
@@ -39,7 +39,7 @@ static const struct Attribute {
     {"start", FORM_LONGS, offsetof(Attrs, start), NULL, 0},
     {"step", FORM_LONGS, offsetof(Attrs, step), NULL, 0},
     {"distribution", FORM_WORD, offsetof(Attrs, distribution), distributions, 2},
-    {"pattern", FORM_WORD, offsetof(Attrs, pattern), patterns, 3},
+    {"pattern", FORM_WORD, offsetof(Attrs, pattern), patterns, 4},
     {"space", FORM_SPACE, offsetof(Attrs, space), NULL, 0},
     {"shape", FORM_SHAPE, offsetof(Attrs, shape), NULL, 0},
 };

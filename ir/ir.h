@@ -536,12 +536,13 @@ const char *program_verify(const Program *program, Arena *arena);
  *  - a REDUCE's operand is full and its axes are the group's, and every use of
  *    its result is at the outer index, views followed by index_view;
  *  - other nodes are LEAF (input with attrs.index, const, rows, iota,
- *    counter), VIEW, MAP, RANDOM or GATHER.  RANDOM and iota are full or
+ *    counter), VIEW, MAP, RANDOM or GATHER, and under PATTERN_MATMUL one MATMUL.  RANDOM and iota are full or
  *    read at an index expression of the space. */
 typedef enum GroupPattern {
   PATTERN_MAP,    /* elementwise: no reduction */
   PATTERN_ROW,    /* reduces the trailing axes */
-  PATTERN_COLUMN  /* reduces other axes: usually the leading ones; outputs reduced only */
+  PATTERN_COLUMN, /* reduces other axes: usually the leading ones; outputs reduced only */
+  PATTERN_MATMUL  /* elementwise on a matrix product of two inputs, which has the shape of the space */
 } GroupPattern;
 
 /* ---- evaluate.c: what a program means, in double precision ------------- */

@@ -95,6 +95,20 @@ static const char *follow_reduce(Verifier *v, Reads *r, const Read *read) {
   return NULL;
 }
 
+/* A product reads whole rows and columns: at other places than the point. */
+static const char *follow_matmul(Verifier *v, Reads *r, const Read *read) {
+  const Node *group = r->group, *node = read->node;
+  const Index *start[MAX_RANK];
+  if (!type_same_shape(&node->type, &group->attrs.space)) WRONG(node, "the product has not the shape of the space");
+  if (!same_place(node, read->at, r->point)) WRONG(node, "it is read at other places than the point");
+  for (int i = 0; i < MAX_RANK; i++) start[i] = index_const(r->arena, 0);
+  for (int k = 0; k < node->n_in; k++) {
+    if (node->in[k]->op != OP_input) WRONG(node, "an operand of the product is computed in the group");
+    add_read(r, node->in[k], start);
+  }
+  return NULL;
+}
+
 static const char *follow(Verifier *v, Reads *r, const Read *read) {
   const Node *group = r->group, *node = read->node;
   const Index *in[MAX_RANK];
@@ -115,6 +129,7 @@ static const char *follow(Verifier *v, Reads *r, const Read *read) {
     add_read(r, node->in[1], read->at);
     return NULL;
   case REDUCE: return follow_reduce(v, r, read);
+  case MATMUL: return follow_matmul(v, r, read);
   default: return NULL;
   }
 }
@@ -157,8 +172,9 @@ static const char *collect_reads(Verifier *v, const Node *group, Reads *r) {
 
 static const char *check_axes(Verifier *v, const Node *group) {
   const Attrs *a = &group->attrs;
-  if (a->pattern < PATTERN_MAP || a->pattern > PATTERN_COLUMN) WRONG(NULL, "it has no pattern");
-  if ((a->pattern == PATTERN_MAP) != (a->n_axes == 0)) WRONG(NULL, "its axes do not go with its pattern");
+  if (a->pattern < PATTERN_MAP || a->pattern > PATTERN_MATMUL) WRONG(NULL, "it has no pattern");
+  bool reduces = a->pattern == PATTERN_ROW || a->pattern == PATTERN_COLUMN;
+  if (reduces != (a->n_axes > 0)) WRONG(NULL, "its axes do not go with its pattern");
   if (a->n_axes < 0 || a->n_axes > a->space.rank) WRONG(NULL, "it reduces more axes than its space has");
   for (int i = 0; i < a->n_axes; i++) {
     if (a->axes[i] < 0 || a->axes[i] >= a->space.rank || (i && a->axes[i] <= a->axes[i - 1]))
@@ -171,10 +187,11 @@ static const char *check_axes(Verifier *v, const Node *group) {
 
 static const char *check_member(Verifier *v, const Node *group, const Node *node) {
   Kind kind = op_info[node->op].kind;
-  bool fits = kind == LEAF || kind == VIEW || kind == MAP || kind == REDUCE || kind == RANDOM || kind == GATHER;
+  bool fits = kind == LEAF || kind == VIEW || kind == MAP || kind == REDUCE || kind == RANDOM || kind == GATHER ||
+              (kind == MATMUL && group->attrs.pattern == PATTERN_MATMUL);
   if (!fits || node->op == OP_result || node->op == OP_grad || node->op == OP_param || node->op == OP_state)
     WRONG(node, "%s has no place in a group", op_info[node->op].name);
-  if (kind == REDUCE && group->attrs.pattern == PATTERN_MAP) WRONG(node, "a map group has a reduction");
+  if (kind == REDUCE && !group->attrs.n_axes) WRONG(node, "a map group has a reduction");
   if (node->op != OP_input) return NULL;
   if (node->attrs.index < 0 || node->attrs.index >= group->n_in) WRONG(node, "the group has no operand %d", node->attrs.index);
   const Type *t = &group->in[node->attrs.index]->type;
@@ -187,7 +204,12 @@ const char *verify_group(Verifier *v, const Graph *graph, const Node *group) {
   Reads reads;
   if (!group->body->n_outputs) return verify_wrong(v, graph, group, "a group without outputs");
   TRY(check_axes(v, group));
-  for (int i = 0; i < group->body->n_nodes; i++) TRY(check_member(v, group, group->body->nodes[i]));
+  int products = 0;
+  for (int i = 0; i < group->body->n_nodes; i++) {
+    TRY(check_member(v, group, group->body->nodes[i]));
+    products += group->body->nodes[i]->op == OP_matmul;
+  }
+  if (products != (group->attrs.pattern == PATTERN_MATMUL)) WRONG(NULL, "a matmul group has one product, others none");
   return collect_reads(v, group, &reads);
 }
 

@@ -10,6 +10,7 @@
  *   merge      along edges, then side by side, greatest modelled saving first
  *   recompute  values made again by their readers instead of stored
  *   form       the groups are written into the graph, each with its reason
+ *   epilogues  small matrix products move into the maps that read them
  *
  * After it only leaves, reshapes (aliases), matmuls, gathers, scatters, groups
  * and their results stand in a graph.  At -O0 each node keeps its own group.
@@ -133,6 +134,7 @@ static void fuse_graph(PassContext *context, Graph *graph) {
   }
   fuse_form(f);
   arena_free(f->arena);
+  if (context->level > 1) fuse_epilogues(context, graph);
 }
 
 void pass_fuse(PassContext *context) {

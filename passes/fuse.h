@@ -111,4 +111,7 @@ void fuse_recompute(Fusion *f);
 /* fuse_form.c: write the decision into the graph. */
 void fuse_form(Fusion *f);
 
+/* fuse_epilogue.c: small products go into the maps behind them. */
+void fuse_epilogues(PassContext *context, Graph *graph);
+
 #endif

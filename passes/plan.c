@@ -210,6 +210,7 @@ static bool is_read_in_place(const Node *group, int index, Arena *arena) {
 
 /* The operand whose bytes a full result may take over. */
 static const Node *find_dying(Planner *p, const Node *group, const Node *result) {
+  if (group->attrs.pattern == PATTERN_MATMUL) return NULL; /* its product may be put where the result goes */
   if (group->attrs.pattern == PATTERN_COLUMN || !type_same_shape(&result->type, &group->attrs.space)) return NULL;
   for (int k = 0; k < group->n_in; k++) {
     const Node *in = group->in[k];

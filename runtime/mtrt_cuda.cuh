@@ -147,4 +147,56 @@ MT_REDUCTIONS(block)
 MT_REDUCTIONS(column)
 #undef MT_REDUCTIONS
 
+/* ---- small matrix products ----------------------------------------------------------- */
+
+enum { MT_TILE = 16, MT_PANEL = 64, MT_STRIDE = MT_PANEL + 4, MT_EACH = MT_TILE * MT_PANEL / (MT_TILE * MT_TILE) };
+
+/* Elements of a panel of 16 lines by 64 that thread `at` of 256 brings: those of
+ * an operand that has `lines` lines of `depth`, or depth of lines when `across`. */
+template <bool across, class T>
+static __device__ __forceinline__ void mt_bring(T *mine, const T *from, int at, int line, int lines, int p, int depth) {
+#pragma unroll
+  for (int e = 0; e < MT_EACH; e++, at += MT_TILE * MT_TILE) {
+    const int l = line + (across ? at % MT_TILE : at / MT_PANEL), q = p + (across ? at / MT_TILE : at % MT_PANEL);
+    mine[e] = l < lines && q < depth ? from[across ? (int64_t)q * lines + l : (int64_t)l * depth + q] : (T)0;
+  }
+}
+template <bool across, class T> static __device__ __forceinline__ void mt_put(T *panel, const T *mine, int at) {
+#pragma unroll
+  for (int e = 0; e < MT_EACH; e++, at += MT_TILE * MT_TILE)
+    panel[across ? at % MT_TILE * MT_STRIDE + at / MT_TILE : at / MT_PANEL * MT_STRIDE + at % MT_PANEL] = mine[e];
+}
+
+/* Element (blockIdx.y * 16 + threadIdx.y, blockIdx.x * 16 + threadIdx.x) of
+ * C[m,n] = op(A) op(B), stored as for mt_gemm; all threads of a block of 16 by
+ * 16 call it.  Panels of both operands go through shared memory, the next on
+ * its way while one is worked on. */
+template <MtTranspose t, class T>
+static __device__ __forceinline__ T mt_product(const T *a, const T *b, int m, int n, int k) {
+  const bool ta = t == MT_TN || t == MT_TT, tb = t == MT_NT || t == MT_TT;
+  SHARED(T, rows, MT_TILE *MT_STRIDE);
+  SHARED(T, columns, MT_TILE *MT_STRIDE);
+  const int at = threadIdx.y * MT_TILE + threadIdx.x, row = blockIdx.y * MT_TILE, column = blockIdx.x * MT_TILE;
+  T next_a[MT_EACH], next_b[MT_EACH], sum[4] = {0, 0, 0, 0};
+  mt_bring<ta>(next_a, a, at, row, m, 0, k);
+  mt_bring<!tb>(next_b, b, at, column, n, 0, k);
+  for (int p = 0; p < k; p += MT_PANEL) {
+    __syncthreads(); /* the panel before is done with */
+    mt_put<ta>(rows, next_a, at);
+    mt_put<!tb>(columns, next_b, at);
+    __syncthreads();
+    if (p + MT_PANEL < k) {
+      mt_bring<ta>(next_a, a, at, row, m, p + MT_PANEL, k);
+      mt_bring<!tb>(next_b, b, at, column, n, p + MT_PANEL, k);
+    }
+    const T *x = rows + threadIdx.y * MT_STRIDE, *y = columns + threadIdx.x * MT_STRIDE;
+    const int end = k - p < MT_PANEL ? k - p : MT_PANEL; /* beyond it the panels are zero */
+#pragma unroll 4
+    for (int q = 0; q < end; q += 4)
+#pragma unroll
+      for (int i = 0; i < 4; i++) sum[i] += x[q + i] * y[q + i];
+  }
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
 #endif

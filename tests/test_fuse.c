@@ -124,12 +124,63 @@ END_TEST
 
 START_TEST(bias_and_relu_are_one_map_a_layer) {
   Setup s = begin();
-  graph_output(s.g, OUT_VALUE, "out", model_mlp(s.g, 3, 8, 16));
+  graph_output(s.g, OUT_VALUE, "out", model_mlp(s.g, 3, 8, 256));
   fuse_and_compare(s.program, s.d, 2, LONG_MAX, "mlp");
   ck_assert_int_eq(model_count(s.g, OP_group), 3);
   expect_groups(&s, 3, PATTERN_MAP);
   ck_assert_int_eq(model_count(s.g, OP_matmul), 3);
   end(&s);
+}
+END_TEST
+
+/* Products that take less time than a launch are made by the map behind them. */
+START_TEST(small_products_go_into_their_maps) {
+  Setup s = begin();
+  graph_output(s.g, OUT_VALUE, "out", model_mlp(s.g, 3, 8, 16));
+  fuse_and_compare(s.program, s.d, 2, LONG_MAX, "mlp");
+  ck_assert_int_eq(model_count(s.g, OP_group), 3);
+  expect_groups(&s, 3, PATTERN_MATMUL);
+  ck_assert_int_eq(model_count(s.g, OP_matmul), 0);
+  const Node *group = s.g->outputs[0].node->in[0];
+  ck_assert_int_eq(group->n_in, 3);
+  ck_assert_ptr_nonnull(strstr(group->reason, "with the product net.fc2.mm; fused 2 nodes"));
+  end(&s);
+}
+END_TEST
+
+static Node *product_and_relu(Builder *b, Node *x) { return b_unary(b, OP_relu, b_matmul(b, x, x, false, false)); }
+static Node *product_and_operand(Builder *b, Node *x) { return b_binary(b, OP_mul, b_matmul(b, x, x, true, false), x); }
+static Node *product_and_sign(Builder *b, Node *x) { return b_scalar(b, OP_gt, b_matmul(b, x, x, false, true), 0); }
+static Node *product_and_turned(Builder *b, Node *x) {
+  Node *mm = b_matmul(b, x, x, false, false);
+  return b_binary(b, OP_add, mm, b_transpose(b, mm, (int[]){1, 0}));
+}
+static Node *product_twice(Builder *b, Node *x) {
+  Node *mm = b_matmul(b, x, x, false, false);
+  return b_matmul(b, b_unary(b, OP_relu, mm), mm, false, false);
+}
+
+/* What goes in: square products, by their operands once and twice read; what stays: results that others
+ * read, or that are read elsewhere. */
+START_TEST(which_products_go_into_maps) {
+  static const struct {
+    Node *(*make)(Builder *, Node *);
+    int within, operands;
+  } cases[] = {{product_and_relu, 1, 1}, {product_and_operand, 1, 1}, {product_and_sign, 1, 1},
+               {product_and_turned, 0, 1}, {product_twice, 0, 1}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    Setup s = begin();
+    Node *x = model_input(s.g, "x", F32, 2, (int64_t[]){20, 20}), *out = cases[i].make(&s.b, x);
+    graph_output(s.g, OUT_VALUE, "out", out->type.dtype == BOOL ? b_unary(&s.b, OP_not, out) : out);
+    fuse_and_compare(s.program, s.d, 2, LONG_MAX, "product");
+    if (!cases[i].within) expect_groups(&s, 0, PATTERN_MATMUL);
+    for (int n = 0; n < s.g->n_nodes; n++)
+      if (s.g->nodes[n]->op == OP_group && cases[i].within) {
+        ck_assert_int_eq(s.g->nodes[n]->attrs.pattern, PATTERN_MATMUL);
+        ck_assert_int_eq(s.g->nodes[n]->n_in, cases[i].operands);
+      }
+    end(&s);
+  }
 }
 END_TEST
 
@@ -352,6 +403,8 @@ Suite *fuse_suite(void) {
   tcase_add_test(tcase, layernorm_is_one_kernel);
   tcase_add_test(tcase, cross_entropy_is_one_kernel_and_a_mean);
   tcase_add_test(tcase, bias_and_relu_are_one_map_a_layer);
+  tcase_add_test(tcase, small_products_go_into_their_maps);
+  tcase_add_test(tcase, which_products_go_into_maps);
   tcase_add_test(tcase, column_sums_share_a_kernel_and_recompute);
   tcase_add_test(tcase, column_kernels_do_not_read_their_own_sums);
   tcase_add_test(tcase, memory_bound_layers_move_rows_once);

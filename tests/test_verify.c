@@ -120,6 +120,28 @@ static void group_not_full(Program *p) { row_group(p, reduce_not_full); }
 static void group_elsewhere(Program *p) { row_group(p, read_elsewhere); }
 static void group_product(Program *p) { row_group(p, product); }
 
+/* The same over [H, H], of pattern MATMUL. */
+static void matmul_group(Program *p, Node *(*make)(Builder *b, Node *x)) {
+  Node *x = find(p, "net.fc1.weight");
+  Type space = ir_type(p, F32, "H H");
+  Node *group = ir_group(p->train.graph, PATTERN_MATMUL, &space, 1, &x, "tried");
+  Builder b = {group->body, NULL, "t"};
+  graph_output(group->body, OUT_VALUE, NULL, make(&b, ir_group_input(group, 0)));
+}
+static Node *product_of_computed(Builder *b, Node *x) { return b_matmul(b, b_unary(b, OP_neg, x), x, false, true); }
+static Node *product_elsewhere(Builder *b, Node *x) {
+  Node *mm = product(b, x);
+  return b_binary(b, OP_add, mm, b_transpose(b, mm, (int[]){1, 0}));
+}
+static Node *no_product(Builder *b, Node *x) {
+  (void)x;
+  Type space = ir_type(b->graph->program, I32, "H H");
+  return b_cast(b, b_iota(b, &space, 0), F32);
+}
+static void matmul_computed(Program *p) { matmul_group(p, product_of_computed); }
+static void matmul_elsewhere(Program *p) { matmul_group(p, product_elsewhere); }
+static void matmul_none(Program *p) { matmul_group(p, no_product); }
+
 /* ---- plans -------------------------------------------------------------- */
 
 static void plan_unaligned(Program *p) { find(p, "net.fc2.mm")->offset = 16; }
@@ -199,6 +221,9 @@ static const struct { const char *name; void (*breaks)(Program *); const char *m
     {"group not full", group_not_full, "tried: %t.sum: it reduces what has not the shape of the space"},
     {"group elsewhere", group_elsewhere, "tried: %t.max: it is read at other places than the outer index"},
     {"group product", group_product, "tried: %t.mm: matmul has no place in a group"},
+    {"matmul computed", matmul_computed, "tried: %t.mm: an operand of the product is computed in the group"},
+    {"matmul elsewhere", matmul_elsewhere, "tried: %t.mm: it is read at other places than the point"},
+    {"matmul none", matmul_none, "tried: a matmul group has one product, others none"},
     {"plan unaligned", plan_unaligned, "train: %net.fc2.mm: its offset is not aligned"},
     {"plan past end", plan_past_end, "train: %net.fc2.mm: it ends past the arena"},
     {"plan overlap", plan_overlap, "train: %net.fc2.mm: its bytes in the arena are those of %net.fc1.relu.2, which is still alive"},
