@@ -158,13 +158,6 @@ void name_kernels(Emit *e) {
 
 /* ---- the comment above a kernel --------------------------------------------- */
 
-static void byte_text(Text *out, double bytes) {
-  static const char *const unit[] = {"B", "KB", "MB", "GB", "TB"};
-  int u = 0;
-  for (; bytes >= 999.5 && u < 4; u++) bytes /= 1000;
-  text_add(out, u && bytes < 9.95 ? "%.1f %s" : "%.0f %s", bytes, unit[u]);
-}
-
 /* Each array once; of a table that rows are gathered from, all of it. */
 static const char *traffic(Emit *e, const Kernel *k) {
   double read = 0, written = 0;
@@ -175,9 +168,9 @@ static const char *traffic(Emit *e, const Kernel *k) {
   }
   Text text = {0};
   text_add(&text, "reads ");
-  byte_text(&text, read);
+  text_add_size(&text, read);
   text_add(&text, ", writes ");
-  byte_text(&text, written);
+  text_add_size(&text, written);
   return text_take(&text, e->arena);
 }
 

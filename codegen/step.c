@@ -100,8 +100,16 @@ static const char *pointer_of(Locals *l, const Node *n) {
 
 /* ---- calls ------------------------------------------------------------------------ */
 
-static void add_arguments(Emit *e, Text *line, const char *const *argument, int n, int indent, const char *end) {
-  size_t used = line->length;
+/* Arguments stand below the first one; below the call when that would leave them no room. */
+static void add_arguments(Emit *e, Text *line, const char *const *argument, int n, const char *end) {
+  size_t used = line->length, all = used;
+  int indent = (int)line->length;
+  for (int i = 0; i < n; i++) all += strlen(argument[i]) + 2;
+  if (all > LONGEST_LINE && indent > LONGEST_LINE / 2) {
+    indent = 6;
+    text_add(line, "\n%*s", indent, "");
+    used = (size_t)indent;
+  }
   for (int i = 0; i < n; i++) {
     size_t length = strlen(argument[i]);
     if (i && used + length + 6 > LONGEST_LINE)
@@ -136,7 +144,7 @@ static void kernel_call(Locals *l, const Call *call) {
              call->unique->text.block);
   else
     text_add(&line, "  STEP(%s(", call->unique->name);
-  add_arguments(e, &line, argument, n, (int)line.length, e->target->cuda ? ");" : "));");
+  add_arguments(e, &line, argument, n, e->target->cuda ? ");" : "));");
 }
 
 static const char *extent(Emit *e, const Dim *dim) {
@@ -183,7 +191,7 @@ static void gemm_call(Locals *l, const Call *call) {
   if (is_single(node)) {
     const char *argument[] = {"run", t, extents(e, c, 0, c->rank - 1), n, k, pa, pb, pc};
     text_add(&line, "  STEP(mt_gemm(");
-    add_arguments(e, &line, argument, 8, (int)line.length, "));");
+    add_arguments(e, &line, argument, 8, "));");
     return;
   }
   const char *argument[] = {"run",
@@ -202,7 +210,7 @@ static void gemm_call(Locals *l, const Call *call) {
                             size_of(e, &c->dim[c->rank - 1]),
                             stride(e, c)};
   text_add(&line, "  STEP(mt_gemm_batched(");
-  add_arguments(e, &line, argument, 15, (int)line.length, "));");
+  add_arguments(e, &line, argument, 15, "));");
 }
 
 /* ---- the function ------------------------------------------------------------------- */

@@ -60,7 +60,7 @@ Node *kernel_split(Arena *arena, const Node *group, Node **product) {
   Node *map = arena_alloc(arena, sizeof *map), **now = arena_alloc(arena, (size_t)group->body->n_nodes * sizeof *now);
   Graph *body = arena_alloc(arena, sizeof *body);
   *map = *group, *body = *group->body;
-  map->body = body, map->attrs.pattern = PATTERN_MAP, map->in = NULL, map->n_in = 0;
+  map->body = body, map->attrs.pattern = PATTERN_MAP, map->in = NULL, map->n_in = 0, map->reason = NULL;
   body->nodes = NULL, body->n_nodes = 0;
   for (int i = 0; i < group->n_in; i++) LIST_PUSH(arena, map->in, map->n_in, group->in[i]);
   for (int i = 0; i < group->body->n_nodes; i++) {

@@ -105,6 +105,13 @@ void text_add_bytes(Text *text, const char *bytes, size_t length) {
   text->data[text->length] = 0;
 }
 
+void text_add_size(Text *text, double bytes) {
+  static const char *const unit[] = {"B", "KB", "MB", "GB", "TB"};
+  int u = 0;
+  for (; bytes >= 999.5 && u < 4; u++) bytes /= 1000;
+  text_add(text, u && bytes < 9.95 ? "%.1f %s" : "%.0f %s", bytes, unit[u]);
+}
+
 void text_add(Text *text, const char *format, ...) {
   va_list args, again;
   va_start(args, format);

@@ -47,6 +47,7 @@ typedef struct Text {
 } Text;
 void text_add(Text *text, const char *format, ...) PRINTF_LIKE(2, 3);
 void text_add_bytes(Text *text, const char *bytes, size_t length);
+void text_add_size(Text *text, double bytes); /* "1.2 MB"; units of 1000 */
 void text_free(Text *text);
 char *text_take(Text *text, Arena *arena);
 /* Appends the bytes of a file (file.c); 0, or why it cannot be read: an errno. */

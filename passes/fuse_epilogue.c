@@ -93,6 +93,18 @@ static void replace_operand(Node *group, int operand, Node *now) {
   for (int i = operand; i < group->n_in; i++) group->in[i] = group->in[i + 1];
 }
 
+static const char *reason(Arena *arena, const Node *group, const Node *matmul) {
+  double read = 0, written = 0;
+  for (int i = 0; i < group->n_in; i++) read += (double)type_bytes(&group->in[i]->type);
+  for (int i = 0; i < group->body->n_outputs; i++) written += (double)type_bytes(&group->body->outputs[i].node->type);
+  Text text = {0};
+  text_add(&text, "computes the product %s and what follows it: reads ", matmul->name);
+  text_add_size(&text, read);
+  text_add(&text, ", writes ");
+  text_add_size(&text, written);
+  return text_take(&text, arena);
+}
+
 static void absorb(Graph *graph, Node *group, int operand) {
   Arena *arena = graph->program->arena;
   Node *matmul = group->in[operand], *copy = arena_alloc(arena, sizeof *copy);
@@ -104,7 +116,7 @@ static void absorb(Graph *graph, Node *group, int operand) {
   graph_sort(group->body);
   graph_number(group->body);
   group->attrs.pattern = PATTERN_MATMUL;
-  group->reason = arena_print(arena, "with the product %s; %s", matmul->name, group->reason);
+  group->reason = reason(arena, group, matmul);
 }
 
 void fuse_epilogues(PassContext *context, Graph *graph) {

@@ -47,13 +47,6 @@ static Node *body_copy(Form *form, const Node *n) {
   return copy;
 }
 
-static void bytes_text(Text *out, double bytes) {
-  static const char *const unit[] = {"B", "KB", "MB", "GB", "TB"};
-  int u = 0;
-  for (; bytes >= 999.5 && u < 4; u++) bytes /= 1000;
-  text_add(out, u && bytes < 9.95 ? "%.1f %s" : "%.0f %s", bytes, unit[u]);
-}
-
 /* Components that say how a value is made, not which: .mul, .2, .lhs */
 static bool is_role(const char *word, size_t length) {
   static const char *const roles[] = {"mm", "lhs", "rhs", "rows", "scalar", "mean", "var"};
@@ -103,12 +96,12 @@ static const char *reason(Form *form, const Kernel *k, int root) {
   if (k->members.n > 1) text_add(&text, "fused %d nodes of ", k->members.n);
   places_text(form, k, &text);
   text_add(&text, ": reads ");
-  bytes_text(&text, t.read);
+  text_add_size(&text, t.read);
   text_add(&text, ", writes ");
-  bytes_text(&text, t.written);
+  text_add_size(&text, t.written);
   if (k->alone > t.read + t.written) {
     text_add(&text, "; saves ");
-    bytes_text(&text, k->alone - t.read - t.written);
+    text_add_size(&text, k->alone - t.read - t.written);
   }
   if (k->clones.n) text_add(&text, "; recomputes %d", k->clones.n);
   return text_take(&text, form->f->graph->program->arena);

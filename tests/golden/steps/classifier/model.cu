@@ -29,21 +29,21 @@ static inline Params params_at(void *block) {
   return p;
 }
 
-// model.mt:7  fc1.dropout.mul.2 = relu(fc1.mm + fc1.bias) * (cast(random >= 0.1) * 1.1111111111111112)
-// d(fc1.add.le) = relu(fc1.mm + fc1.bias) <= 0
-// fused 8 nodes of net.fc1, net.fc1.dropout.draw and net.fc1.dropout: reads 360 B, writes 400 B; saves 3.7
-//   KB
-static __global__ void fc1_dropout_map(real *__restrict__ dropout_mul_2, bool *__restrict__ d_fc1_add_le,
-                                       const real *__restrict__ bias, const MtScalars *scalars, int rows) {
-  const int i = blockIdx.x * 256 + threadIdx.x;
-  if (i >= rows * H) return;
-  const real fc1_mm = dropout_mul_2[i];
-  const real fc1_add = fc1_mm + bias[i % H];
+// model.mt:7  fc1.dropout.mul.2 = relu(fc1.mm + fc1.bias) * (cast(fc1.dropout.ge) * 1.1111111111111112)
+// d(fc1.add.le) = relu(x @ t(fc1.weight) + fc1.bias) <= 0
+// computes the product net.fc1.mm and what follows it: reads 472 B, writes 400 B
+static __global__ void fc1_dropout_product(real *__restrict__ dropout_mul_2, bool *__restrict__ d_fc1_add_le,
+                                           const real *__restrict__ x, const real *__restrict__ weight,
+                                           const real *__restrict__ bias, const MtScalars *scalars, int rows) {
+  const int row = blockIdx.y * 16 + threadIdx.y, column = blockIdx.x * 16 + threadIdx.x;
+  const real fc1_mm = mt_product<MT_NT>(x, weight, rows, H, P);
+  if (row >= rows || column >= H) return;
+  const real fc1_add = fc1_mm + bias[column];
   const real fc1_relu = fc1_add < 0 ? 0 : fc1_add;
-  const real draw = mt_uniform(scalars, 0x14e7c59b8ba929b5u, i);  // net.fc1.dropout
+  const real draw = mt_uniform(scalars, 0x14e7c59b8ba929b5u, row * H + column);  // net.fc1.dropout
   const real dropout_mul = (real)(draw >= (real)0.1) * (real)1.1111111111111112;
-  dropout_mul_2[i] = fc1_relu * dropout_mul;
-  d_fc1_add_le[i] = fc1_relu <= 0;
+  dropout_mul_2[row * H + column] = fc1_relu * dropout_mul;
+  d_fc1_add_le[row * H + column] = fc1_relu <= 0;
 }
 
 // model.mt:11  loss.cross_entropy.norm.sum.2 = sum(loss.cross_entropy.norm.arg1.where)
@@ -137,15 +137,18 @@ static __global__ void d_fc2_bias_columns(real *__restrict__ d_bias_sum,
 }
 
 // model.mt:7  d(fc1.add.where) = where(d(fc1.add.le), 0, d(fc1.dropout.mul.2.mm) * fc1.dropout.mul)
-// fused 2 nodes of net.fc1: reads 400 B, writes 320 B; saves 960 B; recomputes 4
-static __global__ void d_fc1_map(real *__restrict__ d_fc1_add_where, const bool *__restrict__ d_fc1_add_le,
-                                 const MtScalars *scalars, int rows) {
-  const int i = blockIdx.x * 256 + threadIdx.x;
-  if (i >= rows * H) return;
-  const real d_mul_2_mm = d_fc1_add_where[i];
-  const real draw = mt_uniform(scalars, 0x14e7c59b8ba929b5u, i);  // net.fc1.dropout
+// computes the product grad.update0.net.fc1.dropout.mul.2.mm and what follows it: reads 296 B, writes 320 B
+static __global__ void d_fc1_product(real *__restrict__ d_fc1_add_where,
+                                     const bool *__restrict__ d_fc1_add_le,
+                                     const real *__restrict__ d_log_softmax_sub_add,
+                                     const real *__restrict__ weight, const MtScalars *scalars, int rows) {
+  const int row = blockIdx.y * 16 + threadIdx.y, column = blockIdx.x * 16 + threadIdx.x;
+  const real d_mul_2_mm = mt_product<MT_NN>(d_log_softmax_sub_add, weight, rows, H, K);
+  if (row >= rows || column >= H) return;
+  const real draw = mt_uniform(scalars, 0x14e7c59b8ba929b5u, row * H + column);  // net.fc1.dropout
   const real dropout_mul = (real)(draw >= (real)0.1) * (real)1.1111111111111112;
-  d_fc1_add_where[i] = d_fc1_add_le[i] ? 0 : d_mul_2_mm * dropout_mul;
+  const real d_fc1_add_where_at = d_fc1_add_le[row * H + column] ? 0 : d_mul_2_mm * dropout_mul;
+  d_fc1_add_where[row * H + column] = d_fc1_add_where_at;
 }
 
 // model.mt:7  d(fc1.bias.sum) = sum(d(fc1.add.where))
@@ -166,63 +169,54 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   const Params d = params_at(run->grads);
   const real *x = (const real *)batch[0];                               // (B, P)
   const int32_t *y = (const int32_t *)batch[1];                         // (B)
-  real *fc1_mm = AT(real, 0);                                           // (B, H)
   real *fc1_dropout_mul_2 = AT(real, 0);                                // (B, H)
   bool *d_fc1_add_le = AT(bool, 512);                                   // (B, H)
   real *fc2_mm = AT(real, 768);                                         // (B, K)
   real *loss_cross_entropy_norm_sum_2 = AT(real, 1024);                 // ()
   real *loss_cross_entropy_nll_where_2 = AT(real, 1280);                // (B)
   real *d_loss_cross_entropy_logp_log_softmax_sub_add = AT(real, 768);  // (B, K)
-  real *d_fc1_dropout_mul_2_mm = AT(real, 0);                           // (B, H)
   real *d_fc1_add_where = AT(real, 0);                                  // (B, H)
   real *loss_cross_entropy_div = (real *)run->outputs + 0;              // ()
   real *loss_cross_entropy_div_copy = (real *)run->outputs + 1;         // ()
 
   // model.mt:7
-  STEP(mt_gemm(run, MT_NT, rows, H, P, x, p.fc1_weight, fc1_mm));
-  LAUNCH(fc1_dropout_map, mt_blocks(rows * H, 256), 256, 0, run)(fc1_dropout_mul_2, d_fc1_add_le,
-                                                                 p.fc1_bias, run->scalars, rows);
+  LAUNCH(fc1_dropout_product, dim3(mt_blocks(H, 16), mt_blocks(rows, 16)), dim3(16, 16), 0, run)(
+      fc1_dropout_mul_2, d_fc1_add_le, x, p.fc1_weight, p.fc1_bias, run->scalars, rows);
   STEP(mt_gemm(run, MT_NT, rows, K, H, fc1_dropout_mul_2, p.fc2_weight, fc2_mm));
 
   // model.mt:11
   LAUNCH(loss_cross_entropy_norm_rows, 1, 32, 0, run)(loss_cross_entropy_norm_sum_2, y, rows);
-  LAUNCH(loss_cross_entropy_nll_rows, mt_blocks(rows, 4), 128, 0, run)(loss_cross_entropy_nll_where_2,
-                                                                       d_loss_cross_entropy_logp_log_softmax_sub_add,
-                                                                       y, p.fc2_bias,
-                                                                       loss_cross_entropy_norm_sum_2, rows);
-
-  // model.mt:7, backward
-  STEP(mt_gemm(run, MT_TN, K, H, rows, d_loss_cross_entropy_logp_log_softmax_sub_add, fc1_dropout_mul_2,
-               d.fc2_weight));
-
-  // model.mt:11
+  LAUNCH(loss_cross_entropy_nll_rows, mt_blocks(rows, 4), 128, 0, run)(
+      loss_cross_entropy_nll_where_2, d_loss_cross_entropy_logp_log_softmax_sub_add, y, p.fc2_bias,
+      loss_cross_entropy_norm_sum_2, rows);
   LAUNCH(loss_cross_entropy_rows, 1, 32, 0, run)(loss_cross_entropy_div, loss_cross_entropy_div_copy,
                                                  loss_cross_entropy_nll_where_2,
                                                  loss_cross_entropy_norm_sum_2, rows);
 
   // model.mt:7, backward
-  LAUNCH(d_fc2_bias_columns, mt_blocks(K, 32), dim3(32, 8), 0, run)(d.fc2_bias,
-                                                                    d_loss_cross_entropy_logp_log_softmax_sub_add,
-                                                                    rows);
-  STEP(mt_gemm(run, MT_NN, rows, H, K, d_loss_cross_entropy_logp_log_softmax_sub_add, p.fc2_weight,
-               d_fc1_dropout_mul_2_mm));
-  LAUNCH(d_fc1_map, mt_blocks(rows * H, 256), 256, 0, run)(d_fc1_add_where, d_fc1_add_le, run->scalars,
-                                                           rows);
+  LAUNCH(d_fc2_bias_columns, mt_blocks(K, 32), dim3(32, 8), 0, run)(
+      d.fc2_bias, d_loss_cross_entropy_logp_log_softmax_sub_add, rows);
+  STEP(mt_gemm(run, MT_TN, K, H, rows, d_loss_cross_entropy_logp_log_softmax_sub_add, fc1_dropout_mul_2,
+               d.fc2_weight));
+  LAUNCH(d_fc1_product, dim3(mt_blocks(H, 16), mt_blocks(rows, 16)), dim3(16, 16), 0, run)(
+      d_fc1_add_where, d_fc1_add_le, d_loss_cross_entropy_logp_log_softmax_sub_add, p.fc2_weight,
+      run->scalars, rows);
   LAUNCH(d_fc1_bias_columns, mt_blocks(H, 32), dim3(32, 8), 0, run)(d.fc1_bias, d_fc1_add_where, rows);
   STEP(mt_gemm(run, MT_TN, H, P, rows, d_fc1_add_where, x, d.fc1_weight));
 }
 
 #ifndef MT_DOUBLE
 
-// model.mt:7  fc1.relu = relu(fc1.mm + fc1.bias)
+// model.mt:7  fc1.relu = relu(x @ t(fc1.weight) + fc1.bias)
 // called 2 times
-// fused 2 nodes of net.fc1: reads 360 B, writes 320 B; saves 640 B
-static __global__ void fc1_map(real *__restrict__ fc1_relu, const real *__restrict__ bias, int rows) {
-  const int i = blockIdx.x * 256 + threadIdx.x;
-  if (i >= rows * H) return;
-  const real fc1_mm = fc1_relu[i];
-  const real fc1_add = fc1_mm + bias[i % H];
-  fc1_relu[i] = fc1_add < 0 ? 0 : fc1_add;
+// computes the product net.fc1.mm and what follows it: reads 472 B, writes 320 B
+static __global__ void fc1_product(real *__restrict__ fc1_relu, const real *__restrict__ x,
+                                   const real *__restrict__ weight, const real *__restrict__ bias, int rows) {
+  const int row = blockIdx.y * 16 + threadIdx.y, column = blockIdx.x * 16 + threadIdx.x;
+  const real fc1_mm = mt_product<MT_NT>(x, weight, rows, H, P);
+  if (row >= rows || column >= H) return;
+  const real fc1_add = fc1_mm + bias[column];
+  fc1_relu[row * H + column] = fc1_add < 0 ? 0 : fc1_add;
 }
 
 // model.mt:16  accuracy.mean.cast = cast(argmax(fc2.mm + fc2.bias) == y)
@@ -293,20 +287,19 @@ static void eval0_batch(MtRun *run, const void *const *batch, int64_t rows) {
   const Params p = params_at(run->params);
   const real *x = (const real *)batch[0];              // (B, P)
   const int32_t *y = (const int32_t *)batch[1];        // (B)
-  real *fc1_mm = AT(real, 0);                          // (B, H)
   real *fc1_relu = AT(real, 0);                        // (B, H)
   real *fc2_mm = AT(real, 512);                        // (B, K)
   real *accuracy_mean_cast = AT(real, 0);              // (B)
   real *accuracy_mean_sum = (real *)run->outputs + 0;  // ()
 
   // model.mt:7
-  STEP(mt_gemm(run, MT_NT, rows, H, P, x, p.fc1_weight, fc1_mm));
-  LAUNCH(fc1_map, mt_blocks(rows * H, 256), 256, 0, run)(fc1_relu, p.fc1_bias, rows);
+  LAUNCH(fc1_product, dim3(mt_blocks(H, 16), mt_blocks(rows, 16)), dim3(16, 16), 0, run)(
+      fc1_relu, x, p.fc1_weight, p.fc1_bias, rows);
   STEP(mt_gemm(run, MT_NT, rows, K, H, fc1_relu, p.fc2_weight, fc2_mm));
 
   // model.mt:16
-  LAUNCH(accuracy_mean_rows, mt_blocks(rows, 4), 128, 0, run)(accuracy_mean_cast, fc2_mm, p.fc2_bias, y,
-                                                              rows);
+  LAUNCH(accuracy_mean_rows, mt_blocks(rows, 4), 128, 0, run)(
+      accuracy_mean_cast, fc2_mm, p.fc2_bias, y, rows);
   LAUNCH(accuracy_mean_rows_2, 1, 32, 0, run)(accuracy_mean_sum, accuracy_mean_cast, rows);
 }
 
@@ -323,14 +316,13 @@ static void eval0_finish(MtRun *run, const void *const *batch, int64_t rows) {
 static void predict_step(MtRun *run, const void *const *batch, int64_t rows) {
   const Params p = params_at(run->params);
   const real *x = (const real *)batch[0];              // (B, P)
-  real *fc1_mm = AT(real, 0);                          // (B, H)
   real *fc1_relu = AT(real, 0);                        // (B, H)
   real *fc2_mm = AT(real, 512);                        // (B, K)
   real *value_softmax_mul = (real *)run->outputs + 0;  // (B, K)
 
   // model.mt:7
-  STEP(mt_gemm(run, MT_NT, rows, H, P, x, p.fc1_weight, fc1_mm));
-  LAUNCH(fc1_map, mt_blocks(rows * H, 256), 256, 0, run)(fc1_relu, p.fc1_bias, rows);
+  LAUNCH(fc1_product, dim3(mt_blocks(H, 16), mt_blocks(rows, 16)), dim3(16, 16), 0, run)(
+      fc1_relu, x, p.fc1_weight, p.fc1_bias, rows);
   STEP(mt_gemm(run, MT_NT, rows, K, H, fc1_relu, p.fc2_weight, fc2_mm));
 
   // model.mt:20
@@ -432,20 +424,18 @@ static const MtGroup train_groups[] = {
 };
 // call, value, where, place, offset, elements, elements a row
 static const MtValue train_values[] = {
-  {0,  "net.fc1.mm",                                               "model.mt:7",  MT_IN_ARENA,   0,    80, 10},
-  {1,  "net.fc1.dropout.mul.2",                                    "model.mt:7",  MT_IN_ARENA,   0,    80, 10},
-  {2,  "net.fc2.mm",                                               "model.mt:7",  MT_IN_ARENA,   768,  24, 3},
-  {3,  "loss.cross_entropy.norm.sum.2",                            "model.mt:11", MT_IN_ARENA,   1024, 1,  0},
-  {4,  "loss.cross_entropy.nll.where.2",                           "model.mt:11", MT_IN_ARENA,   1280, 8,  1},
-  {4,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:11", MT_IN_ARENA,   768,  24, 3},
-  {5,  "grad.update0.net.fc2.weight.transpose",                    "model.mt:7",  MT_IN_GRADS,   128,  30, 0},
-  {6,  "loss.cross_entropy.div",                                   "model.mt:11", MT_IN_OUTPUTS, 0,    1,  0},
-  {6,  "loss.cross_entropy.div.copy",                              "model.mt:11", MT_IN_OUTPUTS, 1,    1,  0},
-  {7,  "grad.update0.net.fc2.bias.sum",                            "model.mt:7",  MT_IN_GRADS,   192,  3,  0},
-  {8,  "grad.update0.net.fc1.dropout.mul.2.mm",                    "model.mt:7",  MT_IN_ARENA,   0,    80, 10},
-  {9,  "grad.update0.net.fc1.add.where",                           "model.mt:7",  MT_IN_ARENA,   0,    80, 10},
-  {10, "grad.update0.net.fc1.bias.sum",                            "model.mt:7",  MT_IN_GRADS,   64,   10, 0},
-  {11, "grad.update0.net.fc1.weight.transpose",                    "model.mt:7",  MT_IN_GRADS,   0,    60, 0},
+  {0, "net.fc1.dropout.mul.2",                                    "model.mt:7",  MT_IN_ARENA,   0,    80, 10},
+  {1, "net.fc2.mm",                                               "model.mt:7",  MT_IN_ARENA,   768,  24, 3},
+  {2, "loss.cross_entropy.norm.sum.2",                            "model.mt:11", MT_IN_ARENA,   1024, 1,  0},
+  {3, "loss.cross_entropy.nll.where.2",                           "model.mt:11", MT_IN_ARENA,   1280, 8,  1},
+  {3, "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:11", MT_IN_ARENA,   768,  24, 3},
+  {4, "loss.cross_entropy.div",                                   "model.mt:11", MT_IN_OUTPUTS, 0,    1,  0},
+  {4, "loss.cross_entropy.div.copy",                              "model.mt:11", MT_IN_OUTPUTS, 1,    1,  0},
+  {5, "grad.update0.net.fc2.bias.sum",                            "model.mt:7",  MT_IN_GRADS,   192,  3,  0},
+  {6, "grad.update0.net.fc2.weight.transpose",                    "model.mt:7",  MT_IN_GRADS,   128,  30, 0},
+  {7, "grad.update0.net.fc1.add.where",                           "model.mt:7",  MT_IN_ARENA,   0,    80, 10},
+  {8, "grad.update0.net.fc1.bias.sum",                            "model.mt:7",  MT_IN_GRADS,   64,   10, 0},
+  {9, "grad.update0.net.fc1.weight.transpose",                    "model.mt:7",  MT_IN_GRADS,   0,    60, 0},
 };
 static const MtAction every0_actions[] = {
   {'e', 0, NULL},
@@ -467,7 +457,7 @@ static const MtTrain train = {
   0,                                 // the loss, in the outputs
   1, train_logs,                     // logs
   2, train_groups,                   // update groups
-  14, train_values,                  // what each call writes
+  12, train_values,                  // what each call writes
   1, train_every,                    // what happens every so often
 };
 

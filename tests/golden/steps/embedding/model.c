@@ -168,7 +168,7 @@ static void d_head_bias_columns(real *restrict d_bias_sum, const real *restrict 
 }
 
 // model.mt:9  d(mean.sum.div) = d(mean.div.mm) / 5
-// net: reads 96 B, writes 96 B
+// reads 96 B, writes 96 B
 static void d_mean_map(real *restrict d_mean_sum_div, int64_t rows) {
 #pragma omp simd
   for (int64_t i = 0; i < rows * D; i++) {

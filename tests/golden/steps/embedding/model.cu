@@ -162,13 +162,15 @@ static __global__ void d_head_bias_columns(real *__restrict__ d_bias_sum,
   if (threadIdx.y == 0 && own == column) d_bias_sum[column] = sum;
 }
 
-// model.mt:9  d(mean.sum.div) = d(mean.div.mm) / 5
-// net: reads 96 B, writes 96 B
-static __global__ void d_mean_map(real *__restrict__ d_mean_sum_div, int rows) {
-  const int i = blockIdx.x * 256 + threadIdx.x;
-  if (i >= rows * D) return;
-  const real d_mean_div_mm = d_mean_sum_div[i];
-  d_mean_sum_div[i] = d_mean_div_mm / 5;
+// model.mt:9  d(mean.sum.div) = d(loss.cross_entropy.logp.log_softmax.sub.add) @ head.weight / 5
+// computes the product grad.update0.net.mean.div.mm and what follows it: reads 80 B, writes 96 B
+static __global__ void d_mean_product(real *__restrict__ d_mean_sum_div,
+                                      const real *__restrict__ d_log_softmax_sub_add,
+                                      const real *__restrict__ weight, int rows) {
+  const int row = blockIdx.y * 16 + threadIdx.y, column = blockIdx.x * 16 + threadIdx.x;
+  const real d_mean_div_mm = mt_product<MT_NN>(d_log_softmax_sub_add, weight, rows, D, K);
+  if (row >= rows || column >= D) return;
+  d_mean_sum_div[row * D + column] = d_mean_div_mm / 5;
 }
 
 // model.mt:9  d(mm.broadcast.copy) = d(mean.sum.div)
@@ -250,7 +252,6 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   real *loss_cross_entropy_norm_sum_2 = AT(real, 2304);                  // ()
   real *loss_cross_entropy_nll_where_2 = AT(real, 2816);                 // (B)
   real *d_loss_cross_entropy_logp_log_softmax_sub_add = AT(real, 2048);  // (B, K)
-  real *d_mean_div_mm = AT(real, 2304);                                  // (B, D)
   real *d_mean_sum_div = AT(real, 2304);                                 // (B, D)
   real *d_mm_broadcast_copy = AT(real, 2560);                            // (B, T, D)
   real *d_p_softmax_mul_mm = AT(real, 2048);                             // (B, T, T)
@@ -266,8 +267,8 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
 
   // model.mt:8
   STEP(mt_gemm_batched(run, MT_NT, rows, T, T, D, x_gather, D, T * D, x_gather, D, T * D, p_mm, T, T * T));
-  LAUNCH(p_softmax_rows, mt_blocks(rows * T, 4), 128, 0, run)(p_softmax_max, p_softmax_sum, p_softmax_mul,
-                                                              p_mm, rows);
+  LAUNCH(p_softmax_rows, mt_blocks(rows * T, 4), 128, 0, run)(
+      p_softmax_max, p_softmax_sum, p_softmax_mul, p_mm, rows);
 
   // model.mt:9
   STEP(mt_gemm_batched(run, MT_NN, rows, T, D, T, p_softmax_mul, T, T * T, x_gather, D, T * D, mm, D,
@@ -277,10 +278,9 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
 
   // model.mt:13
   LAUNCH(loss_cross_entropy_norm_rows, 1, 32, 0, run)(loss_cross_entropy_norm_sum_2, y, rows);
-  LAUNCH(loss_cross_entropy_nll_rows, mt_blocks(rows, 4), 128, 0, run)(loss_cross_entropy_nll_where_2,
-                                                                       d_loss_cross_entropy_logp_log_softmax_sub_add,
-                                                                       y, p.head_bias,
-                                                                       loss_cross_entropy_norm_sum_2, rows);
+  LAUNCH(loss_cross_entropy_nll_rows, mt_blocks(rows, 4), 128, 0, run)(
+      loss_cross_entropy_nll_where_2, d_loss_cross_entropy_logp_log_softmax_sub_add, y, p.head_bias,
+      loss_cross_entropy_norm_sum_2, rows);
 
   // model.mt:9, backward
   STEP(mt_gemm(run, MT_TN, K, D, rows, d_loss_cross_entropy_logp_log_softmax_sub_add, mean_div,
@@ -291,19 +291,17 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
                                                  loss_cross_entropy_norm_sum_2, rows);
 
   // model.mt:9, backward
-  LAUNCH(d_head_bias_columns, mt_blocks(K, 32), dim3(32, 8), 0, run)(d.head_bias,
-                                                                     d_loss_cross_entropy_logp_log_softmax_sub_add,
-                                                                     rows);
-  STEP(mt_gemm(run, MT_NN, rows, D, K, d_loss_cross_entropy_logp_log_softmax_sub_add, p.head_weight,
-               d_mean_div_mm));
-  LAUNCH(d_mean_map, mt_blocks(rows * D, 256), 256, 0, run)(d_mean_sum_div, rows);
+  LAUNCH(d_head_bias_columns, mt_blocks(K, 32), dim3(32, 8), 0, run)(
+      d.head_bias, d_loss_cross_entropy_logp_log_softmax_sub_add, rows);
+  LAUNCH(d_mean_product, dim3(mt_blocks(D, 16), mt_blocks(rows, 16)), dim3(16, 16), 0, run)(
+      d_mean_sum_div, d_loss_cross_entropy_logp_log_softmax_sub_add, p.head_weight, rows);
   LAUNCH(d_mm_map, mt_blocks(rows * T * D, 256), 256, 0, run)(d_mm_broadcast_copy, d_mean_sum_div, rows);
   STEP(mt_gemm_batched(run, MT_NT, rows, T, T, D, d_mm_broadcast_copy, D, T * D, x_gather, D, T * D,
                        d_p_softmax_mul_mm, T, T * T));
 
   // model.mt:8, backward
-  LAUNCH(d_p_rows, mt_blocks(rows * T, 4), 128, 0, run)(d_p_mm_div, d_p_softmax_mul_mm, p_softmax_sum,
-                                                        p_softmax_max, rows);
+  LAUNCH(d_p_rows, mt_blocks(rows * T, 4), 128, 0, run)(
+      d_p_mm_div, d_p_softmax_mul_mm, p_softmax_sum, p_softmax_max, rows);
 
   // model.mt:9, backward
   STEP(mt_gemm_batched(run, MT_TN, rows, T, D, T, p_softmax_mul, T, T * T, d_mm_broadcast_copy, D, T * D,
@@ -314,8 +312,8 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
                        d_x_gather_mm_2, D, T * D));
   STEP(mt_gemm_batched(run, MT_TN, rows, T, D, T, d_p_mm_div, T, T * T, x_gather, D, T * D,
                        d_x_gather_transpose, D, T * D));
-  LAUNCH(d_x_map, mt_blocks(rows * T * D, 256), 256, 0, run)(d_x_gather_add_2, d_x_gather_mm_2,
-                                                             d_x_gather_transpose, rows);
+  LAUNCH(d_x_map, mt_blocks(rows * T * D, 256), 256, 0, run)(
+      d_x_gather_add_2, d_x_gather_mm_2, d_x_gather_transpose, rows);
 
   // model.mt:7, backward
   LAUNCH(d_table_scatter, V, 128, 0, run)(d.table, d_x_gather_add_2, ids, rows);
@@ -394,16 +392,15 @@ static const MtValue train_values[] = {
   {8,  "grad.update0.net.head.weight.transpose",                   "model.mt:9",  MT_IN_GRADS,   128,  12,  0},
   {9,  "loss.cross_entropy.div",                                   "model.mt:13", MT_IN_OUTPUTS, 0,    1,   0},
   {10, "grad.update0.net.head.bias.sum",                           "model.mt:9",  MT_IN_GRADS,   192,  2,   0},
-  {11, "grad.update0.net.mean.div.mm",                             "model.mt:9",  MT_IN_ARENA,   2304, 24,  6},
-  {12, "grad.update0.net.mean.sum.div",                            "model.mt:9",  MT_IN_ARENA,   2304, 24,  6},
-  {13, "grad.update0.net.mm.broadcast.copy",                       "model.mt:9",  MT_IN_ARENA,   2560, 120, 30},
-  {14, "grad.update0.net.p.softmax.mul.mm",                        "model.mt:9",  MT_IN_ARENA,   2048, 100, 25},
-  {15, "grad.update0.net.p.mm.div",                                "model.mt:8",  MT_IN_ARENA,   512,  100, 25},
-  {16, "grad.update0.net.x.gather.mm",                             "model.mt:9",  MT_IN_ARENA,   1024, 120, 30},
-  {17, "grad.update0.net.x.gather.mm.2",                           "model.mt:8",  MT_IN_ARENA,   1536, 120, 30},
-  {18, "grad.update0.net.x.gather.transpose",                      "model.mt:8",  MT_IN_ARENA,   2048, 120, 30},
-  {19, "grad.update0.net.x.gather.add.2",                          "model.mt:8",  MT_IN_ARENA,   1024, 120, 30},
-  {20, "grad.update0.net.table.scatter_add",                       "model.mt:7",  MT_IN_GRADS,   0,    120, 0},
+  {11, "grad.update0.net.mean.sum.div",                            "model.mt:9",  MT_IN_ARENA,   2304, 24,  6},
+  {12, "grad.update0.net.mm.broadcast.copy",                       "model.mt:9",  MT_IN_ARENA,   2560, 120, 30},
+  {13, "grad.update0.net.p.softmax.mul.mm",                        "model.mt:9",  MT_IN_ARENA,   2048, 100, 25},
+  {14, "grad.update0.net.p.mm.div",                                "model.mt:8",  MT_IN_ARENA,   512,  100, 25},
+  {15, "grad.update0.net.x.gather.mm",                             "model.mt:9",  MT_IN_ARENA,   1024, 120, 30},
+  {16, "grad.update0.net.x.gather.mm.2",                           "model.mt:8",  MT_IN_ARENA,   1536, 120, 30},
+  {17, "grad.update0.net.x.gather.transpose",                      "model.mt:8",  MT_IN_ARENA,   2048, 120, 30},
+  {18, "grad.update0.net.x.gather.add.2",                          "model.mt:8",  MT_IN_ARENA,   1024, 120, 30},
+  {19, "grad.update0.net.table.scatter_add",                       "model.mt:7",  MT_IN_GRADS,   0,    120, 0},
 };
 static const MtTrain train = {
   0,                                 // data: d0
@@ -418,7 +415,7 @@ static const MtTrain train = {
   0,                                 // the loss, in the outputs
   0, NULL,                           // logs
   1, train_groups,                   // update groups
-  24, train_values,                  // what each call writes
+  23, train_values,                  // what each call writes
   0, NULL,                           // what happens every so often
 };
 

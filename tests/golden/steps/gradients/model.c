@@ -96,30 +96,21 @@ static void loss_mean_rows(real *restrict mean_div, const real *restrict loss_po
 // model.mt:6  d(grad.slope.grad.net.fc.tanh.mm.mul) = d(grad.slope.grad.net.fc.add.mul.2.mm) *
 //   d(grad.net.fc.add.sub)
 // d(fc.add.mul.2) = (d(fc.tanh.mul) + d(fc.tanh.mul)) * (1 - d(grad.net.fc.add.mul))
-// fused 6 nodes of grad.slope.grad.net.fc and net.fc: reads 416 B, writes 256 B; saves 1.4 KB; recomputes 4
+// reads 416 B, writes 256 B
 static void d_slope_grad_net_fc_map(real *restrict d_tanh_mm_mul, real *restrict d_add_mul_2,
-                                    const real *restrict d_mul_2_mm, const real *restrict bias, int64_t rows) {
+                                    const real *restrict fc_mm, const real *restrict bias,
+                                    const real *restrict d_fc_tanh_mm, int64_t rows) {
   for (int64_t row = 0; row < rows; row++) {
 #pragma omp simd
     for (int64_t i = 0; i < 8; i++) {
-      const real d_mul_2_mm_at = d_mul_2_mm[row * 8 + i];
-      const real fc_mm = d_tanh_mm_mul[row * 8 + i];
-      const real fc_tanh = tanh(fc_mm + bias[i]);
+      const real d_mul_2_mm = d_tanh_mm_mul[row * 8 + i];
+      const real fc_tanh = tanh(fc_mm[row * 8 + i] + bias[i]);
       const real d_fc_add_sub = 1 - fc_tanh * fc_tanh;
-      const real d_fc_tanh_mm = d_add_mul_2[row * 8 + i];
-      const real d_fc_tanh_mul = -(d_mul_2_mm_at * d_fc_tanh_mm) * fc_tanh;
-      d_tanh_mm_mul[row * 8 + i] = d_mul_2_mm_at * d_fc_add_sub;
+      const real d_fc_tanh_mul = -(d_mul_2_mm * d_fc_tanh_mm[row * 8 + i]) * fc_tanh;
+      d_tanh_mm_mul[row * 8 + i] = d_mul_2_mm * d_fc_add_sub;
       d_add_mul_2[row * 8 + i] = (d_fc_tanh_mul + d_fc_tanh_mul) * d_fc_add_sub;
     }
   }
-}
-
-// model.mt:6  d(out.weight.transpose.copy) = d(out.transpose.mm)
-// net.out.weight: reads 32 B, writes 32 B
-static void d_out_weight_map(real *restrict d_weight_transpose_copy, const real *restrict d_out_transpose_mm) {
-#pragma omp simd
-  for (int64_t i = 0; i < 8; i++)
-    d_weight_transpose_copy[i] = d_out_transpose_mm[i];
 }
 
 // model.mt:6  d(fc.bias.sum) = sum(d(fc.add.mul.2))
@@ -137,7 +128,7 @@ static void d_fc_bias_columns(real *restrict d_bias_sum, const real *restrict d_
 }
 
 // model.mt:6  d(fc.transpose.add) = d(fc.transpose.mm) + d(fc.transpose.mm.2)
-// net.fc: reads 192 B, writes 96 B
+// reads 192 B, writes 96 B
 static void d_fc_map(real *restrict d_fc_transpose_add, const real *restrict d_transpose_mm_2) {
 #pragma omp simd
   for (int64_t i = 0; i < 24; i++) {
@@ -156,26 +147,34 @@ static void d_fc_weight_map(real *restrict d_weight_transpose_copy, const real *
   }
 }
 
+// model.mt:6  d(out.weight.transpose.copy) = d(out.transpose.mm)
+// net.out.weight: reads 32 B, writes 32 B
+static void d_out_weight_map(real *restrict d_weight_transpose_copy, const real *restrict d_out_transpose_mm) {
+#pragma omp simd
+  for (int64_t i = 0; i < 8; i++)
+    d_weight_transpose_copy[i] = d_out_transpose_mm[i];
+}
+
 // Forward and backward: loss, logs and gradients of one batch.
 static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) {
   const Params p = params_at(run->params);
   const Params d = params_at(run->grads);
-  const real *x = (const real *)batch[0];                       // (B, P)
-  real *fc_mm = AT(real, 0);                                    // (B, 8)
-  real *d_grad_net_out_add_reshape_copy = AT(real, 256);        // (B, 1)
-  real *d_grad_net_fc_tanh_mm = AT(real, 512);                  // (B, 8)
-  real *d_grad_net_fc_add_mul_2 = AT(real, 768);                // (B, 8)
-  real *d_grad_d_x_mm = AT(real, 1024);                         // (B, P)
-  real *loss_pow = AT(real, 1280);                              // (B)
-  real *d_grad_slope_grad_d_x_mm_add = AT(real, 1024);          // (B, P)
-  real *d_fc_transpose_mm = AT(real, 1536);                     // (P, 8)
-  real *d_grad_slope_grad_net_fc_add_mul_2_mm = AT(real, 768);  // (B, 8)
-  real *d_grad_slope_grad_net_fc_tanh_mm_mul = AT(real, 0);     // (B, 8)
-  real *d_fc_add_mul_2 = AT(real, 512);                         // (B, 8)
-  real *d_out_transpose_mm = AT(real, 768);                     // (8, 1)
-  real *d_fc_transpose_mm_2 = AT(real, 0);                      // (P, 8)
-  real *d_fc_transpose_add = AT(real, 1536);                    // (P, 8)
-  real *loss_mean_div = (real *)run->outputs + 0;               // ()
+  const real *x = (const real *)batch[0];                        // (B, P)
+  real *fc_mm = AT(real, 0);                                     // (B, 8)
+  real *d_grad_net_out_add_reshape_copy = AT(real, 256);         // (B, 1)
+  real *d_grad_net_fc_tanh_mm = AT(real, 512);                   // (B, 8)
+  real *d_grad_net_fc_add_mul_2 = AT(real, 768);                 // (B, 8)
+  real *d_grad_d_x_mm = AT(real, 1024);                          // (B, P)
+  real *loss_pow = AT(real, 1280);                               // (B)
+  real *d_grad_slope_grad_d_x_mm_add = AT(real, 1024);           // (B, P)
+  real *d_grad_slope_grad_net_fc_add_mul_2_mm = AT(real, 1280);  // (B, 8)
+  real *d_grad_slope_grad_net_fc_tanh_mm_mul = AT(real, 1280);   // (B, 8)
+  real *d_fc_add_mul_2 = AT(real, 1536);                         // (B, 8)
+  real *d_out_transpose_mm = AT(real, 0);                        // (8, 1)
+  real *d_fc_transpose_mm_2 = AT(real, 1280);                    // (P, 8)
+  real *d_fc_transpose_mm = AT(real, 1536);                      // (P, 8)
+  real *d_fc_transpose_add = AT(real, 1536);                     // (P, 8)
+  real *loss_mean_div = (real *)run->outputs + 0;                // ()
 
   // model.mt:6
   STEP(mt_gemm(run, MT_NT, rows, 8, P, x, p.fc_weight, fc_mm));
@@ -189,26 +188,22 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
 
   // model.mt:12
   STEP(loss_rows(loss_pow, d_grad_slope_grad_d_x_mm_add, rows));
-
-  // model.mt:6, backward
-  STEP(mt_gemm(run, MT_TN, P, 8, rows, d_grad_slope_grad_d_x_mm_add, d_grad_net_fc_add_mul_2,
-               d_fc_transpose_mm));
-
-  // model.mt:12
   STEP(loss_mean_rows(loss_mean_div, loss_pow, rows));
 
   // model.mt:6, backward
   STEP(mt_gemm(run, MT_NT, rows, 8, P, d_grad_slope_grad_d_x_mm_add, p.fc_weight,
                d_grad_slope_grad_net_fc_add_mul_2_mm));
-  STEP(d_slope_grad_net_fc_map(d_grad_slope_grad_net_fc_tanh_mm_mul, d_fc_add_mul_2,
-                               d_grad_slope_grad_net_fc_add_mul_2_mm, p.fc_bias, rows));
+  STEP(d_slope_grad_net_fc_map(d_grad_slope_grad_net_fc_tanh_mm_mul, d_fc_add_mul_2, fc_mm, p.fc_bias,
+                               d_grad_net_fc_tanh_mm, rows));
   STEP(mt_gemm(run, MT_TN, 8, 1, rows, d_grad_slope_grad_net_fc_tanh_mm_mul,
                d_grad_net_out_add_reshape_copy, d_out_transpose_mm));
-  STEP(d_out_weight_map(d.out_weight, d_out_transpose_mm));
   STEP(d_fc_bias_columns(d.fc_bias, d_fc_add_mul_2, rows));
   STEP(mt_gemm(run, MT_TN, P, 8, rows, x, d_fc_add_mul_2, d_fc_transpose_mm_2));
+  STEP(mt_gemm(run, MT_TN, P, 8, rows, d_grad_slope_grad_d_x_mm_add, d_grad_net_fc_add_mul_2,
+               d_fc_transpose_mm));
   STEP(d_fc_map(d_fc_transpose_add, d_fc_transpose_mm_2));
   STEP(d_fc_weight_map(d.fc_weight, d_fc_transpose_add));
+  STEP(d_out_weight_map(d.out_weight, d_out_transpose_mm));
 }
 
 #ifndef MT_DOUBLE
@@ -266,17 +261,17 @@ static const MtValue train_values[] = {
   {4,  "grad.slope.grad.d.x.mm",                           "model.mt:6",  MT_IN_ARENA,   1024, 12, 3},
   {5,  "loss.pow",                                         "model.mt:12", MT_IN_ARENA,   1280, 4,  1},
   {5,  "grad.update0.grad.slope.grad.d.x.mm.add",          "model.mt:12", MT_IN_ARENA,   1024, 12, 3},
-  {6,  "grad.update0.net.fc.transpose.mm",                 "model.mt:6",  MT_IN_ARENA,   1536, 24, 0},
-  {7,  "loss.mean.div",                                    "model.mt:12", MT_IN_OUTPUTS, 0,    1,  0},
-  {8,  "grad.update0.grad.slope.grad.net.fc.add.mul.2.mm", "model.mt:6",  MT_IN_ARENA,   768,  32, 8},
-  {9,  "grad.update0.grad.slope.grad.net.fc.tanh.mm.mul",  "model.mt:6",  MT_IN_ARENA,   0,    32, 8},
-  {9,  "grad.update0.net.fc.add.mul.2",                    "model.mt:6",  MT_IN_ARENA,   512,  32, 8},
-  {10, "grad.update0.net.out.transpose.mm",                "model.mt:6",  MT_IN_ARENA,   768,  8,  0},
-  {11, "grad.update0.net.out.weight.transpose.copy",       "model.mt:6",  MT_IN_GRADS,   128,  8,  0},
-  {12, "grad.update0.net.fc.bias.sum",                     "model.mt:6",  MT_IN_GRADS,   64,   8,  0},
-  {13, "grad.update0.net.fc.transpose.mm.2",               "model.mt:6",  MT_IN_ARENA,   0,    24, 0},
-  {14, "grad.update0.net.fc.transpose.add",                "model.mt:6",  MT_IN_ARENA,   1536, 24, 0},
-  {15, "grad.update0.net.fc.weight.transpose.copy",        "model.mt:6",  MT_IN_GRADS,   0,    24, 0},
+  {6,  "loss.mean.div",                                    "model.mt:12", MT_IN_OUTPUTS, 0,    1,  0},
+  {7,  "grad.update0.grad.slope.grad.net.fc.add.mul.2.mm", "model.mt:6",  MT_IN_ARENA,   1280, 32, 8},
+  {8,  "grad.update0.grad.slope.grad.net.fc.tanh.mm.mul",  "model.mt:6",  MT_IN_ARENA,   1280, 32, 8},
+  {8,  "grad.update0.net.fc.add.mul.2",                    "model.mt:6",  MT_IN_ARENA,   1536, 32, 8},
+  {9,  "grad.update0.net.out.transpose.mm",                "model.mt:6",  MT_IN_ARENA,   0,    8,  0},
+  {10, "grad.update0.net.fc.bias.sum",                     "model.mt:6",  MT_IN_GRADS,   64,   8,  0},
+  {11, "grad.update0.net.fc.transpose.mm.2",               "model.mt:6",  MT_IN_ARENA,   1280, 24, 0},
+  {12, "grad.update0.net.fc.transpose.mm",                 "model.mt:6",  MT_IN_ARENA,   1536, 24, 0},
+  {13, "grad.update0.net.fc.transpose.add",                "model.mt:6",  MT_IN_ARENA,   1536, 24, 0},
+  {14, "grad.update0.net.fc.weight.transpose.copy",        "model.mt:6",  MT_IN_GRADS,   0,    24, 0},
+  {15, "grad.update0.net.out.weight.transpose.copy",       "model.mt:6",  MT_IN_GRADS,   128,  8,  0},
 };
 static const MtTrain train = {
   0,                                 // data: d0
@@ -318,10 +313,10 @@ int main(int argc, char **argv) { return mt_main(argc, argv, &program); }
 #define loss_rows loss_rows_f64
 #define loss_mean_rows loss_mean_rows_f64
 #define d_slope_grad_net_fc_map d_slope_grad_net_fc_map_f64
-#define d_out_weight_map d_out_weight_map_f64
 #define d_fc_bias_columns d_fc_bias_columns_f64
 #define d_fc_map d_fc_map_f64
 #define d_fc_weight_map d_fc_weight_map_f64
+#define d_out_weight_map d_out_weight_map_f64
 #define train_gradients train_gradients_f64
 #ifdef __FILE_NAME__
 #include __FILE_NAME__

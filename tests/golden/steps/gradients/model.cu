@@ -91,30 +91,23 @@ static __global__ void loss_mean_rows(real *__restrict__ mean_div, const real *_
 // model.mt:6  d(grad.slope.grad.net.fc.tanh.mm.mul) = d(grad.slope.grad.net.fc.add.mul.2.mm) *
 //   d(grad.net.fc.add.sub)
 // d(fc.add.mul.2) = (d(fc.tanh.mul) + d(fc.tanh.mul)) * (1 - d(grad.net.fc.add.mul))
-// fused 6 nodes of grad.slope.grad.net.fc and net.fc: reads 416 B, writes 256 B; saves 1.4 KB; recomputes 4
-static __global__ void d_slope_grad_net_fc_map(real *__restrict__ d_tanh_mm_mul,
-                                               real *__restrict__ d_add_mul_2,
-                                               const real *__restrict__ d_mul_2_mm,
-                                               const real *__restrict__ bias, int rows) {
-  const int i = blockIdx.x * 256 + threadIdx.x;
-  if (i >= rows * 8) return;
-  const real d_mul_2_mm_at = d_mul_2_mm[i];
-  const real fc_mm = d_tanh_mm_mul[i];
-  const real fc_tanh = tanh(fc_mm + bias[i % 8]);
+// computes the product grad.update0.grad.slope.grad.net.fc.add.mul.2.mm and what follows it: reads 432 B,
+//   writes 256 B
+static __global__ void d_slope_grad_net_fc_product(real *__restrict__ d_tanh_mm_mul,
+                                                   real *__restrict__ d_add_mul_2,
+                                                   const real *__restrict__ d_x_mm_add,
+                                                   const real *__restrict__ weight,
+                                                   const real *__restrict__ fc_mm,
+                                                   const real *__restrict__ bias,
+                                                   const real *__restrict__ d_fc_tanh_mm, int rows) {
+  const int row = blockIdx.y * 16 + threadIdx.y, column = blockIdx.x * 16 + threadIdx.x;
+  const real d_mul_2_mm = mt_product<MT_NT>(d_x_mm_add, weight, rows, 8, P);
+  if (row >= rows || column >= 8) return;
+  const real fc_tanh = tanh(fc_mm[row * 8 + column] + bias[column]);
   const real d_fc_add_sub = 1 - fc_tanh * fc_tanh;
-  const real d_fc_tanh_mm = d_add_mul_2[i];
-  const real d_fc_tanh_mul = -(d_mul_2_mm_at * d_fc_tanh_mm) * fc_tanh;
-  d_tanh_mm_mul[i] = d_mul_2_mm_at * d_fc_add_sub;
-  d_add_mul_2[i] = (d_fc_tanh_mul + d_fc_tanh_mul) * d_fc_add_sub;
-}
-
-// model.mt:6  d(out.weight.transpose.copy) = d(out.transpose.mm)
-// net.out.weight: reads 32 B, writes 32 B
-static __global__ void d_out_weight_map(real *__restrict__ d_weight_transpose_copy,
-                                        const real *__restrict__ d_out_transpose_mm) {
-  const int i = blockIdx.x * 256 + threadIdx.x;
-  if (i >= 8) return;
-  d_weight_transpose_copy[i] = d_out_transpose_mm[i];
+  const real d_fc_tanh_mul = -(d_mul_2_mm * d_fc_tanh_mm[row * 8 + column]) * fc_tanh;
+  d_tanh_mm_mul[row * 8 + column] = d_mul_2_mm * d_fc_add_sub;
+  d_add_mul_2[row * 8 + column] = (d_fc_tanh_mul + d_fc_tanh_mul) * d_fc_add_sub;
 }
 
 // model.mt:6  d(fc.bias.sum) = sum(d(fc.add.mul.2))
@@ -130,13 +123,16 @@ static __global__ void d_fc_bias_columns(real *__restrict__ d_bias_sum, const re
 }
 
 // model.mt:6  d(fc.transpose.add) = d(fc.transpose.mm) + d(fc.transpose.mm.2)
-// net.fc: reads 192 B, writes 96 B
-static __global__ void d_fc_map(real *__restrict__ d_fc_transpose_add,
-                                const real *__restrict__ d_transpose_mm_2) {
-  const int i = blockIdx.x * 256 + threadIdx.x;
-  if (i >= 24) return;
-  const real d_fc_transpose_mm = d_fc_transpose_add[i];
-  d_fc_transpose_add[i] = d_fc_transpose_mm + d_transpose_mm_2[i];
+// computes the product grad.update0.net.fc.transpose.mm and what follows it: reads 272 B, writes 96 B
+static __global__ void d_fc_product(real *__restrict__ d_fc_transpose_add,
+                                    const real *__restrict__ d_x_mm_add,
+                                    const real *__restrict__ d_add_mul_2,
+                                    const real *__restrict__ d_transpose_mm_2, int rows) {
+  const int row = blockIdx.y * 16 + threadIdx.y, column = blockIdx.x * 16 + threadIdx.x;
+  const real d_fc_transpose_mm = mt_product<MT_TN>(d_x_mm_add, d_add_mul_2, P, 8, rows);
+  if (row >= P || column >= 8) return;
+  const real d_fc_transpose_add_at = d_fc_transpose_mm + d_transpose_mm_2[row * 8 + column];
+  d_fc_transpose_add[row * 8 + column] = d_fc_transpose_add_at;
 }
 
 // model.mt:6  d(fc.weight.transpose.copy) = d(fc.transpose.add)
@@ -146,6 +142,15 @@ static __global__ void d_fc_weight_map(real *__restrict__ d_weight_transpose_cop
   const int i = blockIdx.x * 256 + threadIdx.x;
   if (i >= 24) return;
   d_weight_transpose_copy[i] = d_fc_transpose_add[(i % P) * 8 + i / P];
+}
+
+// model.mt:6  d(out.weight.transpose.copy) = d(out.transpose.mm)
+// net.out.weight: reads 32 B, writes 32 B
+static __global__ void d_out_weight_map(real *__restrict__ d_weight_transpose_copy,
+                                        const real *__restrict__ d_out_transpose_mm) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= 8) return;
+  d_weight_transpose_copy[i] = d_out_transpose_mm[i];
 }
 
 // Forward and backward: loss, logs and gradients of one batch.
@@ -160,12 +165,10 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   real *d_grad_d_x_mm = AT(real, 1024);                         // (B, P)
   real *loss_pow = AT(real, 1280);                              // (B)
   real *d_grad_slope_grad_d_x_mm_add = AT(real, 1024);          // (B, P)
-  real *d_fc_transpose_mm = AT(real, 1536);                     // (P, 8)
-  real *d_grad_slope_grad_net_fc_add_mul_2_mm = AT(real, 768);  // (B, 8)
-  real *d_grad_slope_grad_net_fc_tanh_mm_mul = AT(real, 0);     // (B, 8)
-  real *d_fc_add_mul_2 = AT(real, 512);                         // (B, 8)
-  real *d_out_transpose_mm = AT(real, 768);                     // (8, 1)
-  real *d_fc_transpose_mm_2 = AT(real, 0);                      // (P, 8)
+  real *d_grad_slope_grad_net_fc_tanh_mm_mul = AT(real, 1280);  // (B, 8)
+  real *d_fc_add_mul_2 = AT(real, 1536);                        // (B, 8)
+  real *d_out_transpose_mm = AT(real, 0);                       // (8, 1)
+  real *d_fc_transpose_mm_2 = AT(real, 1280);                   // (P, 8)
   real *d_fc_transpose_add = AT(real, 1536);                    // (P, 8)
   real *loss_mean_div = (real *)run->outputs + 0;               // ()
 
@@ -176,35 +179,26 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   LAUNCH(d_grad_net_out_map, mt_blocks(rows, 256), 256, 0, run)(d_grad_net_out_add_reshape_copy, rows);
   STEP(mt_gemm(run, MT_NT, rows, 8, 1, d_grad_net_out_add_reshape_copy, p.out_weight,
                d_grad_net_fc_tanh_mm));
-  LAUNCH(d_grad_net_fc_map, mt_blocks(rows * 8, 256), 256, 0, run)(d_grad_net_fc_add_mul_2,
-                                                                   d_grad_net_fc_tanh_mm, fc_mm, p.fc_bias,
-                                                                   rows);
+  LAUNCH(d_grad_net_fc_map, mt_blocks(rows * 8, 256), 256, 0, run)(
+      d_grad_net_fc_add_mul_2, d_grad_net_fc_tanh_mm, fc_mm, p.fc_bias, rows);
   STEP(mt_gemm(run, MT_NN, rows, P, 8, d_grad_net_fc_add_mul_2, p.fc_weight, d_grad_d_x_mm));
 
   // model.mt:12
   LAUNCH(loss_rows, mt_blocks(rows, 4), 128, 0, run)(loss_pow, d_grad_slope_grad_d_x_mm_add, rows);
-
-  // model.mt:6, backward
-  STEP(mt_gemm(run, MT_TN, P, 8, rows, d_grad_slope_grad_d_x_mm_add, d_grad_net_fc_add_mul_2,
-               d_fc_transpose_mm));
-
-  // model.mt:12
   LAUNCH(loss_mean_rows, 1, 32, 0, run)(loss_mean_div, loss_pow, rows);
 
   // model.mt:6, backward
-  STEP(mt_gemm(run, MT_NT, rows, 8, P, d_grad_slope_grad_d_x_mm_add, p.fc_weight,
-               d_grad_slope_grad_net_fc_add_mul_2_mm));
-  LAUNCH(d_slope_grad_net_fc_map, mt_blocks(rows * 8, 256), 256, 0, run)(d_grad_slope_grad_net_fc_tanh_mm_mul,
-                                                                         d_fc_add_mul_2,
-                                                                         d_grad_slope_grad_net_fc_add_mul_2_mm,
-                                                                         p.fc_bias, rows);
+  LAUNCH(d_slope_grad_net_fc_product, dim3(mt_blocks(8, 16), mt_blocks(rows, 16)), dim3(16, 16), 0, run)(
+      d_grad_slope_grad_net_fc_tanh_mm_mul, d_fc_add_mul_2, d_grad_slope_grad_d_x_mm_add, p.fc_weight,
+      fc_mm, p.fc_bias, d_grad_net_fc_tanh_mm, rows);
   STEP(mt_gemm(run, MT_TN, 8, 1, rows, d_grad_slope_grad_net_fc_tanh_mm_mul,
                d_grad_net_out_add_reshape_copy, d_out_transpose_mm));
-  LAUNCH(d_out_weight_map, mt_blocks(8, 256), 256, 0, run)(d.out_weight, d_out_transpose_mm);
   LAUNCH(d_fc_bias_columns, mt_blocks(8, 32), dim3(32, 8), 0, run)(d.fc_bias, d_fc_add_mul_2, rows);
   STEP(mt_gemm(run, MT_TN, P, 8, rows, x, d_fc_add_mul_2, d_fc_transpose_mm_2));
-  LAUNCH(d_fc_map, mt_blocks(24, 256), 256, 0, run)(d_fc_transpose_add, d_fc_transpose_mm_2);
+  LAUNCH(d_fc_product, dim3(mt_blocks(8, 16), mt_blocks(P, 16)), dim3(16, 16), 0, run)(
+      d_fc_transpose_add, d_grad_slope_grad_d_x_mm_add, d_grad_net_fc_add_mul_2, d_fc_transpose_mm_2, rows);
   LAUNCH(d_fc_weight_map, mt_blocks(24, 256), 256, 0, run)(d.fc_weight, d_fc_transpose_add);
+  LAUNCH(d_out_weight_map, mt_blocks(8, 256), 256, 0, run)(d.out_weight, d_out_transpose_mm);
 }
 
 #ifndef MT_DOUBLE
@@ -266,24 +260,22 @@ static const MtGroup train_groups[] = {
 };
 // call, value, where, place, offset, elements, elements a row
 static const MtValue train_values[] = {
-  {0,  "net.fc.mm",                                        "model.mt:6",  MT_IN_ARENA,   0,    32, 8},
-  {1,  "grad.slope.grad.net.out.add.reshape.copy",         "model.mt:6",  MT_IN_ARENA,   256,  4,  1},
-  {2,  "grad.slope.grad.net.fc.tanh.mm",                   "model.mt:6",  MT_IN_ARENA,   512,  32, 8},
-  {3,  "grad.slope.grad.net.fc.add.mul.2",                 "model.mt:6",  MT_IN_ARENA,   768,  32, 8},
-  {4,  "grad.slope.grad.d.x.mm",                           "model.mt:6",  MT_IN_ARENA,   1024, 12, 3},
-  {5,  "loss.pow",                                         "model.mt:12", MT_IN_ARENA,   1280, 4,  1},
-  {5,  "grad.update0.grad.slope.grad.d.x.mm.add",          "model.mt:12", MT_IN_ARENA,   1024, 12, 3},
-  {6,  "grad.update0.net.fc.transpose.mm",                 "model.mt:6",  MT_IN_ARENA,   1536, 24, 0},
-  {7,  "loss.mean.div",                                    "model.mt:12", MT_IN_OUTPUTS, 0,    1,  0},
-  {8,  "grad.update0.grad.slope.grad.net.fc.add.mul.2.mm", "model.mt:6",  MT_IN_ARENA,   768,  32, 8},
-  {9,  "grad.update0.grad.slope.grad.net.fc.tanh.mm.mul",  "model.mt:6",  MT_IN_ARENA,   0,    32, 8},
-  {9,  "grad.update0.net.fc.add.mul.2",                    "model.mt:6",  MT_IN_ARENA,   512,  32, 8},
-  {10, "grad.update0.net.out.transpose.mm",                "model.mt:6",  MT_IN_ARENA,   768,  8,  0},
-  {11, "grad.update0.net.out.weight.transpose.copy",       "model.mt:6",  MT_IN_GRADS,   128,  8,  0},
-  {12, "grad.update0.net.fc.bias.sum",                     "model.mt:6",  MT_IN_GRADS,   64,   8,  0},
-  {13, "grad.update0.net.fc.transpose.mm.2",               "model.mt:6",  MT_IN_ARENA,   0,    24, 0},
-  {14, "grad.update0.net.fc.transpose.add",                "model.mt:6",  MT_IN_ARENA,   1536, 24, 0},
-  {15, "grad.update0.net.fc.weight.transpose.copy",        "model.mt:6",  MT_IN_GRADS,   0,    24, 0},
+  {0,  "net.fc.mm",                                       "model.mt:6",  MT_IN_ARENA,   0,    32, 8},
+  {1,  "grad.slope.grad.net.out.add.reshape.copy",        "model.mt:6",  MT_IN_ARENA,   256,  4,  1},
+  {2,  "grad.slope.grad.net.fc.tanh.mm",                  "model.mt:6",  MT_IN_ARENA,   512,  32, 8},
+  {3,  "grad.slope.grad.net.fc.add.mul.2",                "model.mt:6",  MT_IN_ARENA,   768,  32, 8},
+  {4,  "grad.slope.grad.d.x.mm",                          "model.mt:6",  MT_IN_ARENA,   1024, 12, 3},
+  {5,  "loss.pow",                                        "model.mt:12", MT_IN_ARENA,   1280, 4,  1},
+  {5,  "grad.update0.grad.slope.grad.d.x.mm.add",         "model.mt:12", MT_IN_ARENA,   1024, 12, 3},
+  {6,  "loss.mean.div",                                   "model.mt:12", MT_IN_OUTPUTS, 0,    1,  0},
+  {7,  "grad.update0.grad.slope.grad.net.fc.tanh.mm.mul", "model.mt:6",  MT_IN_ARENA,   1280, 32, 8},
+  {7,  "grad.update0.net.fc.add.mul.2",                   "model.mt:6",  MT_IN_ARENA,   1536, 32, 8},
+  {8,  "grad.update0.net.out.transpose.mm",               "model.mt:6",  MT_IN_ARENA,   0,    8,  0},
+  {9,  "grad.update0.net.fc.bias.sum",                    "model.mt:6",  MT_IN_GRADS,   64,   8,  0},
+  {10, "grad.update0.net.fc.transpose.mm.2",              "model.mt:6",  MT_IN_ARENA,   1280, 24, 0},
+  {11, "grad.update0.net.fc.transpose.add",               "model.mt:6",  MT_IN_ARENA,   1536, 24, 0},
+  {12, "grad.update0.net.fc.weight.transpose.copy",       "model.mt:6",  MT_IN_GRADS,   0,    24, 0},
+  {13, "grad.update0.net.out.weight.transpose.copy",      "model.mt:6",  MT_IN_GRADS,   128,  8,  0},
 };
 static const MtTrain train = {
   0,                                 // data: d0
@@ -298,7 +290,7 @@ static const MtTrain train = {
   0,                                 // the loss, in the outputs
   0, NULL,                           // logs
   1, train_groups,                   // update groups
-  18, train_values,                  // what each call writes
+  16, train_values,                  // what each call writes
   0, NULL,                           // what happens every so often
 };
 

@@ -212,11 +212,9 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   LAUNCH(loss_mean_rows, 1, 32, 0, run)(loss_mean_div, loss_mean_sum_rows, rows);
 
   // model.mt:6, backward
-  LAUNCH(d_norm_bias_columns, mt_blocks(D, 32), dim3(32, 8), 0, run)(d.norm_bias, d.norm_weight, add, x,
-                                                                     norm_m_mean_div, norm_rsqrt,
-                                                                     p.norm_weight, p.norm_bias,
-                                                                     softmax_div, d_softmax_sum_mul,
-                                                                     softmax_max, rows);
+  LAUNCH(d_norm_bias_columns, mt_blocks(D, 32), dim3(32, 8), 0, run)(
+      d.norm_bias, d.norm_weight, add, x, norm_m_mean_div, norm_rsqrt, p.norm_weight, p.norm_bias,
+      softmax_div, d_softmax_sum_mul, softmax_max, rows);
 }
 
 #ifndef MT_DOUBLE

@@ -120,8 +120,8 @@ static void predict_step(MtRun *run, const void *const *batch, int64_t rows) {
 
   // model.mt:8
   LAUNCH(net_columns, mt_blocks(rows, 32), dim3(32, 8), 0, run)(net_div, net_rows_std_where_2, rows);
-  LAUNCH(net_columns_2, mt_blocks(rows * C, 32), dim3(32, 8), 0, run)(net_add_2, x, net_best_max,
-                                                                      net_all_norm_where_2, net_div, rows);
+  LAUNCH(net_columns_2, mt_blocks(rows * C, 32), dim3(32, 8), 0, run)(
+      net_add_2, x, net_best_max, net_all_norm_where_2, net_div, rows);
 }
 
 static const MtField predict_fields[] = {
