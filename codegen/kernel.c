@@ -224,15 +224,19 @@ static Value *product(Kernel *k, const Node *node) {
   return k->product = add_value(k, &v);
 }
 
+static const Index *gathered_row(Kernel *k, Value *id, int64_t rows) {
+  int d = 0;
+  while (d < k->n_dynamic && k->dynamic[d] != id) d++;
+  if (d == MAX_DYNAMIC) fault("group %s gathers too often", k->group->name);
+  if (d == k->n_dynamic) k->dynamic[k->n_dynamic++] = id;
+  return index_axis(k->arena, DYNAMIC_AXIS + d, rows);
+}
+
 /* A row of the table: an axis that is no loop stands for the id in the index. */
 static Value *gather(Kernel *k, const Node *node, const Index *const *at, const Guard *guard) {
   const Node *table = node->in[0], *ids = node->in[1];
-  Value *row = value_at(k, ids, at, guard);
-  int d = 0;
-  while (d < k->n_dynamic && k->dynamic[d] != row) d++;
-  if (d == MAX_DYNAMIC) fault("group %s gathers too often", k->group->name);
-  if (d == k->n_dynamic) k->dynamic[k->n_dynamic++] = row;
-  const Index *in[MAX_RANK] = {index_axis(k->arena, DYNAMIC_AXIS + d, table->type.dim[0].size)};
+  const Index *in[MAX_RANK] = {index_const(k->arena, 0)}; /* a table of one row: whatever the id */
+  if (table->type.dim[0].size != 1) in[0] = gathered_row(k, value_at(k, ids, at, guard), table->type.dim[0].size);
   for (int a = 1; a < table->type.rank; a++) in[a] = at[ids->type.rank + a - 1];
   return value_at(k, table, in, guard);
 }

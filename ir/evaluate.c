@@ -132,7 +132,7 @@ static double round_bf16(double x) {
 /* To an integer of `bits` bits as C on every target here does: toward zero, then modulo 2^bits. */
 static double wrap(double x, int bits, bool is_signed) {
   if (!isfinite(x)) return is_signed ? -ldexp(1, bits - 1) : 0;
-  double range = ldexp(1, bits), y = fmod(trunc(x), range);
+  double range = ldexp(1, bits), y = fmod(trunc(x), range) + 0.0; /* an integer zero has no sign */
   if (y < 0) y += range;
   return is_signed && y >= range / 2 ? y - range : y;
 }

@@ -51,12 +51,13 @@ void read_expect(Reader *r, const char *word) {
   if (!read_accept(r, word)) read_fail(r, E0701, r->at, "expected `%s` here", word);
 }
 
-/* The end of a line, and the blank ones after it. */
+/* The end of a line, and blank ones and comments after it. */
 void read_line_end(Reader *r) {
   if (r->at < r->end && *r->at != '\n') read_fail(r, E0701, r->at, "the line should end here");
   for (; r->at < r->end && *r->at == '\n'; read_spaces(r)) {
     r->line_start = ++r->at;
     r->line++;
+    if (read_peek(r) == '#') r->at += strcspn(r->at, "\n");
   }
 }
 

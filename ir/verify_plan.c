@@ -128,7 +128,7 @@ static int find_lives(const Verifier *v, const Graph *graph, Life *lives) {
   const int *last = last_reads(v, graph);
   for (int i = 0; i < graph->n_nodes; i++) {
     const Node *node = graph->nodes[i];
-    if (node->home != HOME_ARENA) continue;
+    if (node->home != HOME_ARENA || !type_bytes(&node->type)) continue;
     const Node *writer = node->op == OP_result ? node->in[0] : node;
     lives[n++] = (Life){node, writer, map_get_node(v->position, writer), last[i], node->offset,
                         node->offset + type_bytes(&node->type)};
@@ -139,7 +139,7 @@ static int find_lives(const Verifier *v, const Graph *graph, Life *lives) {
 
 /* `old` is read for the last time by the node that writes `new`: may it write in its place? */
 static bool in_place(Verifier *v, const Life *old, const Life *new) {
-  if (old->low != new->low || dtype_size(old->node->type.dtype) != dtype_size(new->node->type.dtype)) return false;
+  if (old->low != new->low || old->node->type.dtype != new->node->type.dtype) return false;
   const Node *writer = new->writer;
   for (int k = 0; k < writer->n_in; k++) {
     const Node *x = writer->in[k];

@@ -106,6 +106,7 @@ static Fusion *start(PassContext *context, Graph *graph) {
   f->trivial = arena_alloc(arena, n * sizeof *f->trivial);
   f->must_store = arena_alloc(arena, n * sizeof *f->must_store);
   f->table = arena_alloc(arena, n * sizeof *f->table);
+  f->by_bits = arena_alloc(arena, n * sizeof *f->by_bits);
   f->uses = arena_alloc(arena, n * sizeof *f->uses);
   f->n_uses = arena_alloc(arena, n * sizeof *f->n_uses);
   f->owner = arena_alloc(arena, n * sizeof *f->owner);

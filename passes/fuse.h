@@ -51,6 +51,7 @@ typedef struct Fusion {
   bool *trivial;          /* scalars of constants: recomputed wherever they are read */
   bool *must_store;       /* outputs, operands of matmuls */
   bool *table;            /* read at indices that are data */
+  bool *by_bits;          /* compared with a maximum or minimum of itself: made once, and loaded */
   Use **uses;
   int *n_uses;
   int *owner;             /* union-find over node ids: which kernel a node is a member of */
@@ -75,6 +76,7 @@ const Node *fuse_alias_root(const Node *n);   /* through reshapes */
 
 /* fuse_uses.c: who reads what, and where. */
 void fuse_find_uses(Fusion *f);
+bool fuse_must_load(const Fusion *f, const Node *reader, int base); /* may not compute it inside */
 Ints fuse_stores(Fusion *f, int root);                       /* members that must be in memory */
 bool fuse_is_inside(const Fusion *f, const Kernel *k, int id); /* computed in k, not loaded */
 int fuse_body(Fusion *f, const Kernel *k, const Ints *stores, int *order); /* ids it needs, loads included; their number */
@@ -110,6 +112,7 @@ void fuse_recompute(Fusion *f);
 
 /* fuse_form.c: write the decision into the graph. */
 void fuse_form(Fusion *f);
+bool fuse_is_bare(const Fusion *f, const Kernel *k); /* no group: reads its operands from memory */
 
 /* fuse_epilogue.c: small products go into the maps behind them. */
 void fuse_epilogues(PassContext *context, Graph *graph);

@@ -7,6 +7,8 @@
  * `matmul` and its body holds the product, whose element at the point of the
  * space the rest works on.
  */
+#include <string.h>
+
 #include "passes/fuse.h"
 
 /* Tiles of TILE by TILE elements, one a thread, sum over PANEL at a time; so
@@ -57,7 +59,13 @@ static bool fits(const Node *group, int operand, const int *uses) {
          type_same_shape(&matmul->type, &group->attrs.space) && is_read_at_the_point(group, operand);
 }
 
-/* The body's input for a value, made where there is none. */
+static bool is_name_of(const Graph *body, const char *name) {
+  for (int i = 0; i < body->n_nodes; i++)
+    if (!strcmp(body->nodes[i]->name, name)) return true;
+  return false;
+}
+
+/* The body's input for a value, made where there is none; the body may also make the value again by itself. */
 static Node *body_input(Graph *graph, Node *group, Node *value) {
   Arena *arena = graph->program->arena;
   Graph *body = group->body;
@@ -67,7 +75,9 @@ static Node *body_input(Graph *graph, Node *group, Node *value) {
     if (body->nodes[i]->op == OP_input && body->nodes[i]->attrs.index == index) return body->nodes[i];
   if (index == group->n_in) LIST_PUSH(arena, group->in, group->n_in, value);
   Node *input = arena_alloc(arena, sizeof *input);
-  *input = (Node){.op = OP_input, .name = value->name, .type = value->type, .span = value->span};
+  const char *name = value->name;
+  while (is_name_of(body, name)) name = arena_print(arena, "%s.whole", name);
+  *input = (Node){.op = OP_input, .name = name, .type = value->type, .span = value->span};
   input->attrs = (Attrs){.path = value->name, .index = index, .shape = value->type};
   LIST_PUSH(arena, body->nodes, body->n_nodes, input);
   return input;

@@ -166,7 +166,7 @@ static Node *make_group(Form *form, int root, const Ints *stores) {
 }
 
 /* A gather by itself needs no loop nest around it. */
-static bool stays_bare(const Fusion *f, const Kernel *k) {
+bool fuse_is_bare(const Fusion *f, const Kernel *k) {
   return k->fixed || (k->members.n == 1 && f->node[k->members.at[0]]->op == OP_gather);
 }
 
@@ -181,13 +181,23 @@ static void relink(Form *form, Node *n) {
   for (int i = 0; i < n->n_in; i++) n->in[i] = form->now[n->in[i]->id];
 }
 
-/* Only what some body loads is stored: recomputation may have left a kernel's list of loads too long. */
+static void mark_bare_loads(const Form *form, bool *loaded) {
+  const Fusion *f = form->f;
+  for (int i = 0; i < f->graph->n_outputs; i++) loaded[f->graph->outputs[i].node->id] = true;
+  for (int i = 0; i < f->n; i++)
+    for (int k = 0; form->now[i] == f->node[i] && k < f->node[i]->n_in; k++)
+      loaded[fuse_alias_root(f->node[i]->in[k])->id] = true;
+}
+
+/* Only outputs and what a bare node or some body loads are stored: recomputation may have left a kernel's list of
+ * loads too long, and ids need not be stored for a gather that a group took in. */
 static void drop_needless(Form *form, Ints *stores) {
   Fusion *f = form->f;
   bool *loaded = arena_alloc(f->arena, (size_t)f->n + 1);
   for (bool again = true; again;) {
     again = false;
     memset(loaded, 0, (size_t)f->n);
+    mark_bare_loads(form, loaded);
     for (int i = 0; i < f->n; i++) {
       int n = stores[i].n ? fuse_body(f, &f->kernels[i], &stores[i], form->order) : 0;
       for (int k = 0; k < n; k++)
@@ -196,7 +206,7 @@ static void drop_needless(Form *form, Ints *stores) {
     for (int i = 0; i < f->n; i++) {
       Ints kept = {0};
       for (int s = 0; s < stores[i].n; s++)
-        if (f->must_store[stores[i].at[s]] || loaded[stores[i].at[s]]) ints_push(f->arena, &kept, stores[i].at[s]);
+        if (loaded[stores[i].at[s]]) ints_push(f->arena, &kept, stores[i].at[s]);
       again |= kept.n != stores[i].n;
       stores[i] = kept;
     }
@@ -216,7 +226,7 @@ void fuse_form(Fusion *f) {
     bool leaf = op_info[n->op].kind == LEAF;
     if (leaf) form.now[i] = n;
     if (!fuse_is_member(f, i) || fuse_owner(f, i) != i) continue;
-    if (stays_bare(f, &f->kernels[i])) {
+    if (fuse_is_bare(f, &f->kernels[i])) {
       int id = f->kernels[i].members.at[0];
       form.now[id] = f->node[id];
       continue;

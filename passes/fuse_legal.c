@@ -38,7 +38,7 @@ static Placed place_of(const Kernel *k, const Type *t) {
   bool kept = t->rank == space->rank, dropped = t->rank == space->rank - k->n_axes;
   for (int a = 0, outer = 0; a < space->rank && (kept || dropped); a++) {
     bool reduced = is_reduced_axis(k, a);
-    if (kept) kept = reduced ? t->dim[a].size == 1 : same_dim(&t->dim[a], &space->dim[a]);
+    if (kept) kept = reduced ? t->dim[a].size == 1 && !t->dim[a].rows : same_dim(&t->dim[a], &space->dim[a]);
     if (dropped && !reduced) dropped = same_dim(&t->dim[outer], &space->dim[a]);
     outer += !reduced;
   }
@@ -121,6 +121,7 @@ static const char *check_alignment(Joined *j) {
     for (int u = 0; u < j->f->n_uses[j->id[i]]; u++) {
       const Use *use = &j->f->uses[j->id[i]][u];
       int base = position(j, use->base);
+      if (base >= 0 && fuse_must_load(j->f, j->f->node[j->id[i]], use->base)) return "a value must be read from memory";
       if (base < 0 || (!j->loose[i] && is_aligned(j, i, use, base))) continue;
       if (!j->clone[base]) return "a value is read at another index than it is made";
       j->loose[base] = true;

@@ -201,7 +201,7 @@ static int find_readers(Fusion *f, int value, Remake *list, int most) {
 static bool plan_reader(Fusion *f, Remake *r, int value, double *seconds) {
   Remake deep = {.k = r->k, .deep = true};
   double deep_seconds = 0;
-  if (f->kernels[r->k].fixed) return false;
+  if (fuse_is_bare(f, &f->kernels[r->k])) return false;
   bool ok = remake(f, r, f->node[value], true) && remake_cost(f, r, value, seconds);
   bool deep_ok = remake(f, &deep, f->node[value], true) && remake_cost(f, &deep, value, &deep_seconds);
   if (deep_ok && (!ok || deep_seconds < *seconds)) *r = deep, *seconds = deep_seconds;
@@ -246,7 +246,7 @@ static void consider(Fusion *f, int value) {
 void fuse_recompute(Fusion *f) {
   for (int id = f->n - 1; id >= 0; id--) {
     Kind kind = op_info[f->node[id]->op].kind;
-    if ((kind != MAP && kind != RANDOM) || f->trivial[id] || f->table[id]) continue;
+    if ((kind != MAP && kind != RANDOM) || f->trivial[id] || f->table[id] || f->by_bits[id]) continue;
     if (fuse_is_stored(f, id, fuse_owner(f, id), -1)) consider(f, id);
   }
 }

@@ -89,18 +89,53 @@ static void walk(Fusion *f, int reader, const Node *x, Path path) {
   add_use(f, reader, x->id, x->type.rank, &path);
 }
 
+static const Node *behind_views(const Node *x) {
+  while (op_info[x->op].kind == VIEW) x = x->in[0];
+  return x;
+}
+
 /* A scalar made of constants only: cheaper to make again than to read. */
 static bool is_trivial(const Fusion *f, const Node *n) {
   if (f->context->level == 0 || op_info[n->op].kind != MAP || type_count(&n->type) != 1 || f->must_store[n->id]) return false;
   for (int k = 0; k < n->n_in; k++) {
-    const Node *x = n->in[k];
-    while (op_info[x->op].kind == VIEW) x = x->in[0];
+    const Node *x = behind_views(n->in[k]);
     if (x->op != OP_const && x->op != OP_rows && x->op != OP_counter && !f->trivial[x->id]) return false;
   }
   return true;
 }
 
+static bool is_extreme(const Node *n) { return n->op == OP_max || n->op == OP_min; }
+
+/* What x is a maximum or minimum of; NULL when it is none. */
+static const Node *extreme_of(const Node *x) {
+  bool found = false;
+  for (x = behind_views(x); is_extreme(x) || x->op == OP_copy || x->op == OP_stop; x = behind_views(x->in[0]))
+    found |= is_extreme(x);
+  return found ? x : NULL;
+}
+
+static bool is_comparison(Op op) { return op >= OP_eq && op <= OP_ge; }
+
+/* The gradient of a maximum goes where x == max(x).  Made twice, in two loops or kernels, x may differ in the last
+ * bit (vector and scalar log, contracted multiply-adds), and nothing would be equal. */
+static void find_compared(Fusion *f) {
+  for (int i = 0; i < f->n; i++) {
+    const Node *n = f->node[i];
+    for (int k = 0; k < 2 && is_comparison(n->op); k++) {
+      const Node *x = behind_views(n->in[k]), *of = extreme_of(n->in[1 - k]);
+      if (!of || of != x || op_info[x->op].kind == LEAF) continue;
+      f->by_bits[x->id] = f->must_store[x->id] = true;
+    }
+  }
+}
+
+bool fuse_must_load(const Fusion *f, const Node *reader, int base) {
+  if (reader->op == OP_gather) return reader->in[0]->id == base;
+  return f->by_bits[base] && (is_extreme(reader) || is_comparison(reader->op));
+}
+
 static void find_stored(Fusion *f) {
+  find_compared(f);
   for (int i = 0; i < f->graph->n_outputs; i++) f->must_store[f->graph->outputs[i].node->id] = true;
   for (int i = 0; i < f->n; i++) {
     const Node *n = f->node[i];

@@ -88,8 +88,9 @@ static Node *grad_mod(const Step *s) {
 
 static Node *grad_pow(const Step *s) {
   if (s->k == 0) { /* y x^(y-1), but flat for y = 0 even at x = 0 */
-    Node *less = sub(s, s->y, number(s, s->y, 1));
-    Node *slope = mul(s, s->g, mul(s, s->y, b_binary(s->b, OP_pow, s->x, less)));
+    Node *y = dtype_is_float(s->y->type.dtype) ? s->y : b_cast(s->b, s->y, s->x->type.dtype); /* a bool less 1 */
+    Node *less = sub(s, y, number(s, y, 1));
+    Node *slope = mul(s, s->g, mul(s, y, b_binary(s->b, OP_pow, s->x, less)));
     return zero_where(s, compare(s, OP_eq, s->y, 0), slope);
   }
   Node *flat = b_binary(s->b, OP_and, compare(s, OP_eq, s->x, 0), compare(s, OP_ge, s->y, 0));

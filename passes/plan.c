@@ -216,7 +216,8 @@ static const Node *find_dying(Planner *p, const Node *group, const Node *result)
     const Node *in = group->in[k];
     int root = p->root[in->id];
     if (in->home != HOME_ARENA || p->death[root] != group->id || p->moved[root]) continue;
-    if (type_bytes(&in->type) != type_bytes(&result->type) || dtype_size(in->type.dtype) != dtype_size(result->type.dtype)) continue;
+    /* An int lies elsewhere than a float at the same index once reals are doubles. */
+    if (type_bytes(&in->type) != type_bytes(&result->type) || in->type.dtype != result->type.dtype) continue;
     if (is_read_in_place(group, k, p->arena)) return in;
   }
   return NULL;

@@ -146,10 +146,12 @@ static Node *window_window(Rewriter *r, const Node *n) {
   Node *x = n->in[0];
   if (x->op != n->op || !rewrite_ask(r, n)) return NULL;
   const Attrs *first = n->op == OP_slice ? &x->attrs : &n->attrs, *then = n->op == OP_slice ? &n->attrs : &x->attrs;
+  const Type *least = n->op == OP_slice ? &n->type : &x->in[0]->type;
   Attrs attrs = n->attrs;
   for (int i = 0; i < n->type.rank; i++) {
-    attrs.start[i] = first->start[i] + then->start[i] * first->step[i];
-    attrs.step[i] = first->step[i] * then->step[i];
+    bool none = least->dim[i].size == 0; /* no elements lie anywhere: not past the end either */
+    attrs.start[i] = none ? 0 : first->start[i] + then->start[i] * first->step[i];
+    attrs.step[i] = none ? 1 : first->step[i] * then->step[i];
   }
   return rewrite_to(r, n, n->op, x->in, 1, &attrs);
 }
