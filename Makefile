@@ -8,8 +8,10 @@ JOBS := $(shell nproc)
 PREFIX ?= /usr/local
 
 TIME := 30
+N := 2000
+SEED := 1
 
-.PHONY: all demo test fuzz install bench regold clean packages test-packages
+.PHONY: all demo test fuzz random install bench regold clean packages test-packages
 
 all: packages
 	@cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX) >$(BUILD).log 2>&1 || { cat $(BUILD).log; rm -f $(BUILD).log; exit 1; }
@@ -28,6 +30,10 @@ test: all test-packages
 fuzz: all test-packages
 	@cmake --preset fuzz >/dev/null && cmake --build $(BUILD)/fuzz --target fuzzers -j $(JOBS) -- --no-print-directory -s
 	@tests/fuzz/run $(BUILD)/fuzz $(TIME)
+
+# N random programs from SEED on, through the passes, and a tenth of them through C; `make random N=200000 SEED=7`.
+random: all test-packages
+	MTC_RANDOM=$(N) MTC_SEED=$(SEED) $(BUILD)/bin/mtc_tests random_programs
 
 # Rewrite the golden files from what the compiler does now; read `git diff tests/golden` before you commit.
 regold: all

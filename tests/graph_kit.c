@@ -16,9 +16,9 @@ Kit *kit_new(uint64_t seed) {
   kit->seed = seed * 0x9e3779b97f4a7c15u + 1;
   kit->program->has_train = true;
   kit->program->train.variable = "d";
-  kit->program->train.accumulate = 1;
+  kit->program->train.accumulate = kit->program->train.count = 1;
   kit->program->train.graph = kit->graph;
-  Data data = {.name = "rows", .kind = DATA_RANDOM};
+  Data data = {.name = "rows", .kind = DATA_RANDOM, .n_rows = 1};
   LIST_PUSH(kit->arena, kit->program->data, kit->program->n_data, data);
   return kit;
 }

@@ -1,0 +1,139 @@
+/* copy.c - a graph again, with one edit: the steps that a reduction is made of. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/random/random.h"
+
+typedef struct Copy {
+  const Kit *from;
+  Kit *to;
+  Edit edit;
+  bool *needed; /* by node id */
+  Node **now;   /* by node id */
+  bool changed; /* the edit met something */
+} Copy;
+
+static Type resized(Copy *c, Type t) {
+  for (int i = 0; i < t.rank && c->edit.kind == EDIT_RESIZE; i++)
+    if (!t.dim[i].rows && t.dim[i].size == c->edit.from) t.dim[i] = dim_literal(c->edit.to), c->changed = true;
+  for (int i = 0; i < t.rank; i++) {
+    if (!t.dim[i].rows) continue;
+    t.dim[i].rows = c->to->rows;
+    if (t.dim[i].symbol) t.dim[i].symbol = c->to->rows;
+  }
+  return t;
+}
+
+static bool keeps_output(const Copy *c, int i) { return c->edit.kind != EDIT_DROP_OUTPUT || c->edit.at != i; }
+
+/* The node that stands for another after the edit, as far as it is one that was there. */
+static const Node *stands_for(const Copy *c, const Node *node) {
+  return c->edit.kind == EDIT_TAKE_OPERAND && c->edit.at == node->id ? node->in[c->edit.operand] : node;
+}
+
+static bool becomes_leaf(const Copy *c, const Node *node) {
+  return c->edit.kind == EDIT_MAKE_LEAF && c->edit.at == node->id;
+}
+
+static void find_needed(Copy *c) {
+  const Graph *g = c->from->graph;
+  for (int i = 0; i < g->n_outputs; i++)
+    if (keeps_output(c, i)) c->needed[g->outputs[i].node->id] = true;
+  for (int i = g->n_nodes - 1; i >= 0; i--) {
+    const Node *node = g->nodes[i], *now = stands_for(c, node);
+    if (!c->needed[i]) continue;
+    if (now != node) c->needed[now->id] = true;
+    for (int k = 0; k < node->n_in && now == node && !becomes_leaf(c, node); k++) c->needed[node->in[k]->id] = true;
+  }
+}
+
+static const Leaf *leaf_of(const Kit *kit, const Node *node) {
+  for (int i = 0; i < kit->n_leaves; i++)
+    if (!strcmp(kit->leaves[i].path, node->attrs.path)) return &kit->leaves[i];
+  return NULL;
+}
+
+static Node *copy_leaf(Copy *c, const Node *node) {
+  const char *path = arena_copy(c->to->arena, node->attrs.path, strlen(node->attrs.path));
+  Type type = resized(c, node->type);
+  int64_t size[MAX_RANK];
+  for (int i = 1; i < type.rank; i++) size[i - 1] = type.dim[i].size;
+  Node *now = node->op == OP_param   ? kit_param(c->to, path, type)
+              : node->op == OP_state ? kit_state(c->to, path, type)
+                                     : kit_batch(c->to, path + strlen("d."), type.dtype, c->from->rows->size,
+                                                 c->from->n_rows, type.rank - 1, size);
+  const Leaf *was = leaf_of(c->from, node), *is = leaf_of(c->to, now);
+  for (int64_t i = 0; i < is->count && i < was->count; i++) is->data[i] = was->data[i];
+  return now;
+}
+
+static Node *made_leaf(Copy *c, const Node *node) {
+  if (type_rows(&node->type) || node->type.dtype != F32) return NULL;
+  char path[32];
+  snprintf(path, sizeof path, "v%d", c->to->n_leaves);
+  while (leaf_of(c->from, &(Node){.attrs = {.path = path}})) strncat(path, "x", sizeof path - strlen(path) - 1);
+  Node *now = kit_state(c->to, arena_copy(c->to->arena, path, strlen(path)), resized(c, node->type));
+  const Leaf *leaf = leaf_of(c->to, now);
+  for (int64_t i = 0; i < leaf->count; i++) leaf->data[i] = 0.25 + (double)(i % 7) / 8;
+  return now;
+}
+
+/* Ids past the end mean nothing: an edit must leave them below what they are counted to, or taken modulo of. */
+static bool is_in_range(const Node *ids, int64_t rows) {
+  if (ids->op == OP_iota) return ids->type.dim[ids->attrs.axis].size <= rows;
+  return ids->op == OP_mod && ids->in[1]->op == OP_const && ids->in[1]->attrs.value <= (double)rows;
+}
+
+static Node *copy_node(Copy *c, const Node *node) {
+  Node *in[3];
+  const Type *types[3];
+  Type type;
+  Attrs attrs = node->attrs;
+  if (node->op == OP_input || node->op == OP_param || node->op == OP_state) return copy_leaf(c, node);
+  for (int k = 0; k < node->n_in; k++) in[k] = c->now[node->in[k]->id], types[k] = &in[k]->type;
+  attrs.shape = resized(c, attrs.shape);
+  if (attrs.symbol) attrs.symbol = c->to->rows;
+  if (attrs.path) attrs.path = arena_copy(c->to->arena, attrs.path, strlen(attrs.path));
+  if (!infer_type(node->op, node->n_in, types, &attrs, false, &type, &(TypeError){0})) return NULL;
+  if (node->op == OP_gather && !is_in_range(in[1], in[0]->type.dim[0].size)) return NULL;
+  if (node->op == OP_scatter_add && !is_in_range(in[1], type.dim[0].size)) return NULL;
+  if (attrs.symbol && !c->to->rows) return NULL; /* rows of a batch that nothing reads */
+  return node_new(c->to->graph, node->op, in, node->n_in, &attrs, op_info[node->op].name, NULL);
+}
+
+static bool copy_all(Copy *c) {
+  const Graph *g = c->from->graph;
+  for (int i = 0; i < g->n_nodes; i++) {
+    const Node *node = g->nodes[i], *now = stands_for(c, node);
+    if (!c->needed[i]) continue;
+    c->changed |= now != node || becomes_leaf(c, node);
+    if (now != node) {
+      if (!type_same_shape(&now->type, &node->type) || now->type.dtype != node->type.dtype) return false;
+      c->now[i] = c->now[now->id];
+    } else {
+      c->now[i] = becomes_leaf(c, node) ? made_leaf(c, node) : copy_node(c, node);
+    }
+    if (!c->now[i]) return false;
+  }
+  for (int i = 0; i < g->n_outputs; i++) {
+    const Output *out = &g->outputs[i];
+    if (!keeps_output(c, i)) continue;
+    if (out->role == OUT_LOSS) kit_minimize(c->to, c->now[out->node->id]);
+    else graph_output(c->to->graph, out->role, arena_copy(c->to->arena, out->name, strlen(out->name)), c->now[out->node->id]);
+  }
+  return true;
+}
+
+Kit *random_copy(const Kit *kit, Edit edit) {
+  if (edit.kind == EDIT_DROP_OUTPUT && kit->graph->outputs[edit.at].role == OUT_LOSS) return NULL; /* nothing to train */
+  graph_number(kit->graph);
+  Copy c = {.from = kit, .to = kit_new(0), .edit = edit, .changed = edit.kind == EDIT_NOTHING || edit.kind == EDIT_DROP_OUTPUT};
+  c.needed = calloc((size_t)kit->graph->n_nodes + 1, sizeof *c.needed);
+  c.now = calloc((size_t)kit->graph->n_nodes + 1, sizeof *c.now);
+  find_needed(&c);
+  bool copied = copy_all(&c);
+  free(c.needed), free(c.now);
+  if (copied && c.changed) return c.to;
+  kit_free(c.to);
+  return NULL;
+}
