@@ -11,9 +11,9 @@ bool right_count(Lower *l, Call *call, const Builtin *self) {
   for (char *word = strtok(words, " "); word; word = strtok(NULL, " ")) keys[n++] = word;
   if (call->n < self->least || call->n > self->most) {
     report(l->d, E0104, place(l, call->e->at),
-           self->least == self->most ? "%s takes %d argument%s, %d are given"
-                                     : "%s takes at least %d argument%s, %d are given",
-           self->name, self->least, self->least == 1 ? "" : "s", call->n);
+           self->least == self->most ? "%s takes %d argument%s, %d %s given"
+                                     : "%s takes at least %d argument%s, %d %s given",
+           self->name, self->least, self->least == 1 ? "" : "s", call->n, call->n == 1 ? "is" : "are");
     return false;
   }
   for (int k = 0; k < call->n_keys; k++)

@@ -86,8 +86,10 @@ bool bind_fields(Lower *l, Call *call, int n, const FieldDecl *fields, const cha
   const char *names[64];
   bool ok = true;
   if (call->n > n) {
-    report(l->d, E0104, place(l, call->e->at), "%s takes %d argument%s, %d are given", what, n, n == 1 ? "" : "s",
-           call->n);
+    report(l->d, E0104, place(l, call->e->at), "%s takes %d argument%s, %d %s given", what, n, n == 1 ? "" : "s",
+           call->n, call->n == 1 ? "is" : "are");
+    if (call->value[0].kind == TENSOR && !strncmp(what, "the module ", 11))
+      report_help(l->d, "a module makes an instance, which takes values: x |> label: %s(...)", what + 11);
     return false;
   }
   for (int i = 0; i < n && i < 64; i++) {
@@ -171,6 +173,7 @@ static Value call_value(Lower *l, const Value *callee, Call *call, bool piped, c
   }
   if (callee->kind != DEFINITION) {
     report(l->d, E0105, place(l, e->at), "%s cannot be called", describe(l, callee));
+    help_callable(l, callee);
     return poison();
   }
   if (callee->syntax->kind == SYN_FN) return call_fn(l, callee, call);
@@ -204,6 +207,7 @@ static Value no_callee(Lower *l, const Expr *e) {
   if (!entry) return unknown_name(l, e->name, e->at, true);
   report(l->d, E0105, place(l, e->at), "%s is %s: it cannot be called", e->name, describe(l, &entry->value));
   if (entry->at) report_note(l->d, entry->at, "declared here");
+  help_callable(l, &entry->value);
   return poison();
 }
 

@@ -6,11 +6,27 @@
 
 static void lower_file(Lower *l, const File *file);
 
+/* What a path that cannot be read was meant to be. */
+static void help_with_path(Lower *l, const char *name) {
+  const char *slash = strrchr(name, '/'), *dot = strrchr(name, '.');
+  if (!strcmp(name, "nn.mt") || !strcmp(name, "nn"))
+    report_help(l->d, "the standard file is used without quotes: use nn");
+  else if (!*name || name[strspn(name, "./")] == 0)
+    report_help(l->d, "name a file: use \"layers.mt\"");
+  else if (name[0] == '~')
+    report_help(l->d, "`~` stands for itself here; a path is relative to this file's folder, or begins with /");
+  else if (!dot || (slash && dot < slash))
+    report_help(l->d, "a path has its ending: use \"%s.mt\"", name);
+  else
+    report_help(l->d, "a path is relative to the folder of the file that uses it");
+}
+
 static void use_file(Lower *l, const Syntax *s) {
   Source *source = arena_alloc(l->arena, sizeof *source);
   if (!s->is_string && strcmp(s->name, "nn")) {
-    report(l->d, E0101, s->at, "there is no standard file %s; `use nn` is the one, `use \"%s.mt\"` a file of your own",
-           s->name, s->name);
+    report(l->d, E0101, s->name_at,
+           "there is no standard file %s; `use nn` is the one, `use \"%s.mt\"` a file of your own", s->name, s->name);
+    l->file_missing = true;
     return;
   }
   if (s->is_string) {
@@ -24,7 +40,9 @@ static void use_file(Lower *l, const Syntax *s) {
     source->text = !why && text.data ? text_take(&text, l->arena) : "";
     text_free(&text);
     if (why) {
-      report(l->d, E0001, s->at, "cannot read %s: %s", source->path, strerror(why));
+      report(l->d, E0001, s->name_at, "cannot read \"%s\": %s", source->path, strerror(why));
+      help_with_path(l, s->name);
+      l->file_missing = true;
       return;
     }
   } else {
@@ -40,7 +58,8 @@ static void use_file(Lower *l, const Syntax *s) {
   l->scope = scope_new(l, NULL);
   l->depth++;
   File *file = parse(source, l->arena, l->d);
-  if (!diagnostics_errors(l->d)) lower_file(l, file);
+  if (diagnostics_errors(l->d)) l->file_missing = true;
+  else lower_file(l, file);
   l->depth--;
   for (int i = 0; i < l->scope->n; i++) {
     Entry *entry = l->scope->entries[i];

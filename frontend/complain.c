@@ -268,6 +268,10 @@ static bool special(const Complaint *c, const Span *at) {
   } else if (c->before == c->first && c->first->kind == T_NAME && SLIP(foreign, c->first->name)) {
     report(p->d, WRONG_WORD, span_of(p, c->first->at), "there is no `%s` in this language", c->first->name);
     report_help(p->d, "%s", SLIP(foreign, c->first->name));
+  } else if (c->before && c->before->kind == T_STRING && kind == T_NAME &&
+             c->found->offset == c->before->offset + c->before->length) {
+    report(p->d, WRONG_STRING, span_of(p, c->before->at), "the text ends right before `%s`", text);
+    report_help(p->d, "a quote inside a text is written \\\"");
   } else if (is_comparison(kind) && expects(c, "`+`") && expects(c, "`and`")) {
     report(p->d, WRONG_SYNTAX, at, "comparisons do not chain");
     report_help(p->d, "write a < b and b < c");

@@ -57,7 +57,7 @@ void lower_data(Lower *l, const Syntax *s) {
   const char *name = e->kind == EXPR_CALL && e->args[0]->kind == EXPR_NAME ? e->args[0]->name : "", *names[5];
   int kind = -1;
   for (int i = 0; i < 5; i++) names[i] = sources[i].name, kind = !strcmp(name, names[i]) ? i : kind;
-  define(l, s->name, (Value){.kind = TEXT, .name = s->name}, s->name_at)->is_let = true;
+  define(l, s->name, (Value){.kind = SET, .name = s->name}, s->name_at)->is_let = true;
   if (!strcmp(name, "bytes") || !strcmp(name, "tokens")) {
     not_yet(l, e->at, "data from bytes or tokens");
     return;
@@ -81,13 +81,18 @@ void lower_data(Lower *l, const Syntax *s) {
   data.n_fields = s->n_fields;
   int paths = data.kind == DATA_RANDOM ? 0 : data.kind == DATA_CSV || data.kind == DATA_NPZ ? 1 : s->n_fields;
   if (call.n != paths) {
-    report(l->d, E0401, e->at, "%s needs %d file name%s here, %d are given", name, paths, paths == 1 ? "" : "s",
-           call.n);
+    report(l->d, E0401, e->at, "%s needs %d file name%s here, %d %s given", name, paths, paths == 1 ? "" : "s", call.n,
+           call.n == 1 ? "is" : "are");
     return;
   }
   for (int i = 0; i < call.n; i++) {
     if (call.value[i].kind != TEXT) {
       report(l->d, E0401, e->at, "a file name in quotes is needed, this is %s", describe(l, &call.value[i]));
+      return;
+    }
+    if (strpbrk(call.value[i].name, "\n\t")) {
+      report(l->d, E0003, call.expr[i]->at, "`\\n` is a line end and `\\t` a tab, which no file name holds");
+      report_help(l->d, "folders of a path are parted by /");
       return;
     }
     LIST_PUSH(l->arena, data.paths, data.n_paths, call.value[i].name);
@@ -140,7 +145,7 @@ void lower_predict(Lower *l, const Syntax *s) {
   l->scope = scope_new(l, l->scope);
   Claim *claims = claims_start(l);
   l->prefix = "value";
-  define(l, s->names[0], batch_value(s->names[0], p->n_fields, p->fields), s->at);
+  define(l, s->names[0], batch_value(s->names[0], p->n_fields, p->fields), s->names_at[0]);
   Node *node = as_tensor(l, eval(l, s->value), F32, s->value);
   claims_end(l, claims);
   l->scope = (Scope *)l->scope->parent;

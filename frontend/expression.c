@@ -224,8 +224,43 @@ static Value field_of_batch(Lower *l, const Value *batch, const Expr *e) {
     LIST_PUSH(l->arena, l->leaves, l->n_leaves, leaf);
     return tensor_value((Node *)leaf.leaf);
   }
+  const char *names[64];
+  Text list = {0};
+  int n = batch->n < 64 ? batch->n : 64;
+  for (int i = 0; i < n; i++) {
+    names[i] = batch->fields[i].name;
+    text_add(&list, "%s%s", i == 0 ? "" : i == n - 1 ? " and " : ", ", names[i]);
+  }
+  const char *guess = nearest(e->name, names, n);
   report(l->d, E0107, place(l, e->at), "%s has no field %s", batch->name, e->name);
+  if (guess) report_help(l->d, "did you mean %s.%s?", batch->name, guess);
+  else report_help(l->d, "it has %s", list.data);
+  text_free(&list);
   return poison();
+}
+
+/* The known path, or the front of one, that is nearest to what was written. */
+static void help_near_path(Lower *l, int n, const char *const *paths, const char *written) {
+  enum { ROOM = 256 };
+  const char *names[ROOM];
+  int depth = 0, count = 0;
+  for (const char *c = written; *c; c++) depth += *c == '.';
+  for (int i = 0; i < n && count < ROOM; i++) {
+    size_t length = 0;
+    for (int dots = 0; paths[i][length] && (paths[i][length] != '.' || dots++ < depth);) length++;
+    names[count++] = arena_copy(l->arena, paths[i], length);
+  }
+  const char *guess = nearest(written, names, count);
+  if (guess) report_help(l->d, "did you mean %s?", guess);
+}
+
+static void help_instance(Lower *l, const Instance *instance, const char *part) {
+  enum { ROOM = 64 };
+  const char *paths[ROOM];
+  int n = 0;
+  for (int i = 0; i < instance->n_children && n < ROOM; i++) paths[n++] = instance->children[i]->path;
+  for (int i = 0; i < instance->n_params && n < ROOM; i++) paths[n++] = l->program->params[instance->params[i]].path;
+  help_near_path(l, n, paths, join(l, instance->path, part));
 }
 
 /* What a record holds at that path: a gradient, or the record of those further down. */
@@ -241,11 +276,52 @@ static Value part_of_record(Lower *l, const Value *record, const Expr *e) {
     LIST_PUSH(l->arena, part.items, n, record->items[i]);
   }
   if (part.n) return part;
-  report(l->d, E0107, place(l, e->at), "%s has no part called %s", record->name, e->name);
+  report(l->d, E0107, place(l, e->at), "the gradients of %s have no part called %s", record->name, e->name);
+  help_near_path(l, record->n, record->names, part.name);
   return poison();
 }
 
+/* Words that are parts of arrays in other languages. */
+static const struct {
+  const char *part, *help;
+} array_parts[] = {{"T", "t(x) exchanges the last two axes"},
+                   {"shape", "a shape's sizes are dims: write B, P, or size(x, over: -1)"},
+                   {"view", "write reshape(x, [...])"},
+                   {"permute", "write x.[a, b -> b, a]"},
+                   {"squeeze", "write x[:, 0]"},
+                   {"unsqueeze", "write x.[a -> a, 1]"},
+                   {"detach", "write stop(x)"},
+                   {"grad", "write grad(loss, x)"},
+                   {"float", "write f32(x)"},
+                   {"long", "write i32(x)"}};
+
+/* x.sum() is sum(x) here. */
+static void help_part(Lower *l, const Value *x, const char *part) {
+  if (x->kind == SET) report_help(l->d, "a batch of it has fields: train d in %s ... { ... d.%s ... }", x->name, part);
+  if (x->kind == INSTANCE) help_instance(l, x->instance, part);
+  if (x->kind != TENSOR) return;
+  for (size_t i = 0; i < sizeof array_parts / sizeof array_parts[0]; i++)
+    if (!strcmp(part, array_parts[i].part)) {
+      report_help(l->d, "%s", array_parts[i].help);
+      return;
+    }
+  if (builtin_find(part)) report_help(l->d, "a function takes its value in brackets: %s(x)", part);
+}
+
+/* nn.relu(x), torch.relu(x): names of files are no values. */
+static bool is_library(Lower *l, const Expr *e) {
+  static const char *const names[] = {"nn", "torch", "np", "numpy", "F", "tf"};
+  for (size_t i = 0; e->kind == EXPR_NAME && i < sizeof names / sizeof names[0]; i++)
+    if (!strcmp(e->name, names[i])) return !lookup(l->scope, e->name, false);
+  return false;
+}
+
 static Value eval_field(Lower *l, const Expr *e) {
+  if (is_library(l, e->args[0])) {
+    report(l->d, E0107, place(l, e->at), "%s is no value that has parts", e->args[0]->name);
+    report_help(l->d, "functions and layers are called by their names alone: %s(...)", e->name);
+    return poison();
+  }
   Value x = eval(l, e->args[0]);
   if (x.kind == POISON) return x;
   if (x.kind == BATCH) return field_of_batch(l, &x, e);
@@ -261,6 +337,7 @@ static Value eval_field(Lower *l, const Expr *e) {
   }
   if (x.kind == RECORD) return part_of_record(l, &x, e);
   report(l->d, E0107, place(l, e->at), "%s has no part called %s", describe(l, &x), e->name);
+  help_part(l, &x, e->name);
   return poison();
 }
 

@@ -131,7 +131,8 @@ Value call_instance(Lower *l, Instance *instance, int n, const Value *args, cons
   Frame saved;
   Value result = poison();
   if (n != s->n_fields) {
-    report(l->d, E0104, at, "%s takes %d input%s, %d are given", s->name, s->n_fields, s->n_fields == 1 ? "" : "s", n);
+    report(l->d, E0104, at, "%s takes %d input%s, %d %s given", s->name, s->n_fields, s->n_fields == 1 ? "" : "s", n,
+           n == 1 ? "is" : "are");
     report_note(l->d, s->at, "declared here");
     return poison();
   }

@@ -376,6 +376,7 @@ void lay_out(Parser *p, const TokenList *raw) {
     case T_ASSIGN: arrow(&l, i); break;
     case T_LPAREN: case T_LBRACKET: case T_REARRANGE: case T_LBRACE:
       if (open_bracket(&l, t->kind, t)) continue;
+      emit(&l, T_BAD, *t);
       while (l.n_open) { /* nested too deep: give up on the rest of the file, quietly */
         if (in_block(&l)) close_block(&l, after(&l));
         else emit(&l, T_BAD, after(&l)), leave_brackets(&l);

@@ -22,6 +22,7 @@ typedef enum ValueKind {
   DIM,        /* dim; in an expression it is a number */
   RUN,        /* dims[n]: what *s stands for */
   TEXT,       /* name */
+  SET,        /* name: a data set */
   DEFINITION, /* syntax: a module or fn of file */
   BUILTIN,    /* builtin */
   INSTANCE,   /* instance */
@@ -109,6 +110,7 @@ typedef struct Lower {
   int n_leaves;
   FieldLeaf *leaves;
   int depth, n_calls, n_files;
+  bool file_missing; /* a used file could not be read: names may be its */
   int outer; /* inside outer( ): a name may come to stand twice */
   int n_roots;
   Instance **roots; /* instances made at file level */
@@ -121,6 +123,7 @@ Scope *scope_new(Lower *l, const Scope *parent);
 Entry *define(Lower *l, const char *name, Value value, const Span *at); /* reports a second one in the same scope */
 Entry *lookup(const Scope *scope, const char *name, bool callable);
 Value unknown_name(Lower *l, const char *name, const Span *at, bool callable);
+void help_callable(Lower *l, const Value *v); /* what was meant by a call of what cannot be called */
 bool same_graph(Lower *l, const Entry *entry, const Expr *e); /* reports a value of another block */
 const Span *place(Lower *l, const Span *at);                  /* at, with the callers of now */
 const char *join(Lower *l, const char *prefix, const char *name);

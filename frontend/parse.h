@@ -56,6 +56,7 @@ typedef struct Parser {
   bool too_deep;             /* said once */
   int offset, line, column;  /* the lexer's place */
   bool leads;
+  int open_text;             /* line of the last text that was not closed */
 } Parser;
 
 /* The messages of the parser, by errors.def's codes. */

@@ -85,6 +85,7 @@ Value unknown_name(Lower *l, const char *name, const Span *at, bool callable) {
     for (int i = 0; i < scope->n && n < ROOM; i++)
       if (!callable || is_callable(&scope->entries[i]->value)) names[n++] = scope->entries[i]->name;
   const char *guess = nearest(name, names, n);
+  if (callable && !guess && l->file_missing) return poison(); /* it may stand in the file that could not be read */
   report(l->d, E0101, place(l, at),
          callable ? "there is no function, module or instance called %s" : "nothing is called %s here", name);
   if (guess)
@@ -92,6 +93,16 @@ Value unknown_name(Lower *l, const char *name, const Span *at, bool callable) {
   else if (callable && in_standard_file(l, name))
     report_help(l->d, "it is in the standard file: write `use nn` at the top");
   return poison();
+}
+
+void help_callable(Lower *l, const Value *v) {
+  switch (v->kind) {
+  case TENSOR: report_help(l->d, "x[...] takes elements, x * y and x @ y multiply"); break;
+  case TUPLE: report_help(l->d, "[0] takes the first of them"); break;
+  case BATCH: report_help(l->d, "a field of it is %s.%s", v->name, v->fields[0].name); break;
+  case SET: report_help(l->d, "its batches come one by one: train d in %s ...", v->name); break;
+  default: break;
+  }
 }
 
 const Span *place(Lower *l, const Span *at) {
@@ -119,6 +130,7 @@ const char *describe(Lower *l, const Value *v) {
   case DIM: return arena_print(l->arena, "the dim %lld", (long long)v->dim.size);
   case RUN: return "a run of axes";
   case TEXT: return "a text";
+  case SET: return arena_print(l->arena, "the data set %s", v->name);
   case DEFINITION:
     return arena_print(l->arena, "the %s %s", v->syntax->kind == SYN_FN ? "function" : "module", v->syntax->name);
   case BUILTIN: return arena_print(l->arena, "the function %s", v->builtin->name);

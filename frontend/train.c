@@ -47,7 +47,8 @@ static void lower_eval(Lower *l, const Syntax *s, Stmt *stmt) {
   l->graph = whole;
   l->training = false;
   l->scope = scope_new(l, saved);
-  define(l, s->names[0], batch_value(s->names[0], p->data[data].n_fields, p->data[data].fields), s->at);
+  define(l, s->names[0], batch_value(s->names[0], p->data[data].n_fields, p->data[data].fields),
+         s->names_at[0]);
   Claim *claims = claims_start(l);
   lower_statements(l, s->n_body, s->body, &stmt->n_body, &stmt->body, true);
   claims_end(l, claims);
@@ -216,7 +217,8 @@ void lower_train(Lower *l, const Syntax *s) {
   l->training = true;
   l->scope = scope_new(l, l->scope);
   Claim *claims = claims_start(l);
-  define(l, s->names[0], batch_value(s->names[0], p->data[t->data].n_fields, p->data[t->data].fields), s->at);
+  define(l, s->names[0], batch_value(s->names[0], p->data[t->data].n_fields, p->data[t->data].fields),
+         s->names_at[0]);
   find_frozen(l, s);
   lower_statements(l, s->n_body, s->body, &t->n_body, &t->body, false);
   check_frozen(l, s);
