@@ -153,9 +153,10 @@ static Value make_param(Lower *l, const Syntax *s, const Type *type) {
            type_rows(type)->name, (long long)type_rows(type)->size);
     return poison();
   }
-  if (l->instance->anonymous) {
-    report(l->d, E0301, l->caller, "%s holds parameters, so it needs a label: x |> name: %s(...)",
-           l->instance->module->name, l->instance->module->name);
+  const Instance *unlabelled = l->instance->unlabelled;
+  if (unlabelled) {
+    report(l->d, E0301, unlabelled->first_call, "%s holds parameters, so it needs a label: x |> name: %s(...)",
+           unlabelled->module->name, unlabelled->module->name);
     return poison();
   }
   if (!dtype_is_float(type->dtype) || type->dtype != F32)
@@ -204,6 +205,14 @@ static Outcome do_if(Lower *l, const Syntax *s) {
     report(l->d, E0106, place(l, s->value->at),
            "`if` chooses at compile time, by the configuration or `training`; this is %s", describe(l, &c));
   return (Outcome){true, poison()};
+}
+
+void note_open_end(Lower *l, int n, Syntax *const *body) {
+  const Syntax *last = n ? body[n - 1] : NULL;
+  if (!last || last->kind != SYN_IF) return;
+  note_open_end(l, last->n_body, last->body);
+  if (last->n_otherwise) note_open_end(l, last->n_otherwise, last->otherwise);
+  else report_note(l->d, last->at, "there is no value when this does not hold");
 }
 
 static Value returned(Lower *l, const Syntax *s) {

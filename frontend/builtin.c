@@ -149,10 +149,12 @@ static Value one_hot_call(Lower *l, Call *call, const Builtin *self) {
   if (like) {
     Value v = eval(l, like);
     if (v.kind != TENSOR) return poison();
-    if (v.node->type.rank != y->type.rank + 1)
-      return report(l->d, E0204, place(l, call->e->at), "scores %s need classes with one axis less, they are %s",
-                    describe(l, &v), describe(l, &call->value[0])),
-             poison();
+    if (v.node->type.rank != y->type.rank + 1) {
+      report(l->d, E0204, place(l, call->e->at), "scores %s need classes with one axis less, they are %s",
+             describe(l, &v), describe(l, &call->value[0]));
+      if (y->type.rank > 1 && y->type.dim[y->type.rank - 1].size == 1) report_help(l->d, "take the last axis away: y[:, 0]");
+      return poison();
+    }
     classes = v.node->type.dim[v.node->type.rank - 1];
   } else if (!over || !dim_of(l, over, &classes)) {
     if (!over) report(l->d, E0104, place(l, call->e->at), "one_hot needs over: and the number of classes");

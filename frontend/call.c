@@ -50,10 +50,23 @@ bool check_keys(Lower *l, Call *call, const char *what, const char *const *allow
 
 /* ---- functions ---- */
 
+static bool same_place(const Span *a, const Span *b) {
+  return a->source == b->source && a->line == b->line && a->column == b->column;
+}
+
+/* Of nested calls the innermost that leads back to itself: what it calls besides is not to blame. */
+static const Span *repeated(const Span *at) {
+  for (const Span *c = at; c; c = c->caller)
+    for (const Span *outer = c->caller; outer; outer = outer->caller)
+      if (same_place(c, outer)) return c;
+  return at;
+}
+
 bool enter(Lower *l, Frame *saved, const Scope *home, const Span *at, const char *prefix) {
   *saved = (Frame){l->scope, l->caller, l->instance, l->prefix, l->spot, l->n_locals, l->outer, l->locals};
   if (l->depth == MAX_DEPTH && l->n_calls <= MAX_CALLS) {
-    report(l->d, E0302, at, "calls are nested more than %d deep: does something call itself?", MAX_DEPTH);
+    report(l->d, E0302, repeated(at), "calls are nested more than %d deep: does something call itself?", MAX_DEPTH);
+    report_help(l->d, "calls are expanded where they stand; a stack of equal blocks is a loop: for b in stack(Block(), L) ...");
     l->n_calls = MAX_CALLS + 1; /* once is enough */
   }
   if (l->n_calls++ == MAX_CALLS) report(l->d, E0302, at, "the model expands to more than %d calls", MAX_CALLS);
@@ -80,6 +93,15 @@ void leave(Lower *l, const Frame *saved) {
   l->locals = saved->locals;
 }
 
+/* A default is read where its definition stands, as a call of its own: it may lead back to itself. */
+static Value default_value(Lower *l, const Call *call, const FieldDecl *field, const Scope *home) {
+  Frame saved;
+  if (!enter(l, &saved, home, place(l, call->e->at), l->prefix)) return poison();
+  Value v = eval(l, field->fallback);
+  leave(l, &saved);
+  return v;
+}
+
 /* Positional arguments in order, then by name, then defaults (read where the definition stands). */
 bool bind_fields(Lower *l, Call *call, int n, const FieldDecl *fields, const char *what, const Scope *home,
                  Value *out) {
@@ -99,12 +121,9 @@ bool bind_fields(Lower *l, Call *call, int n, const FieldDecl *fields, const cha
       out[i] = call->value[i];
     else if (given)
       out[i] = eval_at(l, given, fields[i].name);
-    else if (fields[i].fallback) {
-      Scope *saved = l->scope;
-      l->scope = scope_new(l, home);
-      out[i] = eval(l, fields[i].fallback);
-      l->scope = saved;
-    } else {
+    else if (fields[i].fallback)
+      out[i] = default_value(l, call, &fields[i], home);
+    else {
       report(l->d, E0104, place(l, call->e->at), "%s: the argument %s is missing", what, fields[i].name);
       report_note(l->d, fields[i].at, "declared here");
       ok = false;
@@ -136,8 +155,10 @@ static Value call_fn(Lower *l, const Value *fn, Call *call) {
     result = eval(l, s->value);
   } else {
     Outcome o = run_body(l, s->n_body, s->body);
-    if (!o.returned)
+    if (!o.returned) {
       report(l->d, E0303, s->at, "the function %s has no value: its last line must be an expression", s->name);
+      note_open_end(l, s->n_body, s->body);
+    }
     result = o.returned ? o.value : poison();
   }
   leave(l, &saved);
@@ -194,7 +215,7 @@ static Value call_value(Lower *l, const Value *callee, Call *call, bool piped, c
   if (!instance) {
     instance = make_instance(l, callee, &config, join(l, l->instance ? l->instance->path : NULL, name), label_expr);
     if (!instance) return poison();
-    instance->anonymous = !label;
+    if (!label && !instance->unlabelled) instance->unlabelled = instance;
     if (label) adopt(l, instance);
   }
   Value made = {.kind = INSTANCE, .instance = instance};
@@ -239,6 +260,8 @@ static Value eval_stage(Lower *l, const Expr *stage, const Value *x) {
   if (!callee_of(l, inner->kind == EXPR_CALL ? inner->args[0] : inner, &callee)) return poison();
   if (label && (callee.kind != DEFINITION || callee.syntax->kind != SYN_MODULE)) {
     report(l->d, E0301, place(l, stage->at), "only modules take a label; this is %s", describe(l, &callee));
+    if (callee.kind == INSTANCE) report_help(l->d, "an instance has its name already: x |> %s", callee.instance->path);
+    if (callee.kind == BUILTIN) report_help(l->d, "a function holds nothing to name: x |> %s", callee.builtin->name);
     return poison();
   }
   if (!collect_args(l, inner, x, &call)) return poison();

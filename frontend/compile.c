@@ -48,6 +48,12 @@ static void use_file(Lower *l, const Syntax *s) {
   } else {
     *source = (Source){STANDARD_FILE, nn_mt, nn_mt_length, true};
   }
+  for (const Reading *r = l->reading; r; r = r->user)
+    if (r->source->length == source->length && !memcmp(r->source->text, source->text, source->length)) {
+      report(l->d, E0302, s->name_at, r == l->reading ? "%s uses itself" : "%s is used by a file that it uses", source->path);
+      l->file_missing = true;
+      return;
+    }
   /* what a used file declares stands beside our own names, but it sees only its own */
   enum { MAX_FILE_DEPTH = 50, MAX_FILES = 1000 };
   if (l->depth > MAX_FILE_DEPTH || l->n_files++ >= MAX_FILES) {
@@ -55,12 +61,15 @@ static void use_file(Lower *l, const Syntax *s) {
     return;
   }
   Scope *own = l->scope;
+  Reading reading = {source, l->reading};
+  l->reading = &reading;
   l->scope = scope_new(l, NULL);
   l->depth++;
   File *file = parse(source, l->arena, l->d);
   if (diagnostics_errors(l->d)) l->file_missing = true;
   else lower_file(l, file);
   l->depth--;
+  l->reading = reading.user;
   for (int i = 0; i < l->scope->n; i++) {
     Entry *entry = l->scope->entries[i];
     if (entry->value.kind == DEFINITION) LIST_PUSH(l->arena, own->entries, own->n, entry);
@@ -160,7 +169,8 @@ Program *compile(const Source *source, const FrontendOptions *options, Arena *ar
   if (diagnostics_errors(d)) return NULL;
   Program *program = program_new(arena, program_name(arena, source->path), source->path);
   program->schedule = graph_new(program, "schedule", NULL);
-  Lower l = {.program = program, .arena = arena, .d = d, .options = options};
+  Reading reading = {source, NULL};
+  Lower l = {.program = program, .arena = arena, .d = d, .options = options, .reading = &reading};
   l.scope = scope_new(&l, NULL);
   lower_file(&l, file);
   check_overrides(&l, source);

@@ -19,6 +19,31 @@ void report_type(Lower *l, const TypeError *error, const Expr *e) {
   report(l->d, code, place(l, e->at), "%s", error->message);
 }
 
+/* Two ways to make inner sizes meet. */
+static void help_product(Lower *l, const Type *x, const Type *y) {
+  const Type *types[] = {x, y};
+  Attrs attrs = {.tb = true};
+  Dim inner = y->dim[y->rank - 2];
+  int64_t joined = 1;
+  Type out;
+  for (int i = 1; i < x->rank; i++) joined *= x->dim[i].size;
+  if (infer_type(OP_matmul, 2, types, &attrs, true, &out, NULL))
+    report_help(l->d, "they meet when the right side is transposed: x @ t(y)");
+  else if (x->rank > 2 && joined == inner.size)
+    report_help(l->d, "the axes after the first have %lld elements together: join them, x.[a, b, c -> a, (b c)]",
+                (long long)joined);
+}
+
+/* What stands on both sides of an operator, or in the brackets of a call. */
+static void note_operands(Lower *l, int n, Node *const *in, const Expr *e) {
+  int first = e->kind == EXPR_CALL;
+  if ((e->kind != EXPR_BINARY && e->kind != EXPR_CALL) || n < 2 || e->n_args != n + first) return;
+  for (int i = 0; i < n; i++) {
+    Value v = tensor_value(in[i]);
+    report_note(l->d, place(l, e->args[i + first]->at), "this is %s", describe(l, &v));
+  }
+}
+
 Value apply(Lower *l, Op op, int n, Node *const *in, const Attrs *attrs, const Expr *e) {
   const Type *types[8];
   Type out;
@@ -34,10 +59,8 @@ Value apply(Lower *l, Op op, int n, Node *const *in, const Attrs *attrs, const E
       report_help(l->d, "the sizes fit, but names are symbols: each matches only itself");
     if (!strcmp(error.kind, "repeat"))
       report_help(l->d, "for all pairs write outer(...); otherwise take an axis away first, as in x[:, 0]");
-    for (int i = 0; e->kind == EXPR_BINARY && i < 2; i++) {
-      Value v = tensor_value(in[i]);
-      report_note(l->d, place(l, e->args[i]->at), "this is %s", describe(l, &v));
-    }
+    if (op == OP_matmul && !strcmp(error.kind, "inner")) help_product(l, types[0], types[1]);
+    note_operands(l, n, in, e);
     return poison();
   }
   return tensor_value(

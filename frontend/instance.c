@@ -61,6 +61,7 @@ Instance *make_instance(Lower *l, const Value *module, const Call *config, const
   if (!ok) return NULL;
   Instance *instance = arena_alloc(l->arena, sizeof *instance);
   *instance = (Instance){.path = path, .module = s, .home = module->home, .config = scope, .label = label};
+  instance->unlabelled = l->instance ? l->instance->unlabelled : NULL;
   return instance;
 }
 
@@ -77,11 +78,15 @@ static bool leave_result(Lower *l, const Syntax *s, const TypeExpr *promise, Val
       got->rank == wanted.rank && got->dtype == wanted.dtype && infer_broadcast(got, &wanted, true, &joined, &error);
   for (int a = 0; fits && a < wanted.rank; a++) fits = dim_same(got->dim[a], wanted.dim[a], true);
   if (!fits) {
-    Text text = {0};
+    Text text = {0}, found = {0};
     type_print(&text, &wanted, true);
-    report(l->d, E0209, place(l, promise->at), "%s promises %s and returns %s", s->name, text.data, describe(l, v));
+    type_print(&found, got, true);
+    report(l->d, E0209, place(l, promise->at), "%s promises %s and returns %s", s->name, text.data, found.data);
     if (v->node->span) report_note(l->d, v->node->span, "the value returned");
+    if (got->dtype != wanted.dtype && type_same_shape(got, &wanted))
+      report_help(l->d, "cast it, %s(...), or promise %s[...]", dtype_name(wanted.dtype), dtype_name(got->dtype));
     text_free(&text);
+    text_free(&found);
     return false;
   }
   Type outside = callers_type(l, &wanted);
@@ -144,8 +149,10 @@ Value call_instance(Lower *l, Instance *instance, int n, const Value *args, cons
   if (ok && !instance->first_call) instance->first_call = at;
   if (ok) {
     Outcome o = run_body(l, s->n_body, s->body);
-    if (!o.returned && !diagnostics_errors(l->d))
+    if (!o.returned && !diagnostics_errors(l->d)) {
       report(l->d, E0303, s->at, "the module %s does not return a value", s->name);
+      note_open_end(l, s->n_body, s->body);
+    }
     result = o.returned ? o.value : poison();
     if (!leave_results(l, s, &result)) result = poison();
   }

@@ -81,10 +81,16 @@ struct Instance {
   int *params; /* indices into Program.params */
   int n_children;
   Instance **children;
-  bool anonymous; /* used without a label: may hold no parameters */
+  const Instance *unlabelled; /* itself, or one around it, when used without a label: may hold no parameters */
 };
 
 typedef struct Claim Claim; /* name.c */
+
+/* A file that is being read, and the one that uses it. */
+typedef struct Reading {
+  const Source *source;
+  const struct Reading *user;
+} Reading;
 
 /* A data field as a leaf of a graph: what is learned of the leaf belongs to the field. */
 typedef struct FieldLeaf {
@@ -110,6 +116,7 @@ typedef struct Lower {
   int n_leaves;
   FieldLeaf *leaves;
   int depth, n_calls, n_files;
+  const Reading *reading;
   bool file_missing; /* a used file could not be read: names may be its */
   int outer; /* inside outer( ): a name may come to stand twice */
   int n_roots;
@@ -216,6 +223,7 @@ typedef struct Outcome {
   Value value;
 } Outcome;
 Outcome run_body(Lower *l, int n, Syntax *const *body);
+void note_open_end(Lower *l, int n, Syntax *const *body); /* where a body that returned nothing came to its end */
 void do_let(Lower *l, const Syntax *s);
 Value param_value(Lower *l, const Param *param, const Span *at);
 void not_yet(Lower *l, const Span *at, const char *what);

@@ -71,19 +71,21 @@ static void check_rebind(Parser *p, const Syntax *s, const Loop *loop) {
   }
 }
 
-static void wrong_place(Parser *p, const Syntax *s) {
+static void wrong_place(Parser *p, int place, const Syntax *s) {
   if (s->kind == SYN_EXPR) {
     report(p->d, WRONG_PLACE, s->at, "this value is computed and goes nowhere");
     report_help(p->d, "let x = ... names it, return gives it back, log prints it");
   } else {
     report(p->d, WRONG_PLACE, s->at, "`%s` belongs %s", rules[s->kind].word, rules[s->kind].belongs);
+    if (s->kind == SYN_RETURN && place == FN)
+      report_help(p->d, "the last line of a function's block is its value, without `return`");
   }
 }
 
 static void check_list(Parser *p, int place, int n, Syntax *const *list, const Loop *loop);
 
 static void check(Parser *p, int place, const Syntax *s, const Loop *loop, bool last) {
-  if (!(rules[s->kind].places & place) || (s->kind == SYN_EXPR && (!last || loop))) wrong_place(p, s);
+  if (!(rules[s->kind].places & place) || (s->kind == SYN_EXPR && (!last || loop))) wrong_place(p, place, s);
   if (s->kind == SYN_LET && s->rebinds) check_rebind(p, s, loop);
   Loop inner = {s, loop};
   switch (s->kind) {

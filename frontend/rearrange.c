@@ -221,13 +221,14 @@ Value eval_index(Lower *l, const Expr *e) {
   if (v.kind == TUPLE && e->n_args == 2) {
     int64_t i;
     if (!whole_number(l, e->args[1], &i)) return poison();
-    if (i >= 0 && i < v.n) return v.items[i];
-    return report(l->d, E0210, place(l, e->at), "there are %d values, not %lld", v.n, (long long)i + 1), poison();
+    if (i >= -v.n && i < v.n) return v.items[i < 0 ? i + v.n : i];
+    return report(l->d, E0210, place(l, e->args[1]->at), "index %lld is outside of %d values", (long long)i, v.n), poison();
   }
   Node *x = as_tensor(l, v, F32, e->args[0]);
   if (!x) return poison();
   if (e->n_args - 1 > x->type.rank)
-    return report(l->d, E0204, place(l, e->at), "%d indices, but the value is %s", e->n_args - 1, describe(l, &v)),
+    return report(l->d, E0204, place(l, e->at), "%d %s, but the value is %s", e->n_args - 1,
+                  e->n_args == 2 ? "index" : "indices", describe(l, &v)),
            poison();
   Type cut = x->type, kept = {.dtype = cut.dtype};
   int64_t begin[MAX_RANK] = {0}, step[MAX_RANK];
@@ -240,10 +241,12 @@ Value eval_index(Lower *l, const Expr *e) {
       if (index.kind == POISON) return poison();
       if (index.kind == TENSOR && e->n_args == 2) return gather(l, e, x, &index);
       if (!whole_number(l, at, &begin[i])) return poison();
-      if (begin[i] < -size || begin[i] >= size)
-        return report(l->d, E0210, place(l, at->at), "index %lld is outside an axis of %lld", (long long)begin[i],
-                      (long long)size),
-               poison();
+      if (begin[i] < -size || begin[i] >= size) {
+        report(l->d, E0210, place(l, at->at), "index %lld is outside an axis of %lld", (long long)begin[i],
+               (long long)size);
+        if (begin[i] == size && size) report_help(l->d, "indices count from 0: the last is %lld, or -1", (long long)size - 1);
+        return poison();
+      }
       if (begin[i] < 0) begin[i] += size;
       cut.dim[i] = dim_literal(1);
       if (x->type.dim[i].rows)
@@ -256,7 +259,11 @@ Value eval_index(Lower *l, const Expr *e) {
         return report(l->d, E0211, place(l, at->at), "the batch axis cannot be sliced: the last batch may be shorter"),
                poison();
       if (!bound(l, at->args[0], size, 0, &begin[i]) || !bound(l, at->args[1], size, size, &end)) return poison();
-      cut.dim[i] = dim_literal(end > begin[i] ? end - begin[i] : 0);
+      if (end < begin[i])
+        return report(l->d, E0210, place(l, at->at), "this slice ends, at %lld, before it begins, at %lld",
+                      (long long)end, (long long)begin[i]),
+               poison();
+      cut.dim[i] = dim_literal(end - begin[i]);
       if (cut.dim[i].size == size) cut.dim[i] = x->type.dim[i];
     }
     kept.dim[kept.rank++] = cut.dim[i];
