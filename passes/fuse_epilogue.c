@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "passes/fuse.h"
+#include "passes/internal.h"
 
 /* Tiles of TILE by TILE elements, one a thread, sum over PANEL at a time; so
  * many tiles run side by side.  A kernel of up to MOST such rounds one after
@@ -32,18 +33,6 @@ static bool is_plain(const Node *matmul) {
   return matmul->type.rank == 2 && matmul->type.dtype == F32;
 }
 
-/* Only maps of the space's shape read it, so each element once and where it is made. */
-static bool is_read_at_the_point(const Node *group, int operand) {
-  const Graph *body = group->body;
-  for (int i = 0; i < body->n_nodes; i++)
-    for (int k = 0; k < body->nodes[i]->n_in; k++) {
-      const Node *reader = body->nodes[i], *input = reader->in[k];
-      if (input->op != OP_input || input->attrs.index != operand) continue;
-      if (op_info[reader->op].kind != MAP || !type_same_shape(&reader->type, &group->attrs.space)) return false;
-    }
-  return true;
-}
-
 /* Where a target without such kernels can leave the product. */
 static bool has_full_result(const Node *group) {
   for (int i = 0; i < group->body->n_outputs; i++) {
@@ -53,10 +42,10 @@ static bool has_full_result(const Node *group) {
   return false;
 }
 
-static bool fits(const Node *group, int operand, const int *uses) {
+static bool fits(const Node *group, int operand, const int *uses, Arena *arena) {
   const Node *matmul = group->in[operand];
   return matmul->op == OP_matmul && uses[matmul->id] == 1 && is_plain(matmul) && is_small(matmul) &&
-         type_same_shape(&matmul->type, &group->attrs.space) && is_read_at_the_point(group, operand);
+         type_same_shape(&matmul->type, &group->attrs.space) && fuse_reads_at_the_point(group, operand, arena);
 }
 
 static bool is_name_of(const Graph *body, const char *name) {
@@ -137,7 +126,7 @@ void fuse_epilogues(PassContext *context, Graph *graph) {
     Node *group = graph->nodes[i];
     if (group->op != OP_group || group->attrs.pattern != PATTERN_MAP || !has_full_result(group)) continue;
     for (int k = 0; k < group->n_in; k++) {
-      if (!fits(group, k, uses) || !rewrite_allowed(context, "fuse.epilogue", group)) continue;
+      if (!fits(group, k, uses, arena) || !rewrite_allowed(context, "fuse.epilogue", group)) continue;
       absorb(graph, group, k);
       changed = true;
       break;

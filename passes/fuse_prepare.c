@@ -76,13 +76,24 @@ static void prepare_operands(Graph *graph) {
   }
 }
 
-/* A reduction over no axes is the value itself. */
+/* A reduction over no axes is the value itself: at position 0, and as a sum begun at 0, which has no -0. */
 static void prepare_reductions(Graph *graph) {
   for (int i = 0, n = graph->n_nodes; i < n; i++) {
     Node *node = graph->nodes[i];
     if (op_info[node->op].kind != REDUCE || node->attrs.n_axes > 0) continue;
-    node->op = OP_copy;
+    Builder b = {graph, node->span, node->name};
+    bool position = node->op == OP_argmax || node->op == OP_argmin;
+    Node *zero = node->op == OP_sum || position ? b_const(&b, node->type.dtype, 0) : NULL;
+    node->op = node->op == OP_sum ? OP_add : position ? OP_broadcast : OP_copy;
     node->attrs = (Attrs){0};
+    if (node->op == OP_add) {
+      Node **in = arena_alloc(graph->program->arena, 2 * sizeof *in);
+      in[0] = node->in[0], in[1] = zero;
+      node->in = in, node->n_in = 2;
+    } else if (position) {
+      node->in[0] = zero;
+      node->attrs.shape = node->type;
+    }
   }
 }
 

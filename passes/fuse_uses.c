@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "passes/fuse.h"
+#include "passes/internal.h"
 
 typedef struct Path {
   int8_t axis[MAX_RANK]; /* of the value at hand: the reader's axis, or AXIS_* */
@@ -198,4 +199,22 @@ int fuse_body(Fusion *f, const Kernel *k, const Ints *stores, int *order) {
     }
   }
   return n;
+}
+
+/* True where all the operand flows into is elementwise and of the group's shape,
+ * up to reductions: their results are whole before the last pass, in which
+ * targets store what goes in place. */
+bool fuse_reads_at_the_point(const Node *group, int index, Arena *arena) {
+  const Graph *body = group->body;
+  bool *touched = arena_alloc(arena, (size_t)body->n_nodes + 1);
+  for (int i = 0; i < body->n_nodes; i++) {
+    const Node *n = body->nodes[i];
+    if (n->op == OP_input && n->attrs.index == index) touched[n->id] = true;
+    for (int k = 0; k < n->n_in; k++) touched[n->id] |= touched[n->in[k]->id];
+    Kind kind = op_info[n->op].kind;
+    if (kind == REDUCE && type_same_shape(&n->in[0]->type, &group->attrs.space)) touched[n->id] = false;
+    if (!touched[n->id]) continue;
+    if ((kind != MAP && n->op != OP_input) || !type_same_shape(&n->type, &group->attrs.space)) return false;
+  }
+  return true;
 }

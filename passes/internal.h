@@ -11,4 +11,7 @@ void pass_fuse(PassContext *context);     /* fuse.c: groups that become one kern
 void pass_schedule(PassContext *context); /* schedule.c: the order of nodes */
 void pass_plan(PassContext *context);     /* plan.c: a place in memory for every stored value */
 
+/* fuse_uses.c: does every use of operand `index` read it at the very element the group is at? */
+bool fuse_reads_at_the_point(const Node *group, int index, Arena *arena);
+
 #endif

@@ -189,25 +189,6 @@ static void find_deaths(Planner *p) {
   for (int i = 0; i < graph->n_outputs; i++) p->death[p->root[graph->outputs[i].node->id]] = graph->n_nodes;
 }
 
-/* Does every use of operand `index` read it at the very element the group is
- * at?  True where all it flows into is elementwise and of the group's shape,
- * up to reductions: their results are whole before the last pass, in which
- * targets store what goes in place. */
-static bool is_read_in_place(const Node *group, int index, Arena *arena) {
-  const Graph *body = group->body;
-  bool *touched = arena_alloc(arena, (size_t)body->n_nodes + 1);
-  for (int i = 0; i < body->n_nodes; i++) {
-    const Node *n = body->nodes[i];
-    if (n->op == OP_input && n->attrs.index == index) touched[n->id] = true;
-    for (int k = 0; k < n->n_in; k++) touched[n->id] |= touched[n->in[k]->id];
-    Kind kind = op_info[n->op].kind;
-    if (kind == REDUCE && type_same_shape(&n->in[0]->type, &group->attrs.space)) touched[n->id] = false;
-    if (!touched[n->id]) continue;
-    if ((kind != MAP && n->op != OP_input) || !type_same_shape(&n->type, &group->attrs.space)) return false;
-  }
-  return true;
-}
-
 /* The operand whose bytes a full result may take over. */
 static const Node *find_dying(Planner *p, const Node *group, const Node *result) {
   if (group->attrs.pattern == PATTERN_MATMUL) return NULL; /* its product may be put where the result goes */
@@ -218,7 +199,7 @@ static const Node *find_dying(Planner *p, const Node *group, const Node *result)
     if (in->home != HOME_ARENA || p->death[root] != group->id || p->moved[root]) continue;
     /* An int lies elsewhere than a float at the same index once reals are doubles. */
     if (type_bytes(&in->type) != type_bytes(&result->type) || in->type.dtype != result->type.dtype) continue;
-    if (is_read_in_place(group, k, p->arena)) return in;
+    if (fuse_reads_at_the_point(group, k, p->arena)) return in;
   }
   return NULL;
 }

@@ -131,6 +131,13 @@ const MtProgram *generated_program(const Generated *set, int i) { return set->em
 
 /* ---- values in and out ----------------------------------------------------------------- */
 
+/* Elements at the rows there are: the batch may stand in several axes. */
+static int64_t live_count(const Type *t, int64_t rows) {
+  int64_t count = 1;
+  for (int a = 0; a < t->rank; a++) count *= t->dim[a].rows ? t->dim[a].size / t->dim[a].rows->size * rows : t->dim[a].size;
+  return count;
+}
+
 /* Where element `i`, counted at the rows there are, lies at capacity. */
 static int64_t strided(const Type *t, int64_t rows, int64_t i) {
   int64_t offset = 0, stride = 1;
@@ -160,7 +167,7 @@ static void put(void *to, int64_t i, DType dtype, int real_size, double value) {
 
 /* A leaf's block: rows that are not there hold what would be seen at once. */
 static void fill(void *to, const Type *t, const double *data, int64_t rows, int real_size) {
-  int64_t count = type_count(t), live = type_rows(t) ? count / type_rows(t)->size * rows : count;
+  int64_t count = type_count(t), live = live_count(t, rows);
   for (int64_t i = 0; i < count; i++)
     put(to, i, t->dtype, real_size,
         i < live          ? (data ? data[i] : 0)
@@ -206,8 +213,7 @@ static void fill_blocks(Blocks *b, const Program *p, const Graph *graph, const B
 static Tensor read_output(const Blocks *b, const Output *output, int64_t rows) {
   Tensor t = {.type = output->node->type, .rows = type_rows(&output->node->type) ? rows : 0};
   const void *block = output->role == OUT_GRAD ? b->run.grads : b->run.outputs;
-  t.count = type_count(&t.type);
-  if (type_rows(&t.type)) t.count = t.count / type_rows(&t.type)->size * rows;
+  t.count = live_count(&t.type, rows);
   t.data = calloc((size_t)t.count + 1, sizeof *t.data);
   for (int64_t i = 0; i < t.count; i++) {
     int64_t at = output->node->offset + strided(&t.type, rows, i);

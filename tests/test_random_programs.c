@@ -139,9 +139,9 @@ START_TEST(damage_is_seen) {
     Values want = random_values(kit, NULL, 0), shaken = random_values(kit, NULL, 3e-7);
     int output = 0;
     while (output < want.n && (kit->graph->outputs[output].role != OUT_GRAD || !is_worth_damage(&want.at[output]))) output++;
-    if (output < want.n && !random_differs(kit, &want, &shaken, 2e-5, NULL, 0) && damage(kit, _i, output)) {
+    if (output < want.n && !random_differs(kit, &want, &shaken, 2e-5, NULL, 0, 0) && damage(kit, _i, output)) {
       Values got = random_values(kit, NULL, 0);
-      seen += random_differs(kit, &want, &got, 2e-5, &shaken, 30) != NULL;
+      seen += random_differs(kit, &want, &got, 2e-5, &shaken, 30, 0) != NULL;
       tried++;
       values_free(&got);
     }

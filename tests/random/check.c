@@ -50,7 +50,7 @@ static const char *run_passes(Kit *kit, const Variant *v, const Values *want, co
     if (wrong) return arena_print(kit->arena, "after %s: %s", pipeline[i].name, wrong);
     if (!want) continue;
     Values got = random_values(kit, NULL, 0);
-    const char *differs = random_differs(kit, want, &got, bits ? 0 : 1e-11, bits ? NULL : shaken, 1e3);
+    const char *differs = random_differs(kit, want, &got, bits ? 0 : 1e-11, bits ? NULL : shaken, 1e3, bits ? 0 : 1e-14);
     values_free(&got);
     if (differs)
       return arena_print(kit->arena, "after %s (-O%d, passes left out %x, %ld rewrites): %s", pipeline[i].name,
@@ -109,7 +109,7 @@ static const char *compare_c(const Kit *kit, Kit *plain, Kit *planned, const MtP
     generated_call(planned->program, emitted, planned->graph,
                    twice ? emitted->train->gradients_f64 : emitted->train->gradients, real_size, bindings,
                    planned->n_leaves, &options, got.at);
-    differs = random_differs(plain, &want, &got, exact ? 1e-10 : 2e-5, &shaken, exact ? 100 : 30);
+    differs = random_differs(plain, &want, &got, exact ? 1e-10 : 2e-5, &shaken, exact ? 100 : 30, exact ? 1e-14 : 1e-6);
     if (differs) differs = arena_print(kit->arena, "C, %d-byte reals: %s", real_size, differs);
     values_free(&got), values_free(&shaken);
   }

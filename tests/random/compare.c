@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/random/compare.h"
 #include "tests/random/random.h"
 
 Values random_values(Kit *kit, const EvaluateOptions *options, double noise) {
@@ -25,19 +26,19 @@ Values random_values(Kit *kit, const EvaluateOptions *options, double noise) {
   return values;
 }
 
-static double largest(const Tensor *t) {
+static double largest(int64_t n, const double *x) {
   double most = 0;
-  for (int64_t i = 0; i < t->count; i++)
-    if (isfinite(t->data[i])) most = fmax(most, fabs(t->data[i]));
+  for (int64_t i = 0; i < n; i++)
+    if (isfinite(x[i])) most = fmax(most, fabs(x[i]));
   return most;
 }
 
 /* How far rounding may move an element: the worst of the tensor, for it need not be the same element that moves. */
-static double play(const Tensor *want, const Tensor *shaken) {
+static double play(int64_t n, const double *want, const double *shaken) {
   double most = 0;
-  for (int64_t i = 0; i < want->count; i++) {
-    double move = fabs(want->data[i] - shaken->data[i]);
-    if (isfinite(want->data[i]) != isfinite(shaken->data[i])) return INFINITY;
+  for (int64_t i = 0; i < n; i++) {
+    double move = fabs(want[i] - shaken[i]);
+    if (isfinite(want[i]) != isfinite(shaken[i])) return INFINITY;
     if (isfinite(move)) most = fmax(most, move);
   }
   return most;
@@ -50,20 +51,23 @@ static bool agrees(double want, double got, double tolerance) {
   return fabs(want - got) <= tolerance;
 }
 
-const char *random_differs(const Kit *kit, const Values *want, const Values *got, double relative,
-                           const Values *shaken, double margin) {
-  if (want->n != got->n) return arena_print(kit->arena, "%d outputs, and %d", want->n, got->n);
-  for (int i = 0; i < want->n; i++) {
-    const Tensor *w = &want->at[i], *g = &got->at[i];
-    const char *name = kit->graph->outputs[i].name;
-    if (w->count != g->count)
-      return arena_print(kit->arena, "%s has %lld elements, and %lld", name, (long long)w->count, (long long)g->count);
-    double moved = shaken ? play(w, &shaken->at[i]) : 0, all = largest(w);
-    if (isinf(moved)) continue; /* it hangs on the last bit: nothing can be said */
-    for (int64_t k = 0; k < w->count; k++)
-      if (!agrees(w->data[k], g->data[k], relative * (fabs(w->data[k]) + all) + margin * moved))
-        return arena_print(kit->arena, "%s[%lld] is %.17g, should be %.17g", name, (long long)k, g->data[k],
-                           w->data[k]);
-  }
+const char *series_differ(Arena *arena, const char *name, int64_t n, const double *want, int64_t n_got,
+                          const double *got, double relative, const double *shaken, double margin, double least) {
+  if (n != n_got) return arena_print(arena, "%s has %lld elements, not %lld", name, (long long)n_got, (long long)n);
+  double moved = shaken ? play(n, want, shaken) : 0, all = largest(n, want);
+  if (isinf(moved)) return NULL; /* it hangs on the last bit: nothing can be said */
+  for (int64_t k = 0; k < n; k++)
+    if (!agrees(want[k], got[k], relative * (fabs(want[k]) + all) + margin * moved + least))
+      return arena_print(arena, "%s[%lld] is %.17g, should be %.17g", name, (long long)k, got[k], want[k]);
   return NULL;
+}
+
+const char *random_differs(const Kit *kit, const Values *want, const Values *got, double relative,
+                           const Values *shaken, double margin, double least) {
+  if (want->n != got->n) return arena_print(kit->arena, "%d outputs, not %d", got->n, want->n);
+  const char *differs = NULL;
+  for (int i = 0; i < want->n && !differs; i++)
+    differs = series_differ(kit->arena, kit->graph->outputs[i].name, want->at[i].count, want->at[i].data,
+                            got->at[i].count, got->at[i].data, relative, shaken ? shaken->at[i].data : NULL, margin, least);
+  return differs;
 }

@@ -30,12 +30,9 @@ Kit *random_copy(const Kit *kit, Edit edit);
 /* ---- compare.c ---- */
 /* What a kit's graph means; `options` NULL: seed 7, all else zero.  Leaves are moved by `noise` times their value. */
 Values random_values(Kit *kit, const EvaluateOptions *options, double noise);
-/* The outputs of `got`, which may be in another order, are those of `want`: within `relative` of each value and of
- * the largest of its tensor, and `margin` times what `shaken` says that rounding does to it.  NaN and infinities
- * stand where they stood, except where they move by rounding alone; 0 and 0 ask for the same bits.  NULL, or what
- * differs, in the arena. */
+/* The outputs of `got` are those of `want`, as series_differ (compare.h) has it. */
 const char *random_differs(const Kit *kit, const Values *want, const Values *got, double relative,
-                           const Values *shaken, double margin);
+                           const Values *shaken, double margin, double least);
 
 /* ---- check.c: one program, many ways to run it; NULL, or what differs ---- */
 const char *random_check_passes(const Kit *kit, uint64_t seed); /* the evaluator after any passes */

@@ -1,0 +1,225 @@
+/* course.c - a program trained by the evaluator, step by step as semantics says:
+ * rows in the file's order, a short last batch, gradients of micro-batches
+ * averaged by rows, one clip, one optimizer step.  The runtime only lends its
+ * readers of arrays and the values that parameters start from. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/random.h"
+#include "runtime/storage.h"
+#include "tests/random/models.h"
+
+typedef struct Trainee {
+  Course course;
+  Program *program;
+  const char *folder;
+  bool round;
+  int n_fields;
+  MtSet set; /* of doubles */
+  double **params, **slots[MAX_SLOTS], **grads;
+  double *loss, **logs;
+  int64_t step, epoch, row, total;
+} Trainee;
+
+static double *reserve(Trainee *t, int64_t count) {
+  double *data = arena_alloc(t->course.arena, sizeof *data * (size_t)(count + 1));
+  memset(data, 0, sizeof *data * (size_t)(count + 1));
+  return data;
+}
+
+static void publish(Trainee *t, const char *name, int64_t count, double *data) {
+  LIST_PUSH(t->course.arena, t->course.at, t->course.n, ((Series){name, count, data}));
+}
+
+static double stored(const Trainee *t, double x) { return t->round ? (double)(float)x : x; }
+
+/* ---- where it starts from ---------------------------------------------------------------- */
+
+static void start_param(Trainee *t, int i) {
+  const Param *p = &t->program->params[i];
+  MtTensor tensor = {.name = p->path, .rank = p->type.rank, .a = p->init.a, .b = p->init.b};
+  tensor.init = p->init.kind == INIT_CONSTANT ? MT_CONSTANT : p->init.kind == INIT_UNIFORM ? MT_UNIFORM : MT_NORMAL;
+  for (int a = 0; a < p->type.rank; a++) tensor.shape[a] = p->type.dim[a].size;
+  int64_t count = type_count(&p->type);
+  float *start = calloc((size_t)count + 1, sizeof *start);
+  mt_init_tensor(&tensor, 0, start);
+  t->params[i] = reserve(t, count), t->grads[i] = reserve(t, count);
+  for (int s = 0; s < MAX_SLOTS; s++) t->slots[s][i] = reserve(t, count);
+  for (int64_t k = 0; k < count; k++) t->params[i][k] = (double)start[k];
+  free(start);
+}
+
+static bool read_field(Trainee *t, const char *file, int i) {
+  char path[2048];
+  MtError error = {""};
+  MtArray array;
+  snprintf(path, sizeof path, "%s/%s", t->folder, file);
+  if (!mt_read_npy(path, &array, &error)) return fprintf(stderr, "%s\n", error.text), false;
+  int64_t count = mt_array_count(&array);
+  double *data = reserve(t, count);
+  for (int64_t k = 0; k < count; k++)
+    data[k] = array.type == MT_WIDE_F32 ? (double)((float *)array.data)[k] : (double)((int32_t *)array.data)[k];
+  t->set.rows = array.shape[0];
+  t->set.fields[i] = data;
+  t->set.row_bytes[i] = (size_t)(count / array.shape[0]) * sizeof *data;
+  mt_array_free(&array);
+  return true;
+}
+
+static bool begin(Trainee *t) {
+  Program *p = t->program;
+  Arena *arena = t->course.arena;
+  const Data *data = &p->data[p->train.data];
+  size_t n = sizeof(double *) * (size_t)(p->n_params + 1);
+  t->params = arena_alloc(arena, n), t->grads = arena_alloc(arena, n);
+  for (int s = 0; s < MAX_SLOTS; s++) t->slots[s] = arena_alloc(arena, n);
+  for (int i = 0; i < p->n_params; i++) start_param(t, i);
+  t->set.fields = arena_alloc(arena, sizeof(void *) * (size_t)data->n_fields);
+  t->set.row_bytes = arena_alloc(arena, sizeof(size_t) * (size_t)data->n_fields);
+  for (int i = 0; i < data->n_fields; i++)
+    if (!read_field(t, data->paths[i], i)) return false;
+  t->total = p->train.count;
+  t->loss = reserve(t, t->total);
+  t->logs = arena_alloc(arena, sizeof *t->logs * (size_t)(p->train.graph->n_outputs + 1));
+  for (int o = 0; o < p->train.graph->n_outputs; o++) t->logs[o] = reserve(t, t->total);
+  return true;
+}
+
+/* ---- steps ------------------------------------------------------------------------------------- */
+
+/* Tensors for `outputs`, of rows from t->row on; leaves are the parameters and fields `variable`.NAME. */
+static void run_graph(Trainee *t, const Graph *graph, const char *variable, const Field *fields, int n_fields,
+                      EvaluateOptions options, Tensor *outputs) {
+  Program *p = t->program;
+  Binding *bindings = calloc((size_t)(p->n_params + n_fields) + 1, sizeof *bindings);
+  int n = 0;
+  for (int i = 0; i < p->n_params; i++) bindings[n++] = (Binding){p->params[i].path, t->params[i]};
+  for (int i = 0; i < n_fields; i++)
+    bindings[n++] = (Binding){arena_print(t->course.arena, "%s.%s", variable, fields[i].name),
+                              (double *)t->set.fields[i] + (int64_t)(t->set.row_bytes[i] / sizeof(double)) * t->row};
+  const char *missing = NULL;
+  options.round = t->round;
+  if (!evaluate(graph, bindings, n, &options, outputs, &missing)) fault("%s has no value", missing);
+  free(bindings);
+}
+
+static int find_param(const Program *p, const char *path) {
+  for (int i = 0; i < p->n_params; i++)
+    if (!strcmp(p->params[i].path, path)) return i;
+  fault("no parameter %s", path);
+}
+
+/* One micro-batch of `rows`, with `share` of its group's rows. */
+static void run_batch(Trainee *t, EvaluateOptions options, double share) {
+  const Program *p = t->program;
+  const Graph *graph = p->train.graph;
+  const Data *data = &p->data[p->train.data];
+  Tensor *outputs = calloc((size_t)graph->n_outputs + 1, sizeof *outputs);
+  run_graph(t, graph, p->train.variable, data->fields, data->n_fields, options, outputs);
+  for (int o = 0; o < graph->n_outputs; o++) {
+    const Output *output = &graph->outputs[o];
+    const Tensor *value = &outputs[o];
+    if (output->role == OUT_LOSS) t->loss[t->step] += share * value->data[0];
+    if (output->role == OUT_LOG) t->logs[o][t->step] += share * value->data[0];
+    if (output->role == OUT_GRAD) {
+      int i = find_param(p, output->name);
+      for (int64_t k = 0; k < value->count; k++) t->grads[i][k] = stored(t, t->grads[i][k] + share * value->data[k]);
+      if (t->step == 0 && options.micro == 0) {
+        double *first = reserve(t, value->count);
+        memcpy(first, value->data, sizeof *first * (size_t)value->count);
+        publish(t, arena_print(t->course.arena, "gradient of %s", output->name), value->count, first);
+      }
+    }
+    tensor_free(&outputs[o]);
+  }
+  free(outputs);
+  t->row += options.rows;
+}
+
+static void update_group(Trainee *t, const UpdateGroup *group, double scale) {
+  double hyper[MAX_HYPER] = {0};
+  for (int h = 0; h < MAX_HYPER && group->hyper[h]; h++)
+    hyper[h] = evaluate_scalar(group->hyper[h], (double)t->step, (double)t->epoch, (double)t->total);
+  for (int i = 0; i < group->n_params; i++) {
+    int p = group->params[i];
+    for (int64_t k = 0; k < type_count(&t->program->params[p].type); k++) {
+      double slots[MAX_SLOTS];
+      for (int s = 0; s < MAX_SLOTS; s++) slots[s] = t->slots[s][p][k];
+      double next = optimizer_apply(group->optimizer, hyper, (double)t->step + 1, t->params[p][k],
+                                    stored(t, t->grads[p][k] * scale), slots);
+      t->params[p][k] = stored(t, next);
+      for (int s = 0; s < MAX_SLOTS; s++) t->slots[s][p][k] = stored(t, slots[s]);
+    }
+  }
+}
+
+static void apply_update(Trainee *t) {
+  const Update *update = &t->program->train.updates[0];
+  double squares = 0, scale = 1;
+  for (int i = 0; i < t->program->n_params; i++)
+    for (int64_t k = 0; k < type_count(&t->program->params[i].type); k++) squares += t->grads[i][k] * t->grads[i][k];
+  if (update->clip != 0) scale = update->clip / (sqrt(squares) + 1e-6);
+  for (int g = 0; g < update->n_groups; g++) update_group(t, &update->groups[g], scale < 1 || isnan(scale) ? scale : 1);
+}
+
+static void run_step(Trainee *t) {
+  const Program *p = t->program;
+  int64_t capacity = p->data[p->train.data].rows->size, left = t->set.rows - t->row;
+  int64_t most = p->train.accumulate * capacity, group = left < most ? left : most;
+  for (int i = 0; i < p->n_params; i++)
+    memset(t->grads[i], 0, sizeof(double) * (size_t)type_count(&p->params[i].type));
+  EvaluateOptions options = {.step = (uint64_t)t->step};
+  for (int64_t done = 0; done < group; done += options.rows, options.micro++) {
+    options.rows = group - done < capacity ? group - done : capacity;
+    options.first_row = (uint64_t)done;
+    run_batch(t, options, (double)options.rows / (double)group);
+  }
+  apply_update(t);
+  t->step++;
+  if (t->row == t->set.rows) t->row = 0, t->epoch++;
+}
+
+/* ---- what it comes to ---------------------------------------------------------------------- */
+
+static void predict(Trainee *t) {
+  const Predict *p = &t->program->predict;
+  int64_t capacity = t->program->data[t->program->train.data].rows->size, n = 0;
+  double *all = NULL;
+  for (t->row = 0; t->row < t->set.rows;) {
+    Tensor out;
+    EvaluateOptions options = {.rows = t->set.rows - t->row < capacity ? t->set.rows - t->row : capacity};
+    run_graph(t, p->graph, p->variable, p->fields, p->n_fields, options, &out);
+    if (!all) all = reserve(t, out.count / options.rows * t->set.rows);
+    memcpy(all + n, out.data, sizeof *all * (size_t)out.count);
+    n += out.count;
+    t->row += options.rows;
+    tensor_free(&out);
+  }
+  publish(t, "predicted", n, all);
+}
+
+Course course_evaluated(Program *program, const char *folder, bool round) {
+  Trainee t = {.course = {.arena = program->arena}, .program = program, .folder = folder, .round = round};
+  if (!begin(&t)) return t.course;
+  while (t.step < t.total) run_step(&t);
+  publish(&t, "loss", t.total, t.loss);
+  for (int o = 0; o < program->train.graph->n_outputs; o++)
+    if (program->train.graph->outputs[o].role == OUT_LOG)
+      publish(&t, program->train.graph->outputs[o].name, t.total, t.logs[o]);
+  const Update *update = &program->train.updates[0];
+  for (int g = 0; g < update->n_groups; g++)
+    for (int i = 0; i < update->groups[g].n_params; i++) {
+      int p = update->groups[g].params[i];
+      const Param *param = &program->params[p];
+      publish(&t, param->path, type_count(&param->type), t.params[p]);
+      /* Without momentum a trainer leaves the buffer alone. */
+      const Node *momentum = update->groups[g].hyper[1];
+      bool plain = !strcmp(update->groups[g].optimizer->name, "sgd") && evaluate_scalar(momentum, 0, 0, 1) == 0;
+      for (int s = 0; !plain && s < update->groups[g].optimizer->n_slots; s++)
+        publish(&t, arena_print(program->arena, "optimizer.%s.%s", update->groups[g].optimizer->slot[s], param->path),
+                type_count(&param->type), t.slots[s][p]);
+    }
+  predict(&t);
+  return t.course;
+}
