@@ -562,7 +562,7 @@ typedef struct Binding {
 } Binding;
 typedef struct EvaluateOptions {
   int64_t rows;      /* of the graph's capacity */
-  uint64_t seed, step, micro, first_row; /* keys of random draws; first_row: of this micro-batch in the whole batch */
+  uint64_t seed, step, micro, first_row; /* keys of random draws; first_row: where these rows begin in their micro-batch, 0 when they are all of it */
   bool round;        /* round each value to its node's dtype, as a target would */
 } EvaluateOptions;
 /* outputs[i] answers graph->outputs[i]; free with tensor_free.  False when a

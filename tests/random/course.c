@@ -14,7 +14,7 @@ typedef struct Trainee {
   Course course;
   Program *program;
   const char *folder;
-  bool round;
+  double shake; /* 0: as it is */
   int n_fields;
   MtSet set; /* of doubles */
   double **params, **slots[MAX_SLOTS], **grads;
@@ -32,7 +32,10 @@ static void publish(Trainee *t, const char *name, int64_t count, double *data) {
   LIST_PUSH(t->course.arena, t->course.at, t->course.n, ((Series){name, count, data}));
 }
 
-static double stored(const Trainee *t, double x) { return t->round ? (double)(float)x : x; }
+static double stored(const Trainee *t, double x) { return t->shake != 0 ? (double)(float)x : x; }
+
+/* What rounding might have made of a parameter; the sign goes with the element. */
+static double shaken(const Trainee *t, double x, int64_t k) { return stored(t, x + (k % 2 ? -t->shake : t->shake)); }
 
 /* ---- where it starts from ---------------------------------------------------------------- */
 
@@ -46,7 +49,7 @@ static void start_param(Trainee *t, int i) {
   mt_init_tensor(&tensor, 0, start);
   t->params[i] = reserve(t, count), t->grads[i] = reserve(t, count);
   for (int s = 0; s < MAX_SLOTS; s++) t->slots[s][i] = reserve(t, count);
-  for (int64_t k = 0; k < count; k++) t->params[i][k] = (double)start[k];
+  for (int64_t k = 0; k < count; k++) t->params[i][k] = shaken(t, (double)start[k], k);
   free(start);
 }
 
@@ -99,7 +102,7 @@ static void run_graph(Trainee *t, const Graph *graph, const char *variable, cons
     bindings[n++] = (Binding){arena_print(t->course.arena, "%s.%s", variable, fields[i].name),
                               (double *)t->set.fields[i] + (int64_t)(t->set.row_bytes[i] / sizeof(double)) * t->row};
   const char *missing = NULL;
-  options.round = t->round;
+  options.round = t->shake != 0;
   if (!evaluate(graph, bindings, n, &options, outputs, &missing)) fault("%s has no value", missing);
   free(bindings);
 }
@@ -148,7 +151,7 @@ static void update_group(Trainee *t, const UpdateGroup *group, double scale) {
       for (int s = 0; s < MAX_SLOTS; s++) slots[s] = t->slots[s][p][k];
       double next = optimizer_apply(group->optimizer, hyper, (double)t->step + 1, t->params[p][k],
                                     stored(t, t->grads[p][k] * scale), slots);
-      t->params[p][k] = stored(t, next);
+      t->params[p][k] = shaken(t, next, k);
       for (int s = 0; s < MAX_SLOTS; s++) t->slots[s][p][k] = stored(t, slots[s]);
     }
   }
@@ -172,7 +175,6 @@ static void run_step(Trainee *t) {
   EvaluateOptions options = {.step = (uint64_t)t->step};
   for (int64_t done = 0; done < group; done += options.rows, options.micro++) {
     options.rows = group - done < capacity ? group - done : capacity;
-    options.first_row = (uint64_t)done;
     run_batch(t, options, (double)options.rows / (double)group);
   }
   apply_update(t);
@@ -199,8 +201,8 @@ static void predict(Trainee *t) {
   publish(t, "predicted", n, all);
 }
 
-Course course_evaluated(Program *program, const char *folder, bool round) {
-  Trainee t = {.course = {.arena = program->arena}, .program = program, .folder = folder, .round = round};
+Course course_evaluated(Program *program, const char *folder, double shake) {
+  Trainee t = {.course = {.arena = program->arena}, .program = program, .folder = folder, .shake = shake};
   if (!begin(&t)) return t.course;
   while (t.step < t.total) run_step(&t);
   publish(&t, "loss", t.total, t.loss);

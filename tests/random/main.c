@@ -36,12 +36,13 @@ static int check(const char *folder, int n, char **runs) {
   Diagnostics *diagnostics = diagnostics_new();
   Program *program = lowered(arena_print(arena, "%s/m.mt", folder), arena, diagnostics);
   if (!program) return fprintf(stderr, "%s/m.mt does not compile\n", folder), 1;
-  Course want = course_evaluated(program, folder, false), moved = course_evaluated(program, folder, true);
+  Course want = course_evaluated(program, folder, 0), up = course_evaluated(program, folder, 3e-7),
+         down = course_evaluated(program, folder, -3e-7);
   int failed = !want.n;
   for (int i = 0; i < n; i++) {
     Course got;
     if (!course_read(folder, runs[i], arena, &got)) return 1;
-    const char *differs = course_differs(&want, &moved, &got);
+    const char *differs = course_differs(&want, &up, &down, &got);
     if (differs) fprintf(stderr, "%s/%s: %s\n", folder, runs[i], differs), failed = 1;
   }
   return failed;

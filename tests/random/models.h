@@ -19,11 +19,12 @@ typedef struct Course {
   Series *at;
 } Course;
 
-/* course.c: the program as lowered, trained by the evaluator from FOLDER's arrays; `round` values as a target would. */
-Course course_evaluated(Program *program, const char *folder, bool round);
+/* course.c: the program as lowered, trained by the evaluator from FOLDER's arrays.  With a `shake` values are
+ * rounded as a target would and parameters moved by so much, up and down in turn, at first and after each step. */
+Course course_evaluated(Program *program, const char *folder, double shake);
 /* result.c: what a trainer left in FOLDER/RUN: metrics.csv, the checkpoint, grads.safetensors, out.npy.  False: said. */
 bool course_read(const char *folder, const char *run, Arena *arena, Course *out);
-/* NULL, or what differs: `moved` is what rounding alone does. */
-const char *course_differs(const Course *want, const Course *moved, const Course *got);
+/* NULL, or what differs; up and down: courses shaken by as much as rounding may do. */
+const char *course_differs(const Course *want, const Course *up, const Course *down, const Course *got);
 
 #endif

@@ -71,13 +71,24 @@ static const Series *find(const Course *c, const char *name) {
   return NULL;
 }
 
-const char *course_differs(const Course *want, const Course *moved, const Course *got) {
-  for (int i = 0; i < want->n; i++) {
-    const Series *w = &want->at[i], *m = find(moved, w->name), *g = find(got, w->name);
-    if (!g) return arena_print(got->arena, "there is no %s", w->name);
-    const char *differs =
-        series_differ(got->arena, w->name, w->count, w->data, g->count, g->data, 2e-5, m ? m->data : NULL, 30, 1e-6);
-    if (differs) return differs;
+/* Of two shaken series the one that moved further, element by element. */
+static const double *furthest(Arena *arena, const Series *want, const Course *up, const Course *down) {
+  const Series *u = find(up, want->name), *d = find(down, want->name);
+  double *most = arena_alloc(arena, sizeof *most * (size_t)(want->count + 1));
+  for (int64_t k = 0; k < want->count; k++) {
+    bool further = !(fabs(u->data[k] - want->data[k]) >= fabs(d->data[k] - want->data[k]));
+    most[k] = further ? d->data[k] : u->data[k];
   }
-  return NULL;
+  return most;
+}
+
+const char *course_differs(const Course *want, const Course *up, const Course *down, const Course *got) {
+  const char *differs = NULL;
+  for (int i = 0; i < want->n && !differs; i++) {
+    const Series *w = &want->at[i], *g = find(got, w->name);
+    if (!g) return arena_print(got->arena, "there is no %s", w->name);
+    differs = series_differ(got->arena, w->name, w->count, w->data, g->count, g->data, 2e-5,
+                            furthest(got->arena, w, up, down), 30, 1e-6);
+  }
+  return differs;
 }
