@@ -25,7 +25,7 @@ static const struct {
 #include "ir/ops.def"
 #undef OP
 };
-enum { OPS = sizeof table / sizeof table[0], SHAPES = 20 };
+enum { OPS = sizeof table / sizeof table[0], SHAPES = 200 };
 
 static bool has_rule(int op) { return strcmp(table[op].rule, "none") != 0; }
 
