@@ -324,12 +324,13 @@ static void cuda_scatter(Writer *w, KernelText *out) {
   w->indent = 1;
   write_line(w, "for (%s i = threadIdx.x; i < %s; i += 128) {", type, row.text);
   w->indent = 2;
-  write_line(w, "real sum = 0;");
+  const char *sum = names_take(w->names, "sum");
+  write_line(w, "real %s = 0;", sum);
   write_line(w, "for (%s j = 0; j < %s; j++)", type, n);
   w->indent = 3;
-  write_line(w, "if (%s[j] == (int)blockIdx.x) sum += %s[j * %s + i];", k->pointers[2].name, k->pointers[1].name, size);
+  write_line(w, "if (%s[j] == (int)blockIdx.x) %s += %s[j * %s + i];", k->pointers[2].name, sum, k->pointers[1].name, size);
   w->indent = 2;
-  write_line(w, "%s[blockIdx.x * (%s)%s + i] = sum;", k->pointers[0].name, type, size);
+  write_line(w, "%s[blockIdx.x * (%s)%s + i] = %s;", k->pointers[0].name, type, size, sum);
   w->indent = 1;
   write_line(w, "}");
   text_add(&text, "}\n");

@@ -11,6 +11,7 @@
 #include "codegen/codegen.h"
 #include "runtime/backend.h"
 #include "tests/shell.h"
+#include "tests/step_driver.h"
 
 /* ---- building ----------------------------------------------------------------------- */
 
@@ -87,20 +88,22 @@ static void write_text(const char *folder, const char *name, const char *text) {
 }
 
 /* Each program stands behind a wrapper that gives its main a name of its own. */
-void generated_add(Generated *set, const Program *planned) {
+static void add(Generated *set, const Program *planned, void (*emit)(Text *, const Program *, Arena *), const char *suffix) {
   ck_assert_int_lt(set->n, MAX_PROGRAMS);
-  Text c = {0};
-  emit_c(&c, planned, planned->arena);
+  Text text = {0};
+  emit(&text, planned, planned->arena);
   char name[64], wrapper[256];
-  snprintf(name, sizeof name, "model%d.c", set->n);
-  write_text(set->folder, name, c.data);
-  snprintf(wrapper, sizeof wrapper, "#define main main%d\n#define mt_main catch_program\n#include \"model%d.c\"\n",
-           set->n, set->n);
-  snprintf(name, sizeof name, "wrapper%d.c", set->n);
+  snprintf(name, sizeof name, "model%d.%s", set->n, suffix);
+  write_text(set->folder, name, text.data);
+  snprintf(wrapper, sizeof wrapper, "#define main main%d\n#define mt_main catch_program\n#include \"model%d.%s\"\n",
+           set->n, set->n, suffix);
+  snprintf(name, sizeof name, "wrapper%d.%s", set->n, suffix);
   write_text(set->folder, name, wrapper);
-  text_free(&c);
+  text_free(&text);
   set->n++;
 }
+void generated_add(Generated *set, const Program *planned) { add(set, planned, emit_c, "c"); }
+void generated_add_cuda(Generated *set, const Program *planned) { add(set, planned, emit_cuda, "cu"); }
 
 void generated_build(Generated *set, const char *flags) {
   write_text(set->folder, "shim.c", shim);
@@ -125,6 +128,23 @@ void generated_build(Generated *set, const char *flags) {
     start(0, NULL);
     set->emitted[i] = *caught;
   }
+}
+
+/* All programs, the emulator and step_driver.cc in one executable. */
+void generated_build_emulated(Generated *set) {
+  Text table = {0};
+  for (int i = 0; i < set->n; i++) text_add(&table, "int main%d(int, char **);\n", i);
+  text_add(&table, "extern int (*const mains[])(int, char **);\nint (*const mains[])(int, char **) = {");
+  for (int i = 0; i < set->n; i++) text_add(&table, "%smain%d", i ? ", " : "", i);
+  text_add(&table, "};\n");
+  write_text(set->folder, "mains.cu", table.data);
+  text_free(&table);
+  free(shell_ok("cd %s && for f in fibers shared streams device; do ln -s " TESTS_DIR "/emulator/$f.cc $f.cu; done && "
+                "ln -s " TESTS_DIR "/step_driver.cc driver.cu && ls wrapper*.cu mains.cu driver.cu fibers.cu shared.cu "
+                "streams.cu device.cu | xargs -P 2 -n 1 g++ -std=c++17 -O0 -w -I" SOURCE_DIR " -I" SOURCE_DIR
+                "/runtime -include " TESTS_DIR "/emulator/emulator.h -x c++ -c && "
+                "g++ *.o -fopenmp $(" MTC " --print=libs) -o driver",
+                set->folder));
 }
 
 const MtProgram *generated_program(const Generated *set, int i) { return set->emitted[i]; }
@@ -187,7 +207,21 @@ typedef struct Blocks {
   MtScalars scalars;
   int n_fields;
   void **fields;
+  size_t *field_bytes;
 } Blocks;
+
+static size_t element_size(DType dtype, int real_size) {
+  return dtype == F64 ? 8 : dtype == I32 ? 4 : dtype == U8 || dtype == BOOL ? 1 : (size_t)real_size;
+}
+
+static size_t state_bytes(const Program *p) {
+  int64_t end = 0;
+  for (int i = 0; i < p->n_states; i++) {
+    int64_t own = p->states[i].offset + type_count(&p->states[i].type);
+    if (own > end) end = own;
+  }
+  return (size_t)(end + 1) * 8;
+}
 
 static void fill_blocks(Blocks *b, const Program *p, const Graph *graph, const Binding *bindings, int n, int64_t rows) {
   int size = b->run.real_size;
@@ -202,10 +236,12 @@ static void fill_blocks(Blocks *b, const Program *p, const Graph *graph, const B
   const Field *fields = predict ? p->predict.fields : data->fields;
   b->n_fields = predict ? p->predict.n_fields : data->n_fields;
   b->fields = calloc((size_t)b->n_fields + 1, sizeof *b->fields);
+  b->field_bytes = calloc((size_t)b->n_fields + 1, sizeof *b->field_bytes);
   for (int i = 0; i < b->n_fields; i++) {
     char path[256];
     snprintf(path, sizeof path, "%s.%s", predict ? p->predict.variable : p->train.variable, fields[i].name);
     b->fields[i] = calloc((size_t)type_count(&fields[i].type) + 1, 8);
+    b->field_bytes[i] = (size_t)type_count(&fields[i].type) * element_size(fields[i].type.dtype, size);
     fill(b->fields[i], &fields[i].type, bound(bindings, n, path), rows, size);
   }
 }
@@ -232,29 +268,76 @@ static MtSize size_of(const MtProgram *emitted, MtStep step) {
   return emitted->predict->size;
 }
 
-void generated_call(const Program *program, const MtProgram *emitted, const Graph *graph, MtStep step, int real_size,
-                    const Binding *bindings, int n_bindings, const EvaluateOptions *options, Tensor *outputs) {
+static Blocks begin_call(const Program *program, const Graph *graph, int real_size, const Binding *bindings,
+                         int n_bindings, const EvaluateOptions *options) {
   Blocks b = {.scalars = {.seed = options->seed,
                           .step = (int64_t)options->step,
                           .micro = (int64_t)options->micro,
                           .position = (int64_t)options->first_row,
                           .grad_scale = 1,
                           .lr_scale = 1}};
-  MtSize size = size_of(emitted, step);
-  size_t arena = size.arena * (size_t)(real_size / 4);
-  b.run = (MtRun){.backend = &mt_cpu, .program = emitted, .real_size = real_size, .budget = -1, .scalars = &b.scalars};
+  b.run = (MtRun){.backend = &mt_cpu, .real_size = real_size, .budget = -1};
   b.run.params = calloc((size_t)program->param_elements + 1, 8);
   b.run.grads = calloc((size_t)program->param_elements + 1, 8);
-  b.run.states = calloc((size_t)emitted->state_count + 1, 8);
+  b.run.states = calloc(state_bytes(program), 1);
+  memset(b.run.grads, 0xff, (size_t)program->param_elements * 8);
+  fill_blocks(&b, program, graph, bindings, n_bindings, options->rows);
+  return b;
+}
+
+static void end_call(Blocks *b, const Graph *graph, int64_t rows, Tensor *outputs) {
+  for (int i = 0; i < graph->n_outputs; i++) outputs[i] = read_output(b, &graph->outputs[i], rows);
+  for (int i = 0; i < b->n_fields; i++) free(b->fields[i]);
+  free(b->fields), free(b->field_bytes), free(b->run.params), free(b->run.grads), free(b->run.states);
+  free(b->run.arena), free(b->run.outputs);
+}
+
+void generated_call(const Program *program, const MtProgram *emitted, const Graph *graph, MtStep step, int real_size,
+                    const Binding *bindings, int n_bindings, const EvaluateOptions *options, Tensor *outputs) {
+  Blocks b = begin_call(program, graph, real_size, bindings, n_bindings, options);
+  MtSize size = size_of(emitted, step);
+  size_t arena = size.arena * (size_t)(real_size / 4);
+  b.run.program = emitted;
+  b.run.scalars = &b.scalars;
   b.run.arena = aligned_alloc(64, (arena + 127) / 64 * 64);
   b.run.outputs = calloc((size_t)size.outputs + 1, 8);
   memset(b.run.arena, 0xff, arena); /* NaN until written */
   memset(b.run.outputs, 0xff, (size_t)size.outputs * 8);
-  memset(b.run.grads, 0xff, (size_t)program->param_elements * 8);
-  fill_blocks(&b, program, graph, bindings, n_bindings, options->rows);
   step(&b.run, (const void *const *)b.fields, options->rows);
   ck_assert_str_eq(b.run.error, "");
-  for (int i = 0; i < graph->n_outputs; i++) outputs[i] = read_output(&b, &graph->outputs[i], options->rows);
-  for (int i = 0; i < b.n_fields; i++) free(b.fields[i]);
-  free(b.fields), free(b.run.params), free(b.run.grads), free(b.run.states), free(b.run.arena), free(b.run.outputs);
+  end_call(&b, graph, options->rows, outputs);
+}
+
+char *generated_call_emulated(const Generated *set, int i, const Program *program, int real_size, int times,
+                              const Binding *bindings, int n_bindings, const EvaluateOptions *options, Tensor *outputs) {
+  const Graph *graph = program->train.graph;
+  Blocks b = begin_call(program, graph, real_size, bindings, n_bindings, options);
+  StepCall call = {.program = i, .real_size = real_size, .rows = options->rows, .scalars = b.scalars};
+  call.params = program->param_elements * real_size;
+  call.states = (int64_t)state_bytes(program);
+  call.n_fields = b.n_fields;
+  ck_assert_int_le(b.n_fields, MOST_FIELDS);
+  for (int f = 0; f < b.n_fields; f++) call.field[f] = (int64_t)b.field_bytes[f];
+  char path[4096];
+  snprintf(path, sizeof path, "%s/call", set->folder);
+  FILE *file = fopen(path, "wb");
+  ck_assert_ptr_nonnull(file);
+  fwrite(&call, sizeof call, 1, file);
+  fwrite(b.run.params, 1, (size_t)call.params, file);
+  fwrite(b.run.states, 1, (size_t)call.states, file);
+  for (int f = 0; f < b.n_fields; f++) fwrite(b.fields[f], 1, b.field_bytes[f], file);
+  ck_assert_int_eq(fclose(file), 0);
+  Shell said = shell("cd %s && OMP_NUM_THREADS=1 ./driver %d <call 2>&1 >results", set->folder, times);
+  if (said.status) return said.output;
+  free(said.output);
+  snprintf(path, sizeof path, "%s/results", set->folder);
+  file = fopen(path, "rb");
+  ck_assert_ptr_nonnull(file);
+  size_t n_outputs = (size_t)1 << 16;
+  b.run.outputs = calloc(n_outputs, 8);
+  ck_assert_uint_eq(fread(b.run.grads, 1, (size_t)call.params, file), (size_t)call.params);
+  ck_assert(fread(b.run.outputs, 1, n_outputs * 8, file) < n_outputs * 8);
+  fclose(file);
+  end_call(&b, graph, options->rows, outputs);
+  return NULL;
 }

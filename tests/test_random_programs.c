@@ -1,6 +1,6 @@
 /* test_random_programs.c - random programs run alike everywhere.
  *
- * MTC_RANDOM=N runs N of them through the passes and N/10 through C, from
+ * MTC_RANDOM=N runs N of them through the passes, N/10 through C and N/33 through emulated CUDA, from
  * MTC_SEED on; what fails is made smaller and kept in tests/random/corpus/.
  */
 #include <check.h>
@@ -50,15 +50,34 @@ static const char *check_one_c(const Kit *kit, uint64_t seed) {
   int failed;
   return random_check_c(&(Kit *){(Kit *)(uintptr_t)kit}, 1, seed, &failed);
 }
+static const char *check_one_emulated(const Kit *kit, uint64_t seed) {
+  int failed;
+  return random_check_emulated(&(Kit *){(Kit *)(uintptr_t)kit}, 1, seed, &failed);
+}
 
-START_TEST(c_gives_the_same) {
+static const struct Target {
+  const char *(*check)(Kit *const *kits, int n, uint64_t seed, int *failed);
+  RandomCheck one;
+  uint64_t share; /* one of so many programs */
+  int part, of;   /* tests between which they are divided */
+} targets[] = {
+    {random_check_c, check_one_c, 10, 0, 4},
+    {random_check_c, check_one_c, 10, 1, 4},
+    {random_check_c, check_one_c, 10, 2, 4},
+    {random_check_c, check_one_c, 10, 3, 4},
+    {random_check_emulated, check_one_emulated, 33, 0, 2},
+    {random_check_emulated, check_one_emulated, 33, 1, 2},
+};
+
+START_TEST(targets_give_the_same) {
+  const struct Target *t = &targets[_i];
   Kit *kits[A_LIBRARY];
-  uint64_t total = count() / 10, from = (uint64_t)_i * A_LIBRARY;
-  for (; from < total; from += (uint64_t)4 * A_LIBRARY) {
-    int n = total - from < A_LIBRARY ? (int)(total - from) : A_LIBRARY, failed = 0;
+  uint64_t total = count() / t->share, size = total / (uint64_t)t->of + 1 < A_LIBRARY ? total / (uint64_t)t->of + 1 : A_LIBRARY;
+  for (uint64_t from = (uint64_t)t->part * size; from < total; from += (uint64_t)t->of * size) {
+    int n = total - from < size ? (int)(total - from) : (int)size, failed = 0;
     for (int i = 0; i < n; i++) kits[i] = random_graph(first() + from + (uint64_t)i);
-    const char *said = random_check_c(kits, n, first() + from, &failed);
-    if (said) keep(kits[failed], check_one_c, first() + from, said);
+    const char *said = t->check(kits, n, first() + from, &failed);
+    if (said) keep(kits[failed], t->one, first() + from, said);
     for (int i = 0; i < n; i++) kit_free(kits[i]);
   }
 }
@@ -67,28 +86,31 @@ END_TEST
 /* What once failed. */
 START_TEST(corpus_runs_alike) {
   struct dirent **files;
-  int n = scandir(TESTS_DIR "/random/corpus", &files, NULL, alphasort), read = 0;
+  Kit *kits[A_LIBRARY];
+  char *texts[A_LIBRARY];
+  int n = scandir(TESTS_DIR "/random/corpus", &files, NULL, alphasort), read = 0, failed = 0;
   ck_assert_int_gt(n, 0);
   for (int i = 0; i < n; i++) {
     char path[512];
     snprintf(path, sizeof path, TESTS_DIR "/random/corpus/%s", files[i]->d_name);
     free(files[i]);
     if (!strstr(path, ".ir")) continue;
-    char *text = read_text(path);
-    Kit *kit = random_read(&(Source){.path = path, .text = text, .length = strlen(text)});
+    ck_assert_int_lt(read, A_LIBRARY);
+    char *text = texts[read] = read_text(path);
+    Kit *kit = kits[read++] = random_read(&(Source){.path = path, .text = text, .length = strlen(text)});
     ck_assert_msg(kit != NULL, "%s does not read", path);
     for (uint64_t seed = 0; seed < 8; seed++) {
       const char *said = random_check_passes(kit, seed);
       ck_assert_msg(!said, "%s: %s", path, said);
     }
-    const char *said = check_one_c(kit, 0);
-    ck_assert_msg(!said, "%s: %s", path, said);
-    kit_free(kit);
-    free(text);
-    read++;
   }
   free(files);
   ck_assert_int_ge(read, 10);
+  const char *said = random_check_c(kits, read, 0, &failed);
+  ck_assert_msg(!said, "%s\n%s", texts[failed], said);
+  said = random_check_emulated(kits, read, 0, &failed);
+  ck_assert_msg(!said, "%s\n%s", texts[failed], said);
+  for (int i = 0; i < read; i++) kit_free(kits[i]), free(texts[i]);
 }
 END_TEST
 
@@ -186,16 +208,23 @@ START_TEST(programs_are_of_everything) {
 }
 END_TEST
 
+/* CK_RUN_CASE=emulated runs that one alone. */
+static TCase *add_case(Suite *suite, const char *name) {
+  TCase *tcase = tcase_create(name);
+  tcase_set_timeout(tcase, 3600);
+  suite_add_tcase(suite, tcase);
+  return tcase;
+}
+
 Suite *random_programs_suite(void) {
   Suite *suite = suite_create("random_programs");
-  TCase *tcase = tcase_create("random");
-  tcase_set_timeout(tcase, 3600);
+  TCase *tcase = add_case(suite, "itself");
   tcase_add_test(tcase, corpus_runs_alike);
   tcase_add_test(tcase, programs_are_of_everything);
   tcase_add_loop_test(tcase, damage_is_seen, 0, 4);
   tcase_add_loop_test(tcase, differences_see_damage, 0, 3);
-  tcase_add_loop_test(tcase, passes_change_nothing, 0, PARTS);
-  tcase_add_loop_test(tcase, c_gives_the_same, 0, 4);
-  suite_add_tcase(suite, tcase);
+  tcase_add_loop_test(add_case(suite, "passes"), passes_change_nothing, 0, PARTS);
+  tcase_add_loop_test(add_case(suite, "c"), targets_give_the_same, 0, 4);
+  tcase_add_loop_test(add_case(suite, "emulated"), targets_give_the_same, 4, sizeof targets / sizeof *targets);
   return suite;
 }

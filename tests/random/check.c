@@ -85,7 +85,9 @@ const char *random_check_passes(const Kit *kit, uint64_t seed) {
   return differs;
 }
 
-/* ---- C ------------------------------------------------------------------------------------ */
+enum { SCHEDULES = 4 };
+
+/* ---- C and CUDA ------------------------------------------------------------------------------------ */
 
 /* Normals are made in float whatever real is. */
 static bool draws_normals(const Graph *graph) {
@@ -94,54 +96,94 @@ static bool draws_normals(const Graph *graph) {
   return false;
 }
 
-static const char *compare_c(const Kit *kit, Kit *plain, Kit *planned, const MtProgram *emitted) {
-  const EvaluateOptions options = {.rows = kit->n_rows, .seed = 11, .step = 3};
-  Values want = random_values(plain, &options, 0);
+typedef struct Built {
+  const Kit *kit;    /* as made: where messages go */
+  Kit *plain;        /* with gradients, and no more done to it */
+  Kit *planned;      /* what was built */
+  int number;        /* of the set */
+} Built;
+
+/* One call of what was built, with reals of 8 bytes or 4. */
+static const char *call_built(const Generated *set, const Built *built, bool emulated, int real_size,
+                              const EvaluateOptions *options, Values *got) {
+  Kit *planned = built->planned;
   Binding *bindings = calloc((size_t)planned->n_leaves + 1, sizeof *bindings);
   for (int i = 0; i < planned->n_leaves; i++) bindings[i] = (Binding){planned->leaves[i].path, planned->leaves[i].data};
-  const char *differs = NULL;
-  for (int real_size = 8; real_size >= 4 && !differs; real_size -= 4) {
-    bool twice = real_size == 8, exact = twice && !draws_normals(plain->graph);
-    EvaluateOptions rounded = options;
-    rounded.round = !exact;
-    Values shaken = random_values(plain, &rounded, exact ? 1e-13 : 3e-7);
-    Values got = {planned->graph->n_outputs, calloc((size_t)planned->graph->n_outputs + 1, sizeof *got.at)};
+  *got = (Values){planned->graph->n_outputs, calloc((size_t)planned->graph->n_outputs + 1, sizeof *got->at)};
+  char *wrong = NULL;
+  if (emulated) {
+    wrong = generated_call_emulated(set, built->number, planned->program, real_size, SCHEDULES, bindings,
+                                    planned->n_leaves, options, got->at);
+  } else {
+    const MtProgram *emitted = generated_program(set, built->number);
     generated_call(planned->program, emitted, planned->graph,
-                   twice ? emitted->train->gradients_f64 : emitted->train->gradients, real_size, bindings,
-                   planned->n_leaves, &options, got.at);
-    differs = random_differs(plain, &want, &got, exact ? 1e-10 : 2e-5, &shaken, exact ? 100 : 30, exact ? 1e-14 : 1e-6);
-    if (differs) differs = arena_print(kit->arena, "C, %d-byte reals: %s", real_size, differs);
-    values_free(&got), values_free(&shaken);
+                   real_size == 8 ? emitted->train->gradients_f64 : emitted->train->gradients, real_size, bindings,
+                   planned->n_leaves, options, got->at);
   }
   free(bindings);
+  const char *said = wrong ? arena_copy(built->kit->arena, wrong, strlen(wrong)) : NULL;
+  free(wrong);
+  return said;
+}
+
+static const char *compare_built(const Generated *set, const Built *built, bool emulated) {
+  const EvaluateOptions options = {.rows = built->kit->n_rows, .seed = 11, .step = 3};
+  Values want = random_values(built->plain, &options, 0);
+  const char *differs = NULL;
+  for (int real_size = 8; real_size >= 4 && !differs; real_size -= 4) {
+    bool exact = real_size == 8 && !draws_normals(built->plain->graph);
+    EvaluateOptions rounded = options;
+    rounded.round = !exact;
+    Values shaken = random_values(built->plain, &rounded, exact ? 1e-13 : 3e-7), got;
+    differs = call_built(set, built, emulated, real_size, &options, &got);
+    if (!differs)
+      differs = random_differs(built->plain, &want, &got, exact ? 1e-10 : 2e-5, &shaken, exact ? 100 : 30,
+                               exact ? 1e-14 : 1e-6);
+    if (differs)
+      differs = arena_print(built->kit->arena, "%s, %d-byte reals: %s", emulated ? "CUDA, emulated" : "C", real_size, differs);
+    values_free(&got), values_free(&shaken);
+  }
   values_free(&want);
   return differs;
 }
 
-const char *random_check_c(Kit *const *kits, int n, uint64_t seed, int *failed) {
+static const char *check_built(Kit *const *kits, int n, uint64_t seed, bool emulated, int *failed) {
   Generated *set = generated_new();
-  Kit **plain = calloc((size_t)n + 1, sizeof *plain), **planned = calloc((size_t)n + 1, sizeof *planned);
+  Built *built = calloc((size_t)n + 1, sizeof *built);
   const char *differs = NULL;
+  int number = 0;
   for (int i = 0; i < n && !differs; i++) {
+    Built *b = &built[i];
     Variant v = variant_of(seed, i);
     *failed = i;
-    if (!(plain[i] = with_gradients(kits[i]))) continue;
-    planned[i] = random_copy(kits[i], (Edit){0});
-    differs = run_passes(planned[i], &v, NULL, NULL);
+    b->kit = kits[i];
+    if (!(b->plain = with_gradients(kits[i]))) continue;
+    b->planned = random_copy(kits[i], (Edit){0});
+    differs = run_passes(b->planned, &v, NULL, NULL);
+    b->number = number++;
     if (differs) differs = arena_copy(kits[i]->arena, differs, strlen(differs));
-    else generated_add(set, planned[i]->program);
+    else if (emulated) generated_add_cuda(set, b->planned->program);
+    else generated_add(set, b->planned->program);
   }
-  if (!differs) generated_build(set, "-O1 -march=native -ffp-contract=off");
-  for (int i = 0, built = 0; i < n && !differs; i++) {
-    if (!planned[i]) continue;
+  if (!differs && emulated) generated_build_emulated(set);
+  else if (!differs) generated_build(set, "-O1 -march=native -ffp-contract=off");
+  for (int i = 0; i < n && !differs; i++) {
+    if (!built[i].planned) continue;
     *failed = i;
-    differs = compare_c(kits[i], plain[i], planned[i], generated_program(set, built++));
+    differs = compare_built(set, &built[i], emulated);
   }
   for (int i = 0; i < n; i++) {
-    if (plain[i]) kit_free(plain[i]);
-    if (planned[i]) kit_free(planned[i]);
+    if (built[i].plain) kit_free(built[i].plain);
+    if (built[i].planned) kit_free(built[i].planned);
   }
-  free(plain), free(planned);
+  free(built);
   generated_free(set);
   return differs;
+}
+
+const char *random_check_c(Kit *const *kits, int n, uint64_t seed, int *failed) {
+  return check_built(kits, n, seed, false, failed);
+}
+const char *random_check_emulated(Kit *const *kits, int n, uint64_t seed, int *failed) {
+  return check_built(kits, n, seed, true, failed);
 }

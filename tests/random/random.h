@@ -38,6 +38,8 @@ const char *random_differs(const Kit *kit, const Values *want, const Values *got
 const char *random_check_passes(const Kit *kit, uint64_t seed); /* the evaluator after any passes */
 /* C with real = double and float, `n` programs in one library; *failed is the one that differs. */
 const char *random_check_c(Kit *const *kits, int n, uint64_t seed, int *failed);
+/* The same of emulated CUDA, under four schedules that must agree bit for bit. */
+const char *random_check_emulated(Kit *const *kits, int n, uint64_t seed, int *failed);
 
 /* ---- reduce.c ---- */
 typedef const char *(*RandomCheck)(const Kit *kit, uint64_t seed);
