@@ -11,6 +11,25 @@ fn gelu(x) = 0.5 * x * (1 + erf(x * 0.7071067811865476))
 fn gelu_tanh(x) = 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))
 fn silu(x) = x * sigmoid(x)
 fn softplus(x) = maximum(x, 0) + log1p(exp(-abs(x)))
+fn mish(x) = x * tanh(softplus(x))
+fn logsigmoid(x) = minimum(x, 0) - log1p(exp(-abs(x)))
+fn softsign(x) = x / (1 + abs(x))
+fn celu(x, alpha = 1.0) = where(x > 0, x, alpha * expm1(clamp(x, max: 0) / alpha))
+fn selu(x) = 1.0507009873554805 * elu(x, alpha: 1.6732632423543772)
+fn prelu(x, slope) = where(x > 0, x, slope * x)
+fn threshold(x, threshold, value) = where(x <= threshold, value, x)
+
+# Flat at their bounds, where clamp has slope 1.
+fn hardtanh(x, min = -1.0, max = 1.0) = where(x <= min, min, where(x >= max, max, x))
+fn relu6(x) = hardtanh(x, min: 0.0, max: 6.0)
+fn hardsigmoid(x) = relu6(x + 3) / 6
+fn hardswish(x) = {
+  let c = hardtanh(x, min: -3.0, max: 3.0)
+  where(x >= 3, x, c * (c + 3) / 6)
+}
+fn tanhshrink(x) = x - tanh(x)
+fn softshrink(x, lambda = 0.5) = where(x > lambda, x - lambda, where(x < -lambda, x + lambda, 0 * x))
+fn hardshrink(x, lambda = 0.5) = where(abs(x) > lambda, x, 0 * x)
 
 # ---- losses: means over all elements, as in PyTorch ----
 fn mse(x, y) = {
@@ -22,6 +41,39 @@ fn smooth_l1(x, y, beta = 1.0) = {
   let e = abs(x - y)
   mean(where(e < beta, 0.5 * e * e / beta, e - 0.5 * beta))
 }
+fn huber(x, y, delta = 1.0) = {
+  let e = abs(x - y)
+  mean(where(e <= delta, 0.5 * e * e, delta * (e - 0.5 * delta)))
+}
+# x: log-probabilities, y: probabilities; 0 log 0 is 0.  A mean over all elements: times their number a row, PyTorch's "batchmean".
+fn kl_div(x, y) = mean(where(y > 0, y * (log(where(y > 0, y, 1.0)) - x), 0 * x))
+fn poisson_nll(x, y) = mean(exp(x) - y * x)
+fn gaussian_nll(x, y, variance, eps = 1e-6) = {
+  let v = maximum(variance, eps)
+  let e = x - y
+  mean(0.5 * (log(v) + e * e / v))
+}
+# Classes are 1 and -1.
+fn soft_margin(x, y) = mean(softplus(-y * x))
+fn hinge_embedding(x, y, margin = 1.0) = mean(where(y == 1, x, clamp(margin - x, min: 0)))
+fn margin_ranking(x1, x2, y, margin = 0.0) = mean(clamp(-y * (x1 - x2) + margin, min: 0))
+# Along the last axis.
+fn cosine_similarity(x, y, eps = 1e-8) = {
+  let xx = maximum(sum(x * x, over: -1), eps * eps)
+  let yy = maximum(sum(y * y, over: -1), eps * eps)
+  sum(x * y, over: -1) / (sqrt(xx) * sqrt(yy))
+}
+fn cosine_embedding(x1, x2, y, margin = 0.0) = {
+  let xx = sum(x1 * x1, over: -1) + 1e-12
+  let yy = sum(x2 * x2, over: -1) + 1e-12
+  let c = sum(x1 * x2, over: -1) / sqrt(xx * yy)
+  mean(where(y == 1, 1 - c, clamp(c - margin, min: 0)))
+}
+fn triplet_margin(anchor, positive, negative, margin = 1.0, eps = 1e-6) = {
+  let near = norm(anchor - positive + eps, over: -1)
+  let far = norm(anchor - negative + eps, over: -1)
+  mean(clamp(near - far + margin, min: 0))
+}
 # bce: logs stop at -100 and the slope's denominator at 1e-12 (as a float), so that sure answers stay finite.
 fn bce(x, y) = {
   let a = stop(clamp(log(x), min: -100))
@@ -31,6 +83,13 @@ fn bce(x, y) = {
 }
 fn bce_with_logits(x, y) = mean(maximum(x, 0) - x * y + log1p(exp(-abs(x))))
 
+# Log-probabilities logp: [B, K] against classes y: [B].  The mean is over the weights of the rows kept.
+fn nll(logp, y, weight = 1.0, ignore = -100) = {
+  let hit = one_hot(y, like: logp, ignore: ignore)
+  let kept = y != ignore
+  let rows = where(kept, -sum(where(hit, weight * logp, 0.0), over: -1), 0.0)
+  sum(rows) / sum(where(kept, sum(where(hit, weight + 0 * logp, 0.0), over: -1), 0.0))
+}
 # Scores x: [B, K] against classes y: [B].  The mean is over the weights of the rows kept.
 fn cross_entropy(x, y, weight = 1.0, smoothing = 0.0, ignore = -100) = {
   let logp = log_softmax(x, over: -1)

@@ -323,6 +323,56 @@ for shape in [(3, 4), (2, 3, 5), (1, 8), (7, 2), (2, 2, 2, 3), (5, 16), (4, 33)]
     case("(x - mean(x, over: 0)) * rsqrt(var(x, over: 0, unbiased: false) + 1e-5) * y", lambda x, y: F.batch_norm(x.reshape(shape[0], -1), None, None, training=True).reshape(shape) * y if shape[0] > 1 else torch.zeros(shape) * x * y, x=n(*shape), y=n(*shape)) if shape[0] > 1 else None
     case("(x |> ln: LayerNorm()) * y", lambda x, y: F.layer_norm(x, (d,)) * y, x=n(*shape), y=n(*shape))
 
+# ---- more of nn.mt; with draws of their own, so that those below stay what they are ----
+state = torch.get_rng_state()
+torch.manual_seed(1)
+MORE = {
+    "mish(x)": F.mish, "logsigmoid(x)": F.logsigmoid, "softsign(x)": F.softsign, "celu(x)": F.celu,
+    "celu(x, alpha: 0.5)": lambda x: F.celu(x, 0.5), "selu(x)": F.selu, "threshold(x, 0.1, 20.0)": lambda x: F.threshold(x, 0.1, 20.0),
+    "hardtanh(x)": F.hardtanh, "hardtanh(x, min: -2.5, max: 0.5)": lambda x: F.hardtanh(x, -2.5, 0.5), "relu6(x)": F.relu6,
+    # PyTorch's gradient of hardsigmoid holds 1/6 as a float; that of hardswish at its bounds was other before 2.x
+    "hardsigmoid(x)": lambda x: F.relu6(x + 3) / 6, "hardswish(x)": lambda x: x * F.relu6(x + 3) / 6, "tanhshrink(x)": F.tanhshrink, "softshrink(x)": F.softshrink,
+    "softshrink(x, lambda: 1.0)": lambda x: F.softshrink(x, 1.0), "hardshrink(x)": F.hardshrink,
+    "hardshrink(x, lambda: 2.5)": lambda x: F.hardshrink(x, 2.5),
+}
+AT_INFINITY = {"hardtanh(x)", "hardtanh(x, min: -2.5, max: 0.5)", "relu6(x)", "hardsigmoid(x)", "threshold(x, 0.1, 20.0)"}
+for expr, f in MORE.items():
+    for shape in SHAPES:
+        case(expr, f, x=2 * n(*shape))
+    for scale in (0.01, 10):
+        case(expr, f, x=scale * n(6))
+    case(expr, f, x=ORDINARY[:8])
+    case(expr, f, x=EDGES if expr in AT_INFINITY else EDGES[:12])
+for shape in SHAPES:
+    case("prelu(x, y)", lambda x, y: F.prelu(x, y), x=n(*shape), y=n(1)) if len(shape) > 1 and 0 not in shape else None
+    case("prelu(x, 0.3)", lambda x: F.prelu(x, torch.tensor(0.3)), x=n(*shape)) if shape and 0 not in shape else None
+for shape in [(4,), (3, 5), (2, 3, 2), (1,), (6, 1), (1, 9), (33,), (5, 4), (2, 2, 2, 2), (7, 3)]:
+    x, y = 2 * n(*shape), 2 * n(*shape)
+    sign = torch.where(y > 0, torch.ones(()), -torch.ones(()))
+    case("huber(x, y)", F.huber_loss, x=x, y=y)
+    case("huber(x, y, delta: 0.5)", lambda x, y: F.huber_loss(x, y, delta=0.5), x=x, y=y)
+    case("kl_div(x, y)", F.kl_div, fixed=("y",), x=x, y=torch.where(y > 1, torch.zeros(()), short(torch.sigmoid(y))))
+    case("poisson_nll(x, y)", F.poisson_nll_loss, fixed=("y",), x=x, y=torch.round(y.abs()))
+    case("gaussian_nll(x, y, z)", F.gaussian_nll_loss, fixed=("y",), x=x, y=y, z=n(*shape).abs() + 0.1)
+    case("soft_margin(x, y)", F.soft_margin_loss, fixed=("y",), x=x, y=sign)
+    case("hinge_embedding(x, y)", F.hinge_embedding_loss, fixed=("y",), x=x, y=sign)
+    case("hinge_embedding(x, y, margin: 2.0)", lambda x, y: F.hinge_embedding_loss(x, y, 2.0), fixed=("y",), x=x, y=sign)
+    case("margin_ranking(x, y, z)", F.margin_ranking_loss, fixed=("z",), x=x, y=y, z=sign)
+    case("margin_ranking(x, y, z, margin: 0.5)", lambda x, y, z: F.margin_ranking_loss(x, y, z, 0.5), fixed=("z",), x=x, y=y, z=sign)
+for rows, width in [(1, 1), (2, 3), (4, 5), (3, 1), (7, 2), (1, 16), (6, 8), (5, 33), (2, 2), (9, 4)]:
+    x, y, z = n(rows, width), n(rows, width), n(rows, width)
+    sign = torch.where(n(rows) > 0, torch.ones(()), -torch.ones(()))
+    case("cosine_similarity(x, y)", lambda x, y: F.cosine_similarity(x, y, -1), x=x, y=y)
+    case("cosine_embedding(x, y, k)", F.cosine_embedding_loss, fixed=("k",), x=x, y=y, k=sign)
+    case("cosine_embedding(x, y, k, margin: 0.2)", lambda x, y, k: F.cosine_embedding_loss(x, y, k, 0.2), fixed=("k",), x=x, y=y, k=sign)
+    case("triplet_margin(x, y, z)", F.triplet_margin_loss, x=x, y=y, z=z)
+    case("triplet_margin(x, y, z, margin: 3.0)", lambda x, y, z: F.triplet_margin_loss(x, y, z, 3.0), x=x, y=y, z=z)
+    k, w = torch.randint(width, (rows,)).double(), short(torch.rand(width)) + 0.125
+    case("nll(log_softmax(x, over: 1), i32(k))", lambda x, k: F.nll_loss(F.log_softmax(x, 1), k.long()), fixed=("k",), x=x, k=k)
+    case("nll(x, i32(k), weight: w)", lambda x, k, w: F.nll_loss(x, k.long(), weight=w), fixed=("k", "w"), x=x, k=k, w=w)
+    case("nll(x, i32(k), ignore: 0)", lambda x, k: F.nll_loss(x, k.long(), ignore_index=0), fixed=("k",), x=x, k=k) if (k > 0).any() else None
+torch.set_rng_state(state)
+
 with open(os.path.join(here, "ops.json"), "w") as file:
     file.write("[\n" + ",\n".join(cases) + "\n]\n")
 
@@ -359,7 +409,7 @@ for lr in (0.1, 1e-3, 0):
     for name, make in (("adam", O.Adam), ("adamw", O.AdamW)):
         for beta1, beta2, eps, decay in [(0.9, 0.999, 1e-8, 0), (0.9, 0.999, 1e-8, 0.1), (0.5, 0.9, 1e-8, 0), (0.9, 0.95, 1e-3, 0.01), (0, 0.99, 1e-8, 0), (0.9, 0.999, 1e-8, 0.01)]:
             run(name, {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "decay": decay},
-                lambda p: make(p, lr, (beta1, beta2), eps, decay))
+                lambda p: make(p, lr, (float(beta1), float(beta2)), eps, decay))
 write_runs("optimizers.json")
 
 # ---- the gradient's norm clipped first: below, at and above the bound, zero, and NaN ----
