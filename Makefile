@@ -2,7 +2,7 @@
 # first install what Debian packages are missing.  CUDA is used when nvcc is there.
 PACKAGES := gcc libc6-dev cmake pkg-config flex bison check libjansson-dev uthash-dev librandom123-dev \
             zlib1g-dev libzip-dev
-TEST_PACKAGES := clang g++
+TEST_PACKAGES := clang libclang-rt-dev g++
 BUILD := build
 JOBS := $(shell nproc)
 PREFIX ?= /usr/local

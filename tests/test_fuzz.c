@@ -1,8 +1,9 @@
 /* test_fuzz.c - the readers of outside bytes, on every input of fuzz/corpus.
  *
  * The corpus holds what fuzzing found to be different, and what once went
- * wrong; `make fuzz` searches on from it, under sanitizers.  Each input is
- * read here as it is, then cut and changed in a few places.
+ * wrong.  Each input is read here as it is, then cut and changed in a few
+ * places; then fuzzers built with sanitizers search on from it for 30 seconds
+ * each, from seed 1.  `make fuzz TIME=` searches for longer.
  */
 #include <check.h>
 #include <dirent.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #include "tests/fuzz/targets.h"
+#include "tests/shell.h"
 #include "tests/small_trainer.h"
 
 static const struct {
@@ -57,11 +59,26 @@ START_TEST(corpus_is_read) {
 }
 END_TEST
 
+START_TEST(a_search_finds_nothing) {
+  char *said = shell_ok("cmake --preset fuzz -B " BUILD_DIR "/fuzz >/dev/null && "
+                        "cmake --build " BUILD_DIR "/fuzz --target fuzzers -j $(nproc) -- -s >/dev/null && "
+                        "SEED=1 tests/fuzz/run " BUILD_DIR "/fuzz 30");
+  int clean = 0;
+  for (const char *at = said; (at = strstr(at, ": nothing found\n")); at++) clean++;
+  ck_assert_msg(clean == N_TARGETS, "%s", said);
+  free(said);
+}
+END_TEST
+
 Suite *fuzz_suite(void) {
   Suite *suite = suite_create("fuzz");
   TCase *tests = tcase_create("fuzz");
   tcase_set_timeout(tests, 60);
   tcase_add_loop_test(tests, corpus_is_read, 0, N_TARGETS);
   suite_add_tcase(suite, tests);
+  TCase *search = tcase_create("search");
+  tcase_set_timeout(search, 1800);
+  tcase_add_test(search, a_search_finds_nothing);
+  suite_add_tcase(suite, search);
   return suite;
 }
