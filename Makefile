@@ -43,7 +43,7 @@ regold: all
 coverage: packages test-packages
 	$(call install_missing,gcovr)
 	@cmake --preset coverage >/dev/null && \
-	  cmake --build $(BUILD)/coverage --target mtc_tests faults -j $(JOBS) -- --no-print-directory -s
+	  cmake --build $(BUILD)/coverage -j $(JOBS) -- --no-print-directory -s
 	@find $(BUILD)/coverage -name '*.gcda' -delete
 	@$(BUILD)/coverage/bin/mtc_tests; status=$$?; tests/coverage/report $(BUILD)/coverage && exit $$status
 

@@ -192,6 +192,9 @@ const BadFile bad_checkpoints[] = {
     {"the best is no number", SAVED, EDIT("\"best.highest.npy_set.a\":\"", "\"best.highest.npy_set.a\":\"?"),
      "run/m.checkpoint.safetensors: its metadata is damaged: best.highest.npy_set.a is ?0.20000000298023224, not a "
      "number that a trainer writes"},
+    {"more stands behind the best", SAVED, EDIT("0.20000000298023224", "0.20x"),
+     "run/m.checkpoint.safetensors: its metadata is damaged: best.highest.npy_set.a is 0.20x, not a number that a "
+     "trainer writes"},
 };
 const int n_bad_checkpoints = sizeof bad_checkpoints / sizeof bad_checkpoints[0];
 
