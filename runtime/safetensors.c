@@ -243,11 +243,21 @@ static bool check_lengths(const char *path, const char *bytes, size_t length, ui
   return true;
 }
 
+/* Where jansson lacks memory it says that the text is damaged, or goes on without a part of it. */
+static _Thread_local bool json_starved;
+static void *json_memory(size_t size) {
+  void *memory = malloc(size);
+  json_starved |= !memory;
+  return memory;
+}
+
 static json_t *parse_header(const char *path, const char *text, uint64_t length, MtError *error) {
   json_error_t why;
   char shown[MT_SHOWN];
+  json_set_alloc_funcs(json_memory, free);
+  json_starved = false;
   json_t *header = json_loadb(text, length, JSON_REJECT_DUPLICATES, &why);
-  if (!header && json_error_code(&why) == json_error_out_of_memory) mt_error(error, "%s: out of memory", path);
+  if (json_starved) return json_decref(header), mt_error(error, "%s: out of memory", path), NULL;
   if (!header)
     mt_error(error, "%s: the header is damaged: at byte %d of it: %s", path, why.position,
              mt_show(shown, why.text, strlen(why.text)));

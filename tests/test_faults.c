@@ -170,6 +170,8 @@ static bool disturb(const Scenario *s, FaultCall call, const char *name, int64_t
     ck_results(s, what);
   } else {
     ck_message(&e, what);
+    if (s->small && call == CALL_MEMORY) /* not of a damaged file, say */
+      ck_assert_msg(strstr(e.output, "out of memory") != NULL, "%s: said: `%s`", what, e.output);
     if (call != CALL_UNLINK) each_name(".", is_no_leftover, what);
     if (s->recovery[0])
       recover(s, what);
