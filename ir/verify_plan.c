@@ -147,7 +147,7 @@ static bool in_place(Verifier *v, const Life *old, const Life *new) {
   for (int k = 0; k < writer->n_in; k++) {
     const Node *x = writer->in[k];
     if (root_of(x) != old->node) continue;
-    if (x->home == HOME_NONE && x != old->node) return false;
+    if (x->home == HOME_NONE) return false; /* a view that is not made: read elsewhere */
     if (!type_same_shape(&x->type, &new->node->type)) return false;
     Kind kind = op_info[writer->op].kind;
     if (kind != MAP && !(kind == GROUP && verify_reads_in_place(v, writer, k))) return false;
@@ -157,7 +157,7 @@ static bool in_place(Verifier *v, const Life *old, const Life *new) {
 
 static const char *check_pair(Verifier *v, const Graph *graph, const Life *old, const Life *new) {
   if (old->low >= new->high || new->low >= old->high) return NULL;
-  if (old->first != new->first && (old->last < new->first || (old->last == new->first && in_place(v, old, new)))) return NULL;
+  if (old->first != new->first && old->last == new->first && in_place(v, old, new)) return NULL; /* alive: not before */
   WRONG(new->node, "its bytes in the arena are those of %%%s, which is still alive", old->node->name);
 }
 

@@ -309,6 +309,17 @@ static void plan_input(Program *p) { find(p, "loss.mul")->home = HOME_INPUT; }
 static void plan_param(Program *p) { find(p, "net.fc2.weight")->home = HOME_PARAM; } /* its offset is 128, not 0 */
 static void plan_grad(Program *p) { find(p, "loss.sum.2")->home = HOME_GRAD; }       /* its parameter's is 64 */
 static void plan_output(Program *p) { find(p, "net.fc1.mm")->home = HOME_OUTPUT; }
+static void plan_over_the_first_of_two(Program *p) {
+  Graph *g = p->train.graph;
+  Builder b = {g, NULL, "v"};
+  Type square = {F32, 2, {dim_literal(3), dim_literal(3)}};
+  Node *x[3] = {b_unary(&b, OP_exp, b_iota(&b, &square, 0))};
+  x[1] = b_unary(&b, OP_sin, x[0]);
+  x[2] = b_unary(&b, OP_cos, x[0]);
+  for (int i = 0; i < 3; i++) graph_output(g, OUT_VALUE, NULL, x[i]), x[i]->home = HOME_ARENA, x[i]->offset = 512;
+  x[1]->offset = 768;
+  g->arena_bytes = 1024;
+}
 static void params_overlap(Program *p) { p->params[2].offset = 64; }
 static void params_past_end(Program *p) { p->param_elements = 130; }
 static void params_unaligned(Program *p) { p->params[2].offset = 130; }
@@ -443,6 +454,7 @@ static const struct { const char *name; void (*breaks)(Program *); const char *m
     {"plan state", plan_state, "train: %net.running mean: its home is not that of its state"},
     {"plan no state", plan_no_state, "train: %net.fc2.weight: its home is not that of its state"},
     {"plan no param", plan_no_param, "train: %net.fc2.mm: its home is not that of its parameter"},
+    {"plan over the first of two", plan_over_the_first_of_two, "train: %v.cos: its bytes in the arena are those of %v.exp, which is still alive"},
     {"plan partly over", plan_partly_over, "train: %v.neg: its bytes in the arena are those of %v.exp, which is still alive"},
     {"params before start", params_before_start, "parameter net.fc1.weight is not aligned in its block"},
     {"state twice", state_twice, "state net.running mean is declared twice"},
@@ -592,7 +604,20 @@ static void row_group_of_a_sum(Program *p) {
   LIST_PUSH(p->arena, body->nodes, body->n_nodes, body->outputs[0].node);
 }
 
+static void view_of_its_own(Program *p) { /* it lives on where its operand's bytes are written again */
+  Graph *g = p->train.graph;
+  Builder b = {g, NULL, "v"};
+  Type square = {F32, 2, {dim_literal(3), dim_literal(3)}};
+  Node *x = b_unary(&b, OP_exp, b_iota(&b, &square, 0)), *turned = b_transpose(&b, x, (int[]){1, 0});
+  Node *again = b_unary(&b, OP_sin, b_iota(&b, &square, 1)), *out = b_binary(&b, OP_add, turned, again);
+  graph_output(g, OUT_VALUE, "out", out);
+  x->home = turned->home = again->home = HOME_ARENA;
+  x->offset = again->offset = 512;
+  turned->offset = 768;
+  g->arena_bytes = 1024;
+}
 static const struct { const char *name; void (*make)(Program *); } sound[] = {
+    {"view of its own", view_of_its_own},
     {"only predicts", only_predicts},
     {"only trains", only_trains},
     {"data of no batch", data_of_no_batch},
