@@ -11,7 +11,7 @@ TIME := 30
 N := 2000
 SEED := 1
 
-.PHONY: all demo test fuzz random install bench regold clean packages test-packages
+.PHONY: all demo test fuzz random coverage install bench regold clean packages test-packages
 
 all: packages
 	@cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX) >$(BUILD).log 2>&1 || { cat $(BUILD).log; rm -f $(BUILD).log; exit 1; }
@@ -42,6 +42,14 @@ random: all test-packages
 # Rewrite the golden files from what the compiler does now; read `git diff tests/golden` before you commit.
 regold: all
 	MTC_REGOLD=1 $(BUILD)/bin/mtc_tests
+
+# Which branches do the tests take?  A table a file, and those under their goal.
+coverage: packages test-packages
+	$(call install_missing,gcovr)
+	@cmake --preset coverage >/dev/null && \
+	  cmake --build $(BUILD)/coverage -j $(JOBS) -- --no-print-directory -s
+	@find $(BUILD)/coverage -name '*.gcda' -delete
+	@$(BUILD)/coverage/bin/mtc_tests; status=$$?; tests/coverage/report $(BUILD)/coverage && exit $$status
 
 install: all
 	cmake --install $(BUILD)

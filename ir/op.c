@@ -144,6 +144,9 @@ static bool check_scatter(const Inference *f) {
                 TYPE(to));
   if (dtype_is_float(ids->dtype) || ids->dtype == BOOL)
     return fail(f->error, "dtype", "scatter_add: indices must be integers, they are %s", dtype_name(ids->dtype));
+  if (rows->dtype != to->dtype)
+    return fail(f->error, "dtype", "scatter_add: rows of %s cannot be added into %s", dtype_name(rows->dtype),
+                dtype_name(to->dtype));
   return true;
 }
 

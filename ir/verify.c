@@ -53,7 +53,7 @@ static const char *check_order(Verifier *v, const Graph *graph) {
 /* ---- types -------------------------------------------------------------- */
 
 static bool has_body(const Node *node) {
-  return op_info[node->op].kind == GROUP || op_info[node->op].kind == LOOP;
+  return op_info[node->op].kind == GROUP; /* no op is a LOOP yet */
 }
 
 static const char *check_dims(const Verifier *v, const Graph *graph, const Node *node, const Type *t) {
@@ -68,8 +68,8 @@ static const char *check_dims(const Verifier *v, const Graph *graph, const Node 
     for (int k = 0; k < v->program->n_symbols; k++) declared = declared || v->program->symbols[k] == d->rows;
     if (!declared) WRONG(graph, node, "its capacity %s is no dim of the program", d->rows->name);
     const Graph *top = graph;
-    while (top && top->parent) top = top->parent;
-    if (top && top->rows != d->rows)
+    while (top->parent) top = top->parent;
+    if (top->rows != d->rows)
       WRONG(graph, node, "its capacity is %s, that of the graph is %s", d->rows->name, top->rows ? top->rows->name : "none");
   }
   return NULL;
@@ -82,33 +82,14 @@ static const char *type_text(const Verifier *v, const Type *type) {
 }
 
 static const char *check_result(const Verifier *v, const Graph *graph, const Node *node) {
-  const Node *group = node->in[0];
-  if (!has_body(group) || !group->body) WRONG(graph, node, "result of %%%s, which has no body", group->name);
+  const Node *group = node->in[0]; /* it stands before: its body has been checked */
+  if (!has_body(group)) WRONG(graph, node, "result of %%%s, which has no body", group->name);
   if (node->attrs.index < 0 || node->attrs.index >= group->body->n_outputs)
     WRONG(graph, node, "%%%s has no output %d", group->name, node->attrs.index);
   const Type *t = &group->body->outputs[node->attrs.index].node->type;
   if (node->type.dtype != t->dtype || !type_same_shape(&node->type, t))
     WRONG(graph, node, "its type is %s, output %d of %%%s is %s", type_text(v, &node->type), node->attrs.index,
           group->name, type_text(v, t));
-  return NULL;
-}
-
-/* What the shape rules leave open because they take the type that is asked for. */
-static const char *check_asked(const Verifier *v, const Graph *graph, const Node *node) {
-  if (node->op == OP_const && node->type.rank) WRONG(graph, node, "a constant has no axes");
-  if (node->op == OP_iota && (node->attrs.axis < 0 || node->attrs.axis >= node->type.rank))
-    WRONG(graph, node, "it has no axis %d", node->attrs.axis);
-  if (node->op == OP_random && (!node->attrs.path || node->attrs.distribution < 0 || node->attrs.distribution > 1))
-    WRONG(graph, node, "a random draw needs a site and a distribution");
-  if (node->op == OP_rows && (!node->attrs.symbol || !node->attrs.symbol->rows))
-    WRONG(graph, node, "it counts no capacity");
-  if (node->op != OP_scatter_add) return NULL;
-  const Type *rows = &node->in[0]->type, *ids = &node->in[1]->type, *out = &node->type;
-  bool fits = out->rank >= 1 && rows->rank == ids->rank + out->rank - 1 && rows->dtype == out->dtype &&
-              !dtype_is_float(ids->dtype) && ids->dtype != BOOL;
-  for (int i = 0; fits && i < rows->rank; i++)
-    fits = dim_same(rows->dim[i], i < ids->rank ? ids->dim[i] : out->dim[i - ids->rank + 1], false);
-  if (!fits) WRONG(graph, node, "the rows, %s, do not go by the indices, %s", type_text(v, rows), type_text(v, ids));
   return NULL;
 }
 
@@ -130,7 +111,9 @@ static const char *check_type(const Verifier *v, const Graph *graph, const Node 
   if (!infer_type(node->op, node->n_in, in, &node->attrs, false, &type, &error)) WRONG(graph, node, "%s", error.message);
   if (type.dtype != node->type.dtype || !type_same_shape(&type, &node->type))
     WRONG(graph, node, "its type is %s, its op gives %s", type_text(v, &node->type), type_text(v, &type));
-  return check_asked(v, graph, node);
+  if (node->op == OP_random && (!node->attrs.path || node->attrs.distribution < 0 || node->attrs.distribution > 1))
+    WRONG(graph, node, "a random draw needs a site and a distribution");
+  return NULL;
 }
 
 /* ---- what leaves and outputs name --------------------------------------- */
@@ -149,7 +132,7 @@ static const Type *data_field(const Program *p, const char *variable, int data, 
 
 /* "acc.3": the fourth accumulator of an eval's batch graph. */
 static const Type *accumulator(const Graph *batch, const char *path) {
-  if (!batch || strncmp(path, "acc.", 4)) return NULL;
+  if (strncmp(path, "acc.", 4)) return NULL;
   for (int i = 0, n = 0; i < batch->n_outputs; i++) {
     if (batch->outputs[i].role != OUT_ACC) continue;
     char name[32];
@@ -180,7 +163,7 @@ static const char *check_leaf(const Verifier *v, const Graph *graph, const Node 
   if (node->op == OP_counter) {
     bool known = !strcmp(node->attrs.path, "step") || !strcmp(node->attrs.path, "epoch") ||
                  !strcmp(node->attrs.path, "total");
-    if (!known || node->type.rank) WRONG(graph, node, "%s is no counter", node->attrs.path);
+    if (!known) WRONG(graph, node, "%s is no counter", node->attrs.path);
     return NULL;
   }
   if (node->op == OP_param && (index = map_get_name(v->params, node->attrs.path)) >= 0) type = &p->params[index].type;

@@ -189,7 +189,7 @@ static const char *check_member(Verifier *v, const Node *group, const Node *node
   Kind kind = op_info[node->op].kind;
   bool fits = kind == LEAF || kind == VIEW || kind == MAP || kind == REDUCE || kind == RANDOM || kind == GATHER ||
               (kind == MATMUL && group->attrs.pattern == PATTERN_MATMUL);
-  if (!fits || node->op == OP_result || node->op == OP_grad || node->op == OP_param || node->op == OP_state)
+  if (!fits || node->op == OP_grad || node->op == OP_param || node->op == OP_state)
     WRONG(node, "%s has no place in a group", op_info[node->op].name);
   if (kind == REDUCE && !group->attrs.n_axes) WRONG(node, "a map group has a reduction");
   if (node->op != OP_input) return NULL;
@@ -215,7 +215,7 @@ const char *verify_group(Verifier *v, const Graph *graph, const Node *group) {
 
 bool verify_reads_in_place(Verifier *v, const Node *group, int operand) {
   Reads reads;
-  if (collect_reads(v, group, &reads)) return false;
+  collect_reads(v, group, &reads); /* nothing is wrong: verify_group has found so */
   for (int i = 0; i < group->body->n_nodes; i++) {
     const Node *node = group->body->nodes[i];
     if (node->op != OP_input || node->attrs.index != operand) continue;

@@ -16,10 +16,10 @@ enum { ALIGNMENT = 256, PARAM_ALIGNMENT = 64 };
 
 /* ---- the parameter block ------------------------------------------------ */
 
+static int compare(int64_t a, int64_t b) { return (a > b) - (a < b); }
+
 static int by_offset(const void *a, const void *b) {
-  const Param *x = *(const Param *const *)a, *y = *(const Param *const *)b;
-  if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
-  return x < y ? -1 : x > y;
+  return compare((*(const Param *const *)a)->offset, (*(const Param *const *)b)->offset);
 }
 
 const char *verify_params(Verifier *v) {
@@ -47,16 +47,19 @@ static const Node *root_of(const Node *node) {
   return node;
 }
 
-static bool is_param_offset(const Verifier *v, Map *params, const char *path, int64_t offset) {
-  int index = path ? map_get_name(params, path) : -1;
-  return index >= 0 && (params == v->params ? v->program->params[index].offset : v->program->states[index].offset) == offset;
+/* Leaves and outputs name what is declared: that has been checked. */
+static int64_t param_offset(const Verifier *v, const char *path) {
+  return v->program->params[map_get_name(v->params, path)].offset;
+}
+static int64_t state_offset(const Verifier *v, const char *path) {
+  return v->program->states[map_get_name(v->states, path)].offset;
 }
 
 /* The gradient block is laid out as the parameters: a gradient stands where its parameter does. */
 static bool is_gradient_of(const Verifier *v, const Graph *graph, const Node *node) {
   for (int i = 0; i < graph->n_outputs; i++) {
     const Output *o = &graph->outputs[i];
-    if (o->role == OUT_GRAD && root_of(o->node) == node && is_param_offset(v, v->params, o->name, node->offset)) return true;
+    if (o->role == OUT_GRAD && root_of(o->node) == node && param_offset(v, o->name) == node->offset) return true;
   }
   return false;
 }
@@ -74,11 +77,11 @@ static const char *check_home(const Verifier *v, const Graph *graph, const Node 
     if (node->op != OP_input) WRONG(node, "its home is the batch, but it is no input");
     break;
   case HOME_PARAM:
-    if (node->op != OP_param || !is_param_offset(v, v->params, node->attrs.path, node->offset))
+    if (node->op != OP_param || param_offset(v, node->attrs.path) != node->offset)
       WRONG(node, "its home is not that of its parameter");
     break;
   case HOME_STATE:
-    if (node->op != OP_state || !is_param_offset(v, v->states, node->attrs.path, node->offset))
+    if (node->op != OP_state || state_offset(v, node->attrs.path) != node->offset)
       WRONG(node, "its home is not that of its state");
     break;
   case HOME_ARENA:
@@ -94,6 +97,7 @@ static const char *check_home(const Verifier *v, const Graph *graph, const Node 
   case HOME_ALIAS:
     if (op_info[node->op].kind != VIEW) WRONG(node, "it shares its operand's bytes, but is no view");
     break;
+  default: WRONG(node, "its home is none that there is");
   }
   return NULL;
 }
@@ -109,8 +113,7 @@ typedef struct Life {
 
 static int by_first(const void *a, const void *b) {
   const Life *x = a, *y = b;
-  if (x->first != y->first) return x->first < y->first ? -1 : 1;
-  return x->low < y->low ? -1 : x->low > y->low;
+  return x->first != y->first ? compare(x->first, y->first) : compare(x->low, y->low);
 }
 
 static int *last_reads(const Verifier *v, const Graph *graph) {
@@ -144,7 +147,7 @@ static bool in_place(Verifier *v, const Life *old, const Life *new) {
   for (int k = 0; k < writer->n_in; k++) {
     const Node *x = writer->in[k];
     if (root_of(x) != old->node) continue;
-    if (x->home == HOME_NONE && x != old->node) return false;
+    if (x->home == HOME_NONE) return false; /* a view that is not made: read elsewhere */
     if (!type_same_shape(&x->type, &new->node->type)) return false;
     Kind kind = op_info[writer->op].kind;
     if (kind != MAP && !(kind == GROUP && verify_reads_in_place(v, writer, k))) return false;
@@ -154,7 +157,7 @@ static bool in_place(Verifier *v, const Life *old, const Life *new) {
 
 static const char *check_pair(Verifier *v, const Graph *graph, const Life *old, const Life *new) {
   if (old->low >= new->high || new->low >= old->high) return NULL;
-  if (old->first != new->first && (old->last < new->first || (old->last == new->first && in_place(v, old, new)))) return NULL;
+  if (old->first != new->first && old->last == new->first && in_place(v, old, new)) return NULL; /* alive: not before */
   WRONG(new->node, "its bytes in the arena are those of %%%s, which is still alive", old->node->name);
 }
 

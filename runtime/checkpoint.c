@@ -49,7 +49,7 @@ static bool each_tensor(const MtProgram *program, const MtBlocks *blocks, bool s
     const MtGroup *group = group_of(program, param);
     for (int s = 0; group && s < group->n_slots; s++) {
       snprintf(name, sizeof name, "optimizer.%s.%s", group->slots[s], param->name);
-      if (blocks->slots[s] && !visit(data, name, param, blocks->slots[s] + param->offset)) return false;
+      if (!visit(data, name, param, blocks->slots[s] + param->offset)) return false;
     }
   }
   return true;
@@ -91,8 +91,8 @@ bool mt_save_checkpoint(const char *folder, const MtProgram *program, const MtBl
   char newest[2048], previous[2048];
   MtArchive archive = {0};
   checkpoint_paths(folder, program, newest, previous);
-  bool ok = (add_progress(&archive, program, progress) && each_tensor(program, blocks, true, add_tensor, &archive)) ||
-            mt_error(error, "%s: cannot write: out of memory", newest);
+  bool ok = add_progress(&archive, program, progress) && each_tensor(program, blocks, true, add_tensor, &archive);
+  if (!ok) mt_error(error, "%s: cannot write: out of memory", newest);
   ok = ok && mt_write_safetensors(newest, progress->newest_is_bad ? NULL : previous, &archive, error);
   mt_archive_free(&archive);
   return ok;
@@ -119,7 +119,7 @@ static bool same_shape(const MtArray *array, const MtTensor *tensor) {
 static void print_shape(char out[200], int rank, const int64_t *shape) {
   size_t used = 0;
   used += (size_t)snprintf(out, 200, "[");
-  for (int i = 0; i < rank && used < 180; i++)
+  for (int i = 0; i < rank; i++) /* MT_MAX_RANK numbers of at most 19 digits */
     used += (size_t)snprintf(out + used, 200 - used, i ? ", %" PRId64 : "%" PRId64, shape[i]);
   snprintf(out + used, 200 - used, "]");
 }
@@ -155,7 +155,7 @@ static bool expected(void *data, const char *name, const MtTensor *tensor, float
 }
 
 static bool name_unexpected(const MtProgram *program, const MtBlocks *blocks, bool slots, const Match *m) {
-  for (int i = 0; i < m->archive->n_arrays; i++) {
+  for (int i = 0; i < m->archive->n_arrays; i++) { // GCOV_EXCL_BR_LINE: of more tensors than were used one is found
     char full[1024];
     snprintf(full, sizeof full, "%s%s", m->prefix, m->archive->arrays[i].name);
     const char *wanted = full;
@@ -172,7 +172,7 @@ static bool take_all(const char *path, const char *prefix, const MtArchive *arch
                      MtBlocks *blocks, bool slots, MtError *error) {
   Match look = {path, prefix, archive, 0, false, error}, copy = {path, prefix, archive, 0, true, error};
   if (!each_tensor(program, blocks, slots, match_tensor, &look)) return false;
-  if (look.used != archive->n_arrays && !name_unexpected(program, blocks, slots, &look)) return false;
+  if (look.used != archive->n_arrays) return name_unexpected(program, blocks, slots, &look);
   return each_tensor(program, blocks, slots, match_tensor, &copy);
 }
 
@@ -189,7 +189,8 @@ static bool read_count(const char *path, const MtArchive *archive, const char *k
   char *end = NULL;
   errno = 0;
   if (text && *text >= '0' && *text <= '9') *out = strtoull(text, &end, 10);
-  return (end && !*end && !errno && *out <= most) || bad_note(path, key, text, error);
+  if (!end || *end || errno || *out > most) return bad_note(path, key, text, error);
+  return true;
 }
 
 /* A value that an older model did not watch stays as it is. */
@@ -199,7 +200,8 @@ static bool read_best(const char *path, const MtArchive *archive, const char *na
   const char *text = mt_archive_note(archive, key);
   if (!text) return true;
   *out = strtod(text, &end);
-  return (end > text && !*end) || bad_note(path, key, text, error);
+  if (end == text || *end) return bad_note(path, key, text, error);
+  return true;
 }
 
 static bool read_progress(const char *path, const MtArchive *archive, MtProgress *p, MtError *error) {
@@ -219,7 +221,8 @@ static bool read_progress(const char *path, const MtArchive *archive, MtProgress
   for (int i = 0; i < p->n_best; i++)
     if (!read_best(path, archive, p->best_names[i], &p->best_values[i], error)) return false;
   p->gemm = gemm ? strdup(gemm) : NULL;
-  return !gemm || p->gemm || mt_error(error, "%s: out of memory", path);
+  if (gemm && !p->gemm) return mt_error(error, "%s: out of memory", path);
+  return true;
 }
 
 static bool load_one(const char *path, const MtProgram *program, MtBlocks *blocks, MtProgress *progress,
@@ -228,8 +231,8 @@ static bool load_one(const char *path, const MtProgram *program, MtBlocks *block
   char shown[MT_SHOWN];
   if (!mt_read_safetensors(path, &archive, error)) return false;
   const char *format = mt_archive_note(&archive, "format"), *model = mt_archive_note(&archive, "model");
-  bool ok = is_checkpoint(&archive) ||
-            mt_error(error, "%s: not a checkpoint of a trainer; weights are loaded with --init", path);
+  bool ok = is_checkpoint(&archive);
+  if (!ok) mt_error(error, "%s: not a checkpoint of a trainer; weights are loaded with --init", path);
   if (ok && strcmp(format, FORMAT))
     ok = mt_error(error, "%s: a checkpoint of another version of mtc (%s); this trainer reads %s", path,
                   mt_show(shown, format, strlen(format)), FORMAT);
@@ -281,8 +284,8 @@ bool mt_save_weights(const char *path, const MtProgram *program, const char *ins
   snprintf(prefix, sizeof prefix, "%s%s", instance, *instance ? "." : "");
   Export out = {.prefix = prefix};
   bool ok =
-      (mt_archive_add_note(&out.archive, "format", "pt") && each_tensor(program, blocks, false, export_tensor, &out)) ||
-      mt_error(error, "%s: cannot write: out of memory", path);
+      mt_archive_add_note(&out.archive, "format", "pt") && each_tensor(program, blocks, false, export_tensor, &out);
+  if (!ok) mt_error(error, "%s: cannot write: out of memory", path);
   ok = ok && mt_write_safetensors(path, NULL, &out.archive, error);
   mt_archive_free(&out.archive);
   return ok;
@@ -294,8 +297,8 @@ bool mt_load_weights(const char *path, const MtProgram *program, const char *ins
   MtArchive archive;
   snprintf(prefix, sizeof prefix, "%s%s", instance, *instance ? "." : "");
   if (!mt_read_safetensors(path, &archive, error)) return false;
-  bool ok =
-      !is_checkpoint(&archive) || mt_error(error, "%s: a checkpoint, not weights; go on from it with --resume", path);
+  bool ok = !is_checkpoint(&archive);
+  if (!ok) mt_error(error, "%s: a checkpoint, not weights; go on from it with --resume", path);
   ok = ok && take_all(path, prefix, &archive, program, blocks, false, error);
   mt_archive_free(&archive);
   return ok;

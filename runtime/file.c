@@ -141,7 +141,8 @@ bool mt_write_begin(MtWriter *writer, const char *path, MtError *error) {
   const char *name = writer->direct ? path : writer->temporary;
   int flags = O_WRONLY | O_CLOEXEC | (writer->direct ? 0 : O_CREAT | O_TRUNC);
   while ((writer->fd = open(name, flags, 0666)) < 0 && errno == EINTR) continue;
-  return writer->fd >= 0 || mt_error(error, "%s: cannot write: %s", path, strerror(errno));
+  if (writer->fd < 0) return mt_error(error, "%s: cannot write: %s", path, strerror(errno));
+  return true;
 }
 
 bool mt_write_bytes(MtWriter *writer, const void *bytes, size_t length) {
@@ -203,14 +204,16 @@ bool mt_write_commit(MtWriter *writer, const char *keep) {
   bool ok = sync_file(writer->fd);
   int why = errno, fd = writer->fd;
   writer->fd = -1;
-  if (!close_file(fd) && ok) ok = false, why = errno;
+  bool closed = close_file(fd);
+  if (ok && !closed) ok = false, why = errno;
   if (ok && !writer->direct && !put_in_place(writer, keep)) ok = false, why = errno;
   if (!ok) {
     if (!writer->direct) unlink(writer->temporary);
     return mt_error(writer->error, "%s: cannot write: %s", writer->path, strerror(why));
   }
-  return writer->direct || sync_folder(writer->path) ||
-         mt_error(writer->error, "%s: cannot sync its folder: %s", writer->path, strerror(errno));
+  if (!writer->direct && !sync_folder(writer->path))
+    return mt_error(writer->error, "%s: cannot sync its folder: %s", writer->path, strerror(errno));
+  return true;
 }
 
 void mt_write_abort(MtWriter *writer) {

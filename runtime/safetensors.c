@@ -118,7 +118,7 @@ static bool read_shape(const Reader *r, json_t *shape, Piece *piece, uint64_t *b
   piece->rank = (int)json_array_size(shape);
   for (int i = 0; i < piece->rank; i++) {
     json_t *size = json_array_get(shape, (size_t)i);
-    if (!json_is_integer(size) || json_integer_value(size) < 0)
+    if (json_typeof(size) != JSON_INTEGER || json_integer_value(size) < 0)
       return bad_tensor(r, piece->name, "axis %d of its shape is not a whole number from 0", i);
     piece->shape[i] = json_integer_value(size);
     if (piece->shape[i] && count > ((uint64_t)1 << 50) / (uint64_t)piece->shape[i])
@@ -133,7 +133,7 @@ static bool read_shape(const Reader *r, json_t *shape, Piece *piece, uint64_t *b
 
 static bool read_offsets(const Reader *r, json_t *offsets, Piece *piece, uint64_t bytes) {
   json_t *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
-  if (json_array_size(offsets) != 2 || !json_is_integer(begin) || !json_is_integer(end) ||
+  if (json_array_size(offsets) != 2 || json_typeof(begin) != JSON_INTEGER || json_typeof(end) != JSON_INTEGER ||
       json_integer_value(begin) < 0 || json_integer_value(end) < json_integer_value(begin))
     return bad_tensor(r, piece->name, "its data_offsets are not two rising numbers");
   piece->begin = (uint64_t)json_integer_value(begin);
@@ -141,9 +141,10 @@ static bool read_offsets(const Reader *r, json_t *offsets, Piece *piece, uint64_
   if (piece->end > r->data_bytes)
     return mt_error(r->error, "%s: cut short: tensor %s ends at byte %llu of the data, %llu are there", r->path,
                     piece->name, (unsigned long long)piece->end, (unsigned long long)r->data_bytes);
-  return piece->end - piece->begin == bytes ||
-         bad_tensor(r, piece->name, "its shape needs %llu bytes, its data_offsets give it %llu",
-                    (unsigned long long)bytes, (unsigned long long)(piece->end - piece->begin));
+  if (piece->end - piece->begin != bytes)
+    return bad_tensor(r, piece->name, "its shape needs %llu bytes, its data_offsets give it %llu",
+                      (unsigned long long)bytes, (unsigned long long)(piece->end - piece->begin));
+  return true;
 }
 
 static bool read_piece(const Reader *r, const char *name, json_t *value, Piece *piece) {
@@ -168,29 +169,29 @@ static bool check_cover(const Reader *r, Piece *pieces, int n) {
       return bad_tensor(r, pieces[i].name, "it begins at byte %llu of the data, the one before it ends at %llu: %s",
                         (unsigned long long)pieces[i].begin, (unsigned long long)at,
                         pieces[i].begin > at ? "there is a hole" : "they overlap");
-  return at == r->data_bytes ||
-         mt_error(r->error, "%s: too long: the tensors end at byte %llu of the data, %llu are there", r->path,
-                  (unsigned long long)at, (unsigned long long)r->data_bytes);
+  if (at != r->data_bytes)
+    return mt_error(r->error, "%s: too long: the tensors end at byte %llu of the data, %llu are there", r->path,
+                    (unsigned long long)at, (unsigned long long)r->data_bytes);
+  return true;
 }
 
 static bool read_notes(const Reader *r, json_t *notes) {
-  const char *key;
   char shown[MT_SHOWN];
-  json_t *value;
-  if (!json_is_object(notes)) return mt_error(r->error, "%s: __metadata__ is not an object", r->path);
-  json_object_foreach(notes, key, value) {
-    if (!json_is_string(value))
+  if (json_typeof(notes) != JSON_OBJECT) return mt_error(r->error, "%s: __metadata__ is not an object", r->path);
+  for (void *at = json_object_iter(notes); at; at = json_object_iter_next(notes, at)) {
+    const char *key = json_object_iter_key(at), *text = json_string_value(json_object_iter_value(at));
+    if (!text)
       return mt_error(r->error, "%s: __metadata__: %s is not a string", r->path, mt_show(shown, key, strlen(key)));
-    if (!mt_archive_add_note(r->out, key, json_string_value(value)))
+    if (!mt_archive_add_note(r->out, key, text))
       return mt_error(r->error, "%s: out of memory", r->path);
   }
   return true;
 }
 
 static bool read_header(const Reader *r, json_t *header, Piece *pieces, size_t *n) {
-  const char *name;
-  json_t *value;
-  json_object_foreach(header, name, value) {
+  for (void *at = json_object_iter(header); at; at = json_object_iter_next(header, at)) {
+    const char *name = json_object_iter_key(at);
+    json_t *value = json_object_iter_value(at);
     bool is_notes = !strcmp(name, "__metadata__");
     if (!(is_notes ? read_notes(r, value) : read_piece(r, name, value, &pieces[(*n)++]))) return false;
   }
@@ -201,10 +202,11 @@ static bool read_tensors(const Reader *r, json_t *header, const char *data) {
   size_t n = 0;
   Piece *pieces = calloc(json_object_size(header) + 1, sizeof *pieces);
   bool ok = pieces ? read_header(r, header, pieces, &n) : mt_error(r->error, "%s: out of memory", r->path);
-  for (size_t i = 0; ok && i < n; i++)
-    ok = mt_archive_add(r->out, pieces[i].name, pieces[i].type, pieces[i].rank, pieces[i].shape,
-                        data + pieces[i].begin) ||
-         mt_error(r->error, "%s: out of memory for tensor %s", r->path, pieces[i].name);
+  for (size_t i = 0; ok && i < n; i++) {
+    const Piece *p = &pieces[i];
+    ok = mt_archive_add(r->out, p->name, p->type, p->rank, p->shape, data + p->begin);
+    if (!ok) mt_error(r->error, "%s: out of memory for tensor %s", r->path, p->name);
+  }
   free(pieces);
   return ok;
 }
@@ -235,15 +237,27 @@ static bool check_lengths(const char *path, const char *bytes, size_t length, ui
   for (int i = 7; i >= 0; i--) *header_length = *header_length << 8 | (unsigned char)bytes[i];
   if (*header_length > MAX_HEADER || *header_length < 2 || (length > 8 && bytes[8] != '{'))
     return mt_error(error, "%s: not a safetensors file%s", path, known_as(bytes));
-  return *header_length <= length - 8 || mt_error(error, "%s: cut short: the header needs %llu bytes, %zu are there",
-                                                  path, (unsigned long long)*header_length, length - 8);
+  if (*header_length > length - 8)
+    return mt_error(error, "%s: cut short: the header needs %llu bytes, %zu are there", path,
+                    (unsigned long long)*header_length, length - 8);
+  return true;
+}
+
+/* Where jansson lacks memory it says that the text is damaged, or goes on without a part of it. */
+static _Thread_local bool json_starved;
+static void *json_memory(size_t size) {
+  void *memory = malloc(size);
+  json_starved |= !memory;
+  return memory;
 }
 
 static json_t *parse_header(const char *path, const char *text, uint64_t length, MtError *error) {
   json_error_t why;
   char shown[MT_SHOWN];
+  json_set_alloc_funcs(json_memory, free);
+  json_starved = false;
   json_t *header = json_loadb(text, length, JSON_REJECT_DUPLICATES, &why);
-  if (!header && json_error_code(&why) == json_error_out_of_memory) mt_error(error, "%s: out of memory", path);
+  if (json_starved) return json_decref(header), mt_error(error, "%s: out of memory", path), NULL;
   if (!header)
     mt_error(error, "%s: the header is damaged: at byte %d of it: %s", path, why.position,
              mt_show(shown, why.text, strlen(why.text)));
@@ -314,19 +328,18 @@ static json_t *describe_all(const MtArchive *archive) {
 typedef struct Growing {
   char *bytes;
   size_t length, room;
-  bool failed;
 } Growing;
 
-/* Not json_dumps: that goes on behind text for which there was no memory. */
+/* Not json_dumps: that goes on behind text for which there was no memory.  Room for 8 bytes more is left. */
 static int append(const char *bytes, size_t n, void *data) {
   Growing *g = data;
-  if (!g->failed && g->length + n > g->room) {
+  if (g->length + n + 8 > g->room) {
     size_t room = 2 * (g->length + n) + 1024;
     char *more = realloc(g->bytes, room);
-    g->failed = !more;
-    if (more) g->bytes = more, g->room = room;
+    if (!more) return -1;
+    g->bytes = more;
+    g->room = room;
   }
-  if (g->failed) return -1;
   memcpy(g->bytes + g->length, bytes, n);
   g->length += n;
   return 0;
@@ -334,12 +347,12 @@ static int append(const char *bytes, size_t n, void *data) {
 
 /* The header's length, its text, blanks up to a multiple of 8. */
 static char *make_header(const MtArchive *archive, size_t *length) {
-  Growing g = {NULL, 0, 0, false};
+  Growing g = {NULL, 0, 0};
   json_t *header = describe_all(archive);
   bool ok = header && !append("01234567", 8, &g) && !json_dump_callback(header, append, &g, JSON_COMPACT);
   json_decref(header);
-  while (ok && !g.failed && g.length % 8) append(" ", 1, &g);
-  if (!ok || g.failed) return free(g.bytes), NULL;
+  if (!ok) return free(g.bytes), NULL;
+  while (g.length % 8) g.bytes[g.length++] = ' ';
   for (int i = 0; i < 8; i++) g.bytes[i] = (char)((uint64_t)(g.length - 8) >> 8 * i & 255);
   *length = g.length;
   return g.bytes;

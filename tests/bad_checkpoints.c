@@ -110,6 +110,8 @@ const BadFile bad_checkpoints[] = {
      "run/m.checkpoint.safetensors: tensor net.fc1.weight: its shape needs 64 bytes, its data_offsets give it 32"},
     {"no shape", SAVED, EDIT("\"shape\":[4],", ""),
      "run/m.checkpoint.safetensors: tensor net.fc1.bias: the header gives it no shape"},
+    {"shape is a number", SAVED, EDIT("\"shape\":[4]", "\"shape\":4"),
+     "run/m.checkpoint.safetensors: tensor net.fc1.bias: the header gives it no shape"},
     {"shape of words", SAVED, EDIT("\"shape\":[4]", "\"shape\":[\"4\"]"),
      "run/m.checkpoint.safetensors: tensor net.fc1.bias: axis 0 of its shape is not a whole number from 0"},
     {"shape with a fraction", SAVED, EDIT("\"shape\":[4]", "\"shape\":[4.0]"),
@@ -130,6 +132,10 @@ const BadFile bad_checkpoints[] = {
     {"axes swapped", SAVED, EDIT("\"shape\":[4,2]", "\"shape\":[2,4]"),
      "run/m.checkpoint.safetensors: tensor net.fc1.weight is [2, 4], the model (m.mt:8) needs [4, 2]"},
     {"no offsets", SAVED, EDIT(",\"data_offsets\":[32,48]", ""),
+     "run/m.checkpoint.safetensors: tensor net.fc1.bias: its data_offsets are not two rising numbers"},
+    {"offsets of words", SAVED, EDIT("[32,48]", "[\"32\",48]"),
+     "run/m.checkpoint.safetensors: tensor net.fc1.bias: its data_offsets are not two rising numbers"},
+    {"an end with a fraction", SAVED, EDIT("[32,48]", "[32,48.0]"),
      "run/m.checkpoint.safetensors: tensor net.fc1.bias: its data_offsets are not two rising numbers"},
     {"one offset", SAVED, EDIT("\"data_offsets\":[32,48]", "\"data_offsets\":[32]"),
      "run/m.checkpoint.safetensors: tensor net.fc1.bias: its data_offsets are not two rising numbers"},
@@ -173,6 +179,10 @@ const BadFile bad_checkpoints[] = {
      "run/m.checkpoint.safetensors: not a checkpoint of a trainer; weights are loaded with --init"},
     {"no step", SAVED, EDIT("\"step\":", "\"stop\":"),
      "run/m.checkpoint.safetensors: its metadata is damaged: step is missing"},
+    {"no row", SAVED, EDIT("\"row\":", "\"raw\":"),
+     "run/m.checkpoint.safetensors: its metadata is damaged: row is missing"},
+    {"no micro-batch", SAVED, EDIT("\"micro\":", "\"macro\":"),
+     "run/m.checkpoint.safetensors: its metadata is damaged: micro is missing"},
     {"step of words", SAVED, EDIT("\"step\":\"6\"", "\"step\":\"six\""),
      "run/m.checkpoint.safetensors: its metadata is damaged: step is six, not a number that a trainer writes"},
     {"step below 0", SAVED, EDIT("\"step\":\"6\"", "\"step\":\"-6\""),
@@ -192,6 +202,9 @@ const BadFile bad_checkpoints[] = {
     {"the best is no number", SAVED, EDIT("\"best.highest.npy_set.a\":\"", "\"best.highest.npy_set.a\":\"?"),
      "run/m.checkpoint.safetensors: its metadata is damaged: best.highest.npy_set.a is ?0.20000000298023224, not a "
      "number that a trainer writes"},
+    {"more stands behind the best", SAVED, EDIT("0.20000000298023224", "0.20x"),
+     "run/m.checkpoint.safetensors: its metadata is damaged: best.highest.npy_set.a is 0.20x, not a number that a "
+     "trainer writes"},
 };
 const int n_bad_checkpoints = sizeof bad_checkpoints / sizeof bad_checkpoints[0];
 

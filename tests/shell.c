@@ -47,6 +47,13 @@ const char *scratch_folder(void) {
   return folder;
 }
 
+extern void __gcov_dump(void) __attribute__((weak));
+
+void end_child(int status) {
+  if (__gcov_dump) __gcov_dump();
+  _exit(status);
+}
+
 static Shell run(const char *format, va_list args) {
   char command[8192], log[] = "/tmp/mtc-shell-XXXXXX";
   int n = snprintf(command, sizeof command, "cd '" SOURCE_DIR "' && { ");

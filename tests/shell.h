@@ -16,5 +16,7 @@ void scratch_start(void);
 const char *scratch_folder(void);
 char *read_text(const char *path);   /* malloc'd, NULL when it cannot be read */
 int has_nvcc(void);
+/* Ends a forked child, in which nothing is to be tidied up; `make coverage` counts what it ran. */
+void end_child(int status) __attribute__((noreturn));
 
 #endif

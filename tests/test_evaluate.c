@@ -427,6 +427,69 @@ START_TEST(optimizers_have_the_defaults_of_pytorch) {
 }
 END_TEST
 
+/* p = 3, g = 2, t = 1, lr = 0.5, m = 7. */
+static const struct { const char *rule; double p; } rules[] = {
+    {"p = p - g * 2", -1},
+    {"p = -p ^ g", -9},
+    {"p = p ^ -1", 1.0 / 3},
+    {"p = p ^ g ^ g", 81},
+    {"p = (p + g) / lr - t", 9},
+    {"p = min(p, g)", 2},
+    {"p = min(g, p)", 2},
+    {"p = max(p, g)", 3},
+    {"p = max(g, p)", 3},
+    {"p = min(sqrt(-1), g)", NAN},
+    {"p = min(g, sqrt(-1))", NAN},
+    {"p = max(sqrt(-1), g)", NAN},
+    {"p = max(g, sqrt(-1))", NAN},
+    {"p = sign(p)", 1},
+    {"p = sign(-p)", -1},
+    {"p = sign(p - 3)", 0},
+    {"p = abs(g - p)", 1},
+    {"p = sqrt(p + 1)", 2},
+    {"p = p == 3 ? 1 : 2", 1},
+    {"p = p == g ? 1 : 2", 2},
+    {"p = p != g ? 1 : 2", 1},
+    {"p = p <= g ? 1 : 2", 2},
+    {"p = p >= g ? 1 : 2", 1},
+    {"p = p < g ? 1 : 2", 2},
+    {"p = p > g ? 1 : p < g ? 2 : 3", 1},
+    {"a_1 = g * g; a_2 = a_1 * m; p = a_2", 28},
+    {"m = m + 1; p = m", 8},
+};
+enum { N_RULES = sizeof rules / sizeof rules[0] };
+
+static double apply(const char *rule, double *m) {
+  Optimizer o = {.name = "tried", .hyper = {"lr"}, .n_slots = 1, .slot = {"m"}, .rule = rule};
+  return optimizer_apply(&o, (double[]){0.5}, 1, 3, 2, m);
+}
+
+START_TEST(rules_are_arithmetic) {
+  double m = 7, p = apply(rules[_i].rule, &m);
+  bool same = isnan(rules[_i].p) ? isnan(p) : p == rules[_i].p;
+  ck_assert_msg(same, "%s: %g instead of %g", rules[_i].rule, p, rules[_i].p);
+  ck_assert_double_eq(m, strstr(rules[_i].rule, "m = m") ? 8 : 7);
+}
+END_TEST
+
+START_TEST(a_rule_may_use_every_option) {
+  Optimizer o = {.name = "tried", .hyper = {"a", "b", "c", "d", "e", "f", "h", "i"}, .rule = "p = a + b * h - i"};
+  ck_assert_double_eq(optimizer_apply(&o, (double[]){1, 2, 3, 4, 5, 6, 7, 8}, 1, 3, 2, NULL), 7);
+}
+END_TEST
+
+static const char *const wrong_rules[] = {
+    "p", "p = (p", "p = ", "p = cbrt(p)", "p = sqrt(p", "p = tan(p)", "p = sine(p)", "p = p > 1 ? 2",
+    "a = 1; b = 1; c = 1; d = 1; e = 1; f = 1; h = 1; i = 1; j = 1; k = 1; l = 1; n = 1; o = 1; q = 1; p = 1",
+};
+enum { N_WRONG_RULES = sizeof wrong_rules / sizeof wrong_rules[0] };
+
+START_TEST(a_wrong_rule_is_our_own_fault) {
+  double m = 7;
+  apply(wrong_rules[_i], &m);
+}
+END_TEST
+
 Suite *evaluate_suite(void) {
   Suite *suite = suite_create("evaluate");
   TCase *tests = tcase_create("evaluate");
@@ -452,6 +515,9 @@ Suite *evaluate_suite(void) {
   tcase_add_test(tests, draws_belong_to_elements_of_the_whole_batch);
   tcase_add_test(tests, optimizers_follow_pytorch);
   tcase_add_test(tests, optimizers_have_the_defaults_of_pytorch);
+  tcase_add_loop_test(tests, rules_are_arithmetic, 0, N_RULES);
+  tcase_add_test(tests, a_rule_may_use_every_option);
+  tcase_add_loop_exit_test(tests, a_wrong_rule_is_our_own_fault, 70, 0, N_WRONG_RULES);
   suite_add_tcase(suite, tests);
   return suite;
 }

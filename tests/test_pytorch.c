@@ -84,10 +84,11 @@ static char *model_of(json_t *item, Arena *arena) {
 }
 
 static Program *compile_case(const char *model, const char *stop_after, Arena *arena) {
-  Source source = {.path = "case.mt", .text = model, .length = strlen(model)};
+  Source *source = arena_alloc(arena, sizeof *source); /* the program's spans point to it */
+  *source = (Source){.path = "case.mt", .text = model, .length = strlen(model)};
   Diagnostics *d = diagnostics_new();
   FrontendOptions none = {0};
-  Program *program = compile(&source, &none, arena, d);
+  Program *program = compile(source, &none, arena, d);
   if (program) {
     PassContext context = {.program = program,
                            .arena = arena,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/storage.h"
@@ -249,6 +250,18 @@ START_TEST(safetensors_say_what_is_wrong) {
   MtError error = {""};
   ck_assert(!mt_read_safetensors(path, &archive, &error));
   ck_assert_str_eq(said(&error), bad_archives[_i].message);
+}
+END_TEST
+
+START_TEST(safetensors_may_stand_in_another_order) {
+  MtArchive archive;
+  MtError error = {""};
+  put_safetensors("{\"a\":" T("1", "4", "8") ",\"none\":" T("0", "4", "4") ",\"b\":" T("1", "0", "4") "}", 8);
+  free(shell_ok("printf '\\0\\0\\200\\77' | dd of=%s bs=1 seek=$(($(stat -c %%s %s) - 4)) conv=notrunc", path, path));
+  ck_assert_msg(mt_read_safetensors(path, &archive, &error), "%s", error.text);
+  ck_assert(*(float *)mt_archive_find(&archive, "a")->data == 1 && *(float *)mt_archive_find(&archive, "b")->data == 0);
+  ck_assert_int_eq(mt_array_count(mt_archive_find(&archive, "none")), 0);
+  mt_archive_free(&archive);
 }
 END_TEST
 
@@ -536,6 +549,172 @@ START_TEST(checkpoint_holds_states_and_choices) {
 }
 END_TEST
 
+/* ---- which tensors a file holds ---- */
+
+/* What the program's optimizers do not move has no slots: a parameter before the group's, one behind, all of them. */
+START_TEST(frozen_parameters_have_no_slots) {
+  static const MtTensor three[] = {{"net.a", 1, {1}, 0, MT_CONSTANT, 0, 0, "m.mt:3"},
+                                   {"net.b", 1, {1}, 64, MT_CONSTANT, 0, 0, "m.mt:4"},
+                                   {"net.c", 1, {1}, 128, MT_CONSTANT, 0, 0, "m.mt:5"}};
+  static const MtGroup middle[] = {{"net.b", "sgd", 1, {"momentum"}, 64, 64}};
+  static const MtTrain moves_one = {.n_groups = 1, .groups = middle};
+  static float p[192] = {[0] = 1, [64] = 2, [128] = 3}, m[192] = {[0] = 4, [64] = 5, [128] = 6}, p2[192], m2[192];
+  MtProgram partly = {.name = "model", .n_params = 3, .param_count = 192, .params = three, .train = &moves_one};
+  MtBlocks blocks = {p, NULL, {m}}, back = {p2, NULL, {m2}};
+  MtProgress progress = {.step = 3}, read = {0};
+  MtArchive archive;
+  MtError error = {""};
+  char note[512], saved[300];
+  snprintf(saved, sizeof saved, "%s/model.checkpoint.safetensors", folder);
+  ck_assert_msg(mt_save_checkpoint(folder, &partly, &blocks, &progress, &error), "%s", error.text);
+  ck_assert_msg(mt_read_safetensors(saved, &archive, &error), "%s", error.text);
+  ck_assert_int_eq(archive.n_arrays, 4);
+  ck_assert_ptr_nonnull(mt_archive_find(&archive, "optimizer.momentum.net.b"));
+  mt_archive_free(&archive);
+  ck_assert_msg(mt_load_checkpoint(folder, &partly, &back, &read, note, &error), "%s", error.text);
+  ck_assert(p2[0] == 1 && p2[64] == 2 && p2[128] == 3 && m2[0] == 0 && m2[64] == 5 && m2[128] == 0);
+  partly.train = NULL;
+  ck_assert(!mt_load_checkpoint(folder, &partly, &back, &read, note, &error));
+  ck_assert_str_eq(said(&error),
+                   "model.checkpoint.safetensors: tensor optimizer.momentum.net.b is not one of this model's");
+  error.text[0] = 0;
+  ck_assert_msg(mt_save_checkpoint(folder, &partly, &blocks, &progress, &error), "%s", error.text);
+  p2[128] = 0;
+  ck_assert_msg(mt_load_checkpoint(folder, &partly, &back, &read, note, &error), "%s", error.text);
+  ck_assert(p2[128] == 3);
+}
+END_TEST
+
+START_TEST(a_missing_state_is_named) {
+  static const MtTensor states[] = {{"net.mean", 1, {3}, 0, MT_CONSTANT, 0, 0, "m.mt:5"}};
+  static float p[128], m[128], v[128], mean[64];
+  MtProgram with_states = program;
+  with_states.n_states = 1;
+  with_states.states = states;
+  MtBlocks blocks = {p, mean, {m, v}};
+  MtProgress progress = {.step = 4};
+  MtError error = {""};
+  char note[512];
+  ck_assert_msg(mt_save_checkpoint(folder, &program, &blocks, &progress, &error), "%s", error.text);
+  ck_assert(!mt_load_checkpoint(folder, &with_states, &blocks, &progress, note, &error));
+  ck_assert_str_eq(said(&error),
+                   "model.checkpoint.safetensors: tensor net.mean is missing; the model (m.mt:5) needs it as [3]");
+}
+END_TEST
+
+/* Weights of one instance are told from those of another; all of them keep their full names. */
+START_TEST(weights_of_one_instance) {
+  static const MtTensor two[] = {{"left.w", 1, {2}, 0, MT_CONSTANT, 0, 0, "m.mt:3"},
+                                 {"right.w", 1, {2}, 64, MT_CONSTANT, 0, 0, "m.mt:4"}};
+  const MtProgram pair = {.name = "model", .n_params = 2, .param_count = 128, .params = two};
+  static float p[128] = {[0] = 1, [64] = 2};
+  MtBlocks blocks = {p, NULL, {NULL}};
+  MtError error = {""};
+  ck_assert_msg(mt_save_weights(path, &pair, "right", &blocks, &error), "%s", error.text);
+  ck_assert_msg(mt_load_weights(path, &pair, "left", &blocks, &error), "%s", error.text);
+  ck_assert(p[0] == 2 && p[64] == 2);
+  p[0] = 1;
+  ck_assert_msg(mt_save_weights(path, &pair, "", &blocks, &error), "%s", error.text);
+  p[0] = p[64] = 0;
+  ck_assert_msg(mt_load_weights(path, &pair, "", &blocks, &error), "%s", error.text);
+  ck_assert(p[0] == 1 && p[64] == 2);
+  ck_assert(!mt_load_weights(path, &pair, "left", &blocks, &error));
+  ck_assert_str_eq(said(&error), "file: tensor w is missing; the model (m.mt:3) needs it as [2]");
+}
+END_TEST
+
+START_TEST(weights_of_other_floats_are_converted) {
+  static const MtTensor one[] = {{"w", 1, {2}, 0, MT_CONSTANT, 0, 0, "m.mt:3"}};
+  const MtProgram small = {.name = "model", .n_params = 1, .param_count = 64, .params = one};
+  static const uint16_t halves[] = {0x3f80, 0xc020};
+  static const double doubles[] = {0.1, -3};
+  static float p[64];
+  const int64_t shape[] = {2};
+  MtBlocks blocks = {p, NULL, {NULL}};
+  MtError error = {""};
+  for (int wide = 0; wide < 2; wide++) {
+    MtArchive archive = {0};
+    ck_assert(mt_archive_add(&archive, "w", wide ? MT_WIDE_F64 : MT_WIDE_BF16, 1, shape,
+                             wide ? (const void *)doubles : (const void *)halves));
+    ck_assert_msg(mt_write_safetensors(path, NULL, &archive, &error), "%s", error.text);
+    mt_archive_free(&archive);
+    ck_assert_msg(mt_load_weights(path, &small, "", &blocks, &error), "%s", error.text);
+    ck_assert(wide ? p[0] == 0.1f && p[1] == -3 : p[0] == 1 && p[1] == -2.5f);
+  }
+}
+END_TEST
+
+/* ---- files that cannot be opened or written, and those left behind ---- */
+
+START_TEST(a_compressed_file_that_cannot_be_opened) {
+  char *bytes;
+  size_t length;
+  MtError error = {""};
+  free(shell_ok("ln -s file.gz %s/file.gz", folder));
+  ck_assert(!mt_read_file(path, &bytes, &length, &error));
+  ck_assert_str_eq(said(&error), "file.gz: cannot open: Too many levels of symbolic links");
+}
+END_TEST
+
+START_TEST(a_full_device_is_told) {
+  static float p[128];
+  MtBlocks blocks = {p, NULL, {NULL}};
+  MtError error = {""};
+  ck_assert(!mt_save_weights("/dev/full", &program, "", &blocks, &error));
+  ck_assert_str_eq(error.text, "/dev/full: cannot write: No space left on device");
+  ck_assert_int_eq(access("/dev/full", F_OK), 0);
+}
+END_TEST
+
+/* Temporary files of processes that are no more go, and no others: the folder may be somebody's home. */
+START_TEST(only_what_was_left_behind_is_swept) {
+  pid_t gone = fork(); /* its number is free again once it is waited for */
+  if (!gone) _exit(0);
+  ck_assert_int_eq(waitpid(gone, NULL, 0), gone);
+  free(shell_ok("cd %s && mkdir sub && touch a.safetensors.tmp%d metrics.csv.tmp%d a.safetensors.tmp%d notes.tmp%d "
+                ".tmp%d a.safetensors.tmp0 a.safetensors.tmpx a.safetensors.tmp%dx a.safetensors letter-to-her.tmp%d",
+                folder, gone, gone, getpid(), gone, gone, gone, gone));
+  mt_sweep_folder(folder);
+  Shell left = shell("cd %s && ls -A | sed s/%d/GONE/ | sed s/%d/HERE/ | LC_ALL=C sort | tr '\\n' ' '", folder, gone,
+                     getpid());
+  ck_assert_str_eq(left.output, ".tmpGONE a.safetensors a.safetensors.tmp0 a.safetensors.tmpGONEx "
+                                "a.safetensors.tmpHERE a.safetensors.tmpx letter-to-her.tmpGONE notes.tmpGONE sub ");
+  free(left.output);
+  mt_sweep_folder("/no/such/folder");
+}
+END_TEST
+
+/* A process of somebody else is there, though it may not be signalled. */
+START_TEST(files_of_other_users_processes_are_kept) {
+  char file[300];
+  snprintf(file, sizeof file, "%s/a.safetensors.tmp1", folder);
+  free(shell_ok("chmod 777 %s && chmod 711 $(dirname %s) && touch %s", folder, folder, file));
+  uid_t before = geteuid();
+  if (!before) ck_assert_int_eq(setresuid(65534, 65534, before), 0);
+  mt_sweep_folder(folder);
+  ck_assert_int_eq(setresuid(before, before, before), 0);
+  ck_assert_int_eq(access(file, F_OK), 0);
+}
+END_TEST
+
+/* The longest path that the system takes, and a name behind it. */
+START_TEST(paths_too_long_to_sweep_are_left) {
+  static char far[4096];
+  char file[300];
+  pid_t gone = fork();
+  if (!gone) _exit(0);
+  ck_assert_int_eq(waitpid(gone, NULL, 0), gone);
+  snprintf(file, sizeof file, "%s/a.safetensors.tmp%d", folder, gone);
+  free(shell_ok("touch %s", file));
+  strcpy(far, folder);
+  while (strlen(far) < 4090) strcat(far, "/.");
+  mt_sweep_folder(far);
+  ck_assert_int_eq(access(file, F_OK), 0);
+  mt_sweep_folder(folder);
+  ck_assert_int_ne(access(file, F_OK), 0);
+}
+END_TEST
+
 Suite *storage_suite(void) {
   Suite *suite = suite_create("storage");
   TCase *files = tcase_create("files");
@@ -549,6 +728,7 @@ Suite *storage_suite(void) {
   tcase_add_test(files, idx_reads_bytes_and_big_endian_words);
   tcase_add_test(files, safetensors_read_back_what_was_written);
   tcase_add_loop_test(files, safetensors_say_what_is_wrong, 0, sizeof bad_archives / sizeof bad_archives[0]);
+  tcase_add_test(files, safetensors_may_stand_in_another_order);
   tcase_add_test(files, safetensors_refuse_duplicates_and_stubs);
   tcase_add_test(files, checkpoint_holds_everything);
   tcase_add_test(files, damaged_checkpoint_falls_back_to_the_one_before);
@@ -562,6 +742,15 @@ Suite *storage_suite(void) {
   tcase_add_test(files, csv_takes_no_more_memory_than_its_file);
   tcase_add_test(files, huge_npy_headers_are_refused);
   tcase_add_test(files, checkpoint_holds_states_and_choices);
+  tcase_add_test(files, frozen_parameters_have_no_slots);
+  tcase_add_test(files, a_missing_state_is_named);
+  tcase_add_test(files, weights_of_one_instance);
+  tcase_add_test(files, weights_of_other_floats_are_converted);
+  tcase_add_test(files, a_compressed_file_that_cannot_be_opened);
+  tcase_add_test(files, a_full_device_is_told);
+  tcase_add_test(files, only_what_was_left_behind_is_swept);
+  tcase_add_test(files, files_of_other_users_processes_are_kept);
+  tcase_add_test(files, paths_too_long_to_sweep_are_left);
   suite_add_tcase(suite, files);
   return suite;
 }

@@ -47,7 +47,7 @@ static pid_t start(const MtProgram *program, const char *arguments) {
   if (!freopen("output", "w", stdout) || dup2(fileno(stdout), STDERR_FILENO) < 0) _exit(99);
   int status = mt_main(argc, argv, program);
   fflush(stdout);
-  _exit(status);
+  end_child(status);
 }
 
 static int finish(pid_t child) {
@@ -388,7 +388,7 @@ START_TEST(a_full_disk_is_no_success) {
     if (!freopen("/dev/full", "w", stdout) || !freopen("output", "w", stderr)) _exit(99);
     int status = mt_main(3, argv, &regression_models[MODEL_EPOCHS]);
     fflush(stderr);
-    _exit(status);
+    end_child(status);
   }
   ck_assert_int_eq(finish(child), 1);
   output = read_text("output");

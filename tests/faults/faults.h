@@ -20,10 +20,11 @@ typedef enum FaultCall {
   CALL_TRUNCATE,
   CALL_UNLINK,
   CALL_MKDIR,
+  CALL_STAT, /* fstat */
   N_FAULT_CALLS
 } FaultCall;
 
-enum { FAULT_NONE = 0, FAULT_SHORT = -1, FAULT_KILL = -2 }; /* other values are an errno */
+enum { FAULT_NONE = 0, FAULT_SHORT = -1, FAULT_KILL = -2, FAULT_NOTHING = -3 }; /* other values are an errno */
 
 typedef struct Faults {
   int64_t calls[N_FAULT_CALLS];

@@ -77,6 +77,9 @@ static void child(const char *const *argv) {
   close(fd);
   alarm(SECONDS); /* outlives exec */
   setrlimit(RLIMIT_CORE, &none);
+  char padding[100000] = ""; /* an environment of that size is read by faults/checkpoint.c */
+  memset(padding, 'x', sizeof padding - 1);
+  setenv("PADDING", padding, 1);
   setenv("OMP_NUM_THREADS", "1", 1);
   setenv("FAULTS", "../faults", 1);
   setenv("LD_PRELOAD", BUILD_DIR "/bin/faults.so", 1);
