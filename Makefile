@@ -34,7 +34,7 @@ fuzz: all test-packages
 # From SEED on: N random graphs through the passes and N/10 through C, N/10 random models trained for C, N/30 for
 # emulated CUDA, and for a GPU where there is one.  `make random N=200000 SEED=7`; what fails is kept, made smaller.
 random: all test-packages
-	MTC_RANDOM=$(N) MTC_SEED=$(SEED) $(BUILD)/bin/mtc_tests random_programs
+	KEEP=tests/random/corpus MTC_RANDOM=$(N) MTC_SEED=$(SEED) $(BUILD)/bin/mtc_tests random_programs
 	KEEP=tests/random/kept tests/random/models $(BUILD) c $(SEED) $$(($(N) / 10))
 	KEEP=tests/random/kept tests/random/models $(BUILD) emulator $(SEED) $$(($(N) / 30))
 	@! nvidia-smi >/dev/null 2>&1 || KEEP=tests/random/kept tests/random/models $(BUILD) cuda $(SEED) $$(($(N) / 60))

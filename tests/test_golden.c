@@ -3,7 +3,7 @@
  * golden/ir/NAME.mt -> NAME.ir: what the front end makes of each part of the
  * language.  golden/steps/NAME/: one model through everything: 0-lower.ir,
  * then what each pass makes of the file before it, then the last one as C and
- * as CUDA.  MTC_REGOLD=1 (`make regold`) writes them anew; read the diff.
+ * as CUDA.  golden/texts/checksums: of what is made of many programs.  MTC_REGOLD=1 (`make regold`) writes them anew; read the diff.
  */
 #include <check.h>
 #include <glob.h>
@@ -14,6 +14,9 @@
 
 #include "passes/passes.h"
 #include "tests/shell.h"
+
+/* The compiler that is tested; MTC=PATH: another (tests/mutants). */
+static const char *compiler(void) { return getenv("MTC") ? getenv("MTC") : MTC; }
 
 /* Does `command`, run in `folder`, print what the file holds? */
 static void compare(const char *folder, const char *file, const char *command) {
@@ -46,9 +49,9 @@ START_TEST(the_front_end_lowers_every_part_of_the_language) {
   for (size_t i = 0; i < found.gl_pathc; i++) {
     char file[128], command[512], *stem = stem_of(found.gl_pathv[i]);
     snprintf(file, sizeof file, "%s.ir", stem);
-    snprintf(command, sizeof command, "%s %s.mt -o - --emit=ir --stop-after=lower", MTC, stem);
+    snprintf(command, sizeof command, "%s %s.mt -o - --emit=ir --stop-after=lower", compiler(), stem);
     compare(TESTS_DIR "/golden/ir", file, command);
-    snprintf(command, sizeof command, "%s fmt %s.mt -o -", MTC, stem);
+    snprintf(command, sizeof command, "%s fmt %s.mt -o -", compiler(), stem);
     char *laid_out = shell_ok("cd " TESTS_DIR "/golden/ir && %s | diff %s.mt -", command, stem);
     free(laid_out);
     free(stem);
@@ -65,7 +68,7 @@ START_TEST(each_pass_makes_the_next_file) {
   for (int k = 0; k <= n_passes; k++) {
     const char *pass = k ? pipeline[k - 1].name : "lower";
     snprintf(file, sizeof file, "%d-%s.ir", k, pass);
-    snprintf(command, sizeof command, "%s %s -o - --emit=ir --stop-after=%s", MTC, before, pass);
+    snprintf(command, sizeof command, "%s %s -o - --emit=ir --stop-after=%s", compiler(), before, pass);
     compare(folder, file, command);
     memcpy(before, file, sizeof file);
   }
@@ -78,7 +81,7 @@ START_TEST(the_planned_program_as_c_and_cuda) {
   snprintf(folder, sizeof folder, TESTS_DIR "/golden/steps/%s", models[_i]);
   for (int k = 0; k < 2; k++) {
     snprintf(file, sizeof file, "model.%s", kinds[k]);
-    snprintf(command, sizeof command, "%s %d-%s.ir -o - --emit=%s", MTC, n_passes, pipeline[n_passes - 1].name, kinds[k]);
+    snprintf(command, sizeof command, "%s %d-%s.ir -o - --emit=%s", compiler(), n_passes, pipeline[n_passes - 1].name, kinds[k]);
     compare(folder, file, command);
   }
 }
@@ -87,7 +90,15 @@ END_TEST
 START_TEST(a_dump_gives_the_same_program_as_the_model) {
   char folder[256];
   snprintf(folder, sizeof folder, TESTS_DIR "/golden/steps/%s", models[_i]);
-  free(shell_ok("cd %s && " MTC " model.mt -o - --emit=cu | diff model.cu -", folder));
+  free(shell_ok("cd %s && %s model.mt -o - --emit=cu | diff model.cu -", folder, compiler()));
+}
+END_TEST
+
+/* Many programs by checksum: that nothing changes which nobody meant to change. */
+START_TEST(texts_are_what_they_were) {
+  char command[512];
+  snprintf(command, sizeof command, "./list %s " BUILD_DIR "/bin/mtc_random %s", compiler(), scratch_folder());
+  compare(TESTS_DIR "/golden/texts", "checksums", command);
 }
 END_TEST
 
@@ -100,6 +111,7 @@ Suite *golden_suite(void) {
   tcase_add_loop_test(all, each_pass_makes_the_next_file, 0, N_MODELS);
   tcase_add_loop_test(all, the_planned_program_as_c_and_cuda, 0, N_MODELS);
   tcase_add_loop_test(all, a_dump_gives_the_same_program_as_the_model, 0, N_MODELS);
+  tcase_add_test(all, texts_are_what_they_were);
   suite_add_tcase(suite, all);
   return suite;
 }

@@ -1,7 +1,7 @@
 /* test_random_programs.c - random programs run alike everywhere.
  *
  * MTC_RANDOM=N runs N of them through the passes, N/10 through C and N/33 through emulated CUDA, from
- * MTC_SEED on; what fails is made smaller and kept in tests/random/corpus/.
+ * MTC_SEED on.
  */
 #include <check.h>
 #include <dirent.h>
@@ -24,15 +24,17 @@ static uint64_t setting(const char *name, uint64_t otherwise) {
 static uint64_t count(void) { return setting("MTC_RANDOM", 2000); }
 static uint64_t first(void) { return setting("MTC_SEED", 1); }
 
-/* Kept where the suite reads it again; shown. */
-static void keep(Kit *kit, RandomCheck check, uint64_t seed, const char *said) {
+/* With KEEP=FOLDER (`make random`) it is made smaller first, and kept there. */
+static void tell(Kit *kit, RandomCheck check, uint64_t seed, const char *said) {
+  const char *folder = getenv("KEEP");
+  if (!folder) ck_abort_msg("%s\n`make random N=1 SEED=%" PRIu64 "` makes it smaller", said, seed);
   char path[512], *first_said = strdup(said);
   kit = random_reduce(kit, check, seed);
   char *text = random_text(kit), *now = random_apart(check, kit, seed);
-  snprintf(path, sizeof path, TESTS_DIR "/random/corpus/%" PRIu64 ".ir", seed);
-  FILE *file = getenv("MTC_RANDOM") ? fopen(path, "w") : NULL;
+  snprintf(path, sizeof path, "%s/%" PRIu64 ".ir", folder, seed);
+  FILE *file = fopen(path, "w");
   if (file) fputs(text, file), fclose(file);
-  ck_abort_msg("seed %" PRIu64 ": %s\nreduced to:\n%s\n%s", seed, first_said, text, now ? now : "(nothing)");
+  ck_abort_msg("seed %" PRIu64 ": %s\nreduced to %s:\n%.2000s\n%s", seed, first_said, path, text, now ? now : "(nothing)");
 }
 
 START_TEST(passes_change_nothing) {
@@ -40,7 +42,7 @@ START_TEST(passes_change_nothing) {
     uint64_t seed = first() + i;
     Kit *kit = random_graph(seed);
     const char *said = random_check_passes(kit, seed);
-    if (said) keep(kit, random_check_passes, seed, said);
+    if (said) tell(kit, random_check_passes, seed, said);
     kit_free(kit);
   }
 }
@@ -77,7 +79,7 @@ START_TEST(targets_give_the_same) {
     int n = total - from < size ? (int)(total - from) : (int)size, failed = 0;
     for (int i = 0; i < n; i++) kits[i] = random_graph(first() + from + (uint64_t)i);
     const char *said = t->check(kits, n, first() + from, &failed);
-    if (said) keep(kits[failed], t->one, first() + from, said);
+    if (said) tell(kits[failed], t->one, first() + from, said);
     for (int i = 0; i < n; i++) kit_free(kits[i]);
   }
 }
@@ -107,9 +109,9 @@ START_TEST(corpus_runs_alike) {
   free(files);
   ck_assert_int_ge(read, 10);
   const char *said = random_check_c(kits, read, 0, &failed);
-  ck_assert_msg(!said, "%s\n%s", texts[failed], said);
+  ck_assert_msg(!said, "%.2000s\n%s", texts[failed], said);
   said = random_check_emulated(kits, read, 0, &failed);
-  ck_assert_msg(!said, "%s\n%s", texts[failed], said);
+  ck_assert_msg(!said, "%.2000s\n%s", texts[failed], said);
   for (int i = 0; i < read; i++) kit_free(kits[i]), free(texts[i]);
 }
 END_TEST
