@@ -280,12 +280,22 @@ static Node *make_map(Pool *p, Op op) {
   return NULL;
 }
 
+/* Values that are equal up to rounding would have their positions decided by the last bit. */
+static Node *apart(Pool *p, Node *x, int axis) {
+  Type steps = {.dtype = I32, .rank = x->type.rank};
+  for (int i = 0; i < x->type.rank; i++) steps.dim[i] = i == axis ? x->type.dim[i] : dim_literal(1);
+  return b_binary(p->b, OP_add, x, b_scalar(p->b, OP_mul, b_cast(p->b, b_iota(p->b, &steps, axis), x->type.dtype), 0.0173));
+}
+
 static Node *make_reduce(Pool *p, Op op) {
   Node *x = any_float(p);
   Attrs a = {.keep = pick(p, 2)};
   bool one = op == OP_argmax || op == OP_argmin;
   if (one && !x->type.rank) return NULL;
-  if (one) a.axes[a.n_axes++] = pick(p, x->type.rank);
+  if (one) {
+    a.axes[a.n_axes++] = pick(p, x->type.rank);
+    if (op_info[x->op].kind != LEAF) x = apart(p, x, a.axes[0]);
+  }
   for (int i = 0; i < x->type.rank && !one; i++)
     if (pick(p, 2)) a.axes[a.n_axes++] = i;
   return try_op(p, op, 1, &x, &a);
