@@ -195,6 +195,30 @@ static const struct {
     {"net()", "Net takes 1 input, 0 are given"},
     {"sum(d.x, over: 2)", "axis"},
     {"concat(d.x, d.x)", "concat"},
+    {"d.x[:, 1.5]", "a whole number is needed here"},
+    {"d.x[:, 5]", "index 5 is outside an axis of 3"},
+    {"d.x[:, 0:9]", "9 is outside an axis of 3"},
+    {"d.x[:, 2:1]", "this slice ends, at 1, before it begins, at 2"},
+    {"d.x[0]", "the batch axis cannot be indexed"},
+    {"d.x[:, :, 0]", "3 indices, but the value is f32[B, P]"},
+    {"d.x[:, 1e16]", "a whole number is needed here"},
+    {"d.x[:, P]", "indices count from 0: the last is 2, or -1"},
+    {"d.x.[B, P -> P]", "an axis on the left of the arrow is missing on its right"},
+    {"d.x.[B, P -> B, P, K]", "K does not stand on the left of the arrow"},
+    {"d.x.[B, P -> B, B]", "B does not stand on the left of the arrow"},
+    {"d.x.[B, (P K) -> B, P, K]", "the product does not multiply out to 3"},
+    {"d.x.[B, P, K -> B, P]", "the pattern has 3 axes, the value is f32[B, P]"},
+    {"sum(d.x, over: [B, B])", "an axis is named twice"},
+    {"sum(d.x, over: 5)", "f32[B, P] has no axis 5"},
+    {"sum(d.x, over: -3)", "f32[B, P] has no axis -3"},
+    {"sum(d.x, over: K)", "f32[B, P] has no axis K"},
+    {"d.x @ d.x", "they meet when the right side is transposed: x @ t(y)"},
+    {"d.x + iota(K)", "shapes [B, P] and [K] do not fit: P (3) and K (2) differ"},
+    {"sum(d.x, keep: 3)", "true or false is needed here, this is the number 3"},
+    {"var(d.x, unbiased: d.x)", "true or false is needed here, this is f32[B, P]"},
+    {"sum(d.x, ovr: P)", "sum has no option ovr"},
+    {"sum(d.x, over: P, over: P)", "over is given twice"},
+    {"softmax(3, over: P)", "f32[] has no axis P"},
 };
 enum { N_MISCOUNTED = sizeof miscounted / sizeof miscounted[0] };
 
@@ -263,6 +287,82 @@ START_TEST(parameters_begin_as_written) {
 }
 END_TEST
 
+/* ---- modules: what they are configured with, what they promise ---- */
+
+static const struct {
+  const char *config, *given, *promise, *returned, *says; /* NULL: nothing is wrong */
+} modules[] = {
+    {"a", "zz", "[B, P]", "x * 2", "nothing is called zz here"},
+    {"n: int", "2.5", "[B, P]", "x * 2", "n must be a int, it is the number 2.5"},
+    {"n: int", "true", "[B, P]", "x * 2", "n must be a int, it is true"},
+    {"n: float", "true", "[B, P]", "x * 2", "n must be a float, it is true"},
+    {"n: float", "\"s\"", "[B, P]", "x * 2", "n must be a float, it is a text"},
+    {"n: bool", "3", "[B, P]", "x * 2", "n must be a bool, it is the number 3"},
+    {"f: fn", "3", "[B, P]", "x * 2", "f must be a fn, it is the number 3"},
+    {"m: module", "3", "[B, P]", "x * 2", "m must be a module, it is the number 3"},
+    {"n: dim", "2.5", "[B, P]", "x * 2", "n must be a dim, it is the number 2.5"},
+    {"n: dim", "-1", "[B, P]", "x * 2", "n must be a dim, it is the number -1"},
+    {"n: dim", "zz", "[B, P]", "x * 2", "nothing is called zz here"},
+    {"f: fn", "relu", "[B, P]", "x * 2", NULL},
+    {"n: int", "P", "[B, P]", "x * 2", NULL},
+    {"n: int", "7", "[B, P]", "x * 2", NULL},
+    {"n: float", "P", "[B, P]", "x * 2", NULL},
+    {"n: float", "2", "[B, P]", "x * 2", NULL},
+    {"n: dim", "P * K", "[B, P]", "x * 2", NULL},
+    {"n: dim", "5", "[B, P]", "x * 2", NULL},
+    {"n: bool", "true", "[B, P]", "x * 2", NULL},
+    {"m: module", "Linear", "[B, P]", "x * 2", NULL},
+    {"", "", "[B, P]", "zz", "nothing is called zz here"},
+    {"", "", "[B, P]", "3", "M returns the number 3, not a tensor"},
+    {"", "", "[B, P]", "relu", "M returns the function relu, not a tensor"},
+    {"", "", "[B, zz]", "x", "nothing is called zz here"},
+    {"", "", "[B, P]", "i32(x)", "help: cast it, f32(...), or promise i32[...]"},
+    {"", "", "[B, P]", "x, x", "M promises 1 value and returns 2"},
+    {"", "", "[B, K]", "x", "M promises f32[B<=4, K=2] and returns f32[B<=4, P=3]"},
+    {"", "", "i32[B, P]", "x", "help: cast it, i32(...), or promise f32[...]"},
+    {"", "", "([B, P], [B, P])", "x", "M promises 2 values and returns 1"},
+    {"", "", "[B]", "x", "M promises f32[B<=4] and returns f32[B<=4, P=3]"},
+    {"", "", "[B, 2.5]", "x", "a dim is a whole number of at least 0"},
+    {"", "", "[B, -1]", "x", "a dim is a name, a number, or arithmetic of them"},
+    {"", "", "[B + 1, P]", "x", "the batch dim B can only be multiplied in a shape"},
+    {"", "", "[B * B, P]", "x", "the batch dim B can only be multiplied in a shape"},
+    {"", "", "[B, relu]", "x", "nothing is called relu here"},
+    {"", "", "[B, f(x)]", "x", "a dim is a name, a number, or arithmetic of them"},
+    {"", "", "[*zz, P]", "x", "nothing is called zz here"},
+    {"", "", "[B, 1e16]", "x", "a dim is a whole number of at least 0"},
+    {"", "", "[B, P ^ 2]", "x", "M promises f32[B<=4, P^2=9] and returns f32[B<=4, P=3]"},
+    {"", "", "[B, 7 / 2]", "x", "7 (7) does not divide by 2 (2): 1 is left over"},
+    {"", "", "[B, 6 / 0]", "x", "division of a dim by 0"},
+    {"", "", "[B, 6 % 0]", "x", "division of a dim by 0"},
+    {"", "", "[B, K - P]", "x", "this dim would be negative: -1"},
+    {"", "", "[B // 2, P]", "x", "the batch dim B can only be multiplied in a shape"},
+    {"", "", "[B, K + 1]", "x", NULL},
+    {"", "", "[B, 6 // K]", "x", NULL},
+    {"", "", "[B, 6 / K]", "x", NULL},
+    {"", "", "[B, 7 % 4]", "x", NULL},
+    {"", "", "[B, K ^ K - 1]", "x", NULL},
+    {"", "", "[2 * B / 2, P]", "x", "the batch dim B can only be multiplied in a shape"},
+};
+enum { N_MODULES = sizeof modules / sizeof modules[0] };
+
+START_TEST(a_module_keeps_its_word) {
+  char text[1024];
+  snprintf(text, sizeof text,
+           "use nn\ndim B = 4, P = 3, K = 2\nmodule M(%s)(x: [B, P]) -> %s {\n  return %s\n}\nlet net = M(%s)\n"
+           "predict p in { x: f32[B, P] } -> net(p.x)\n",
+           modules[_i].config, modules[_i].promise, modules[_i].returned, modules[_i].given);
+  Compiled c = compile_text(text);
+  char *said = printed(&c);
+  if (!modules[_i].says)
+    ck_assert_msg(c.program != NULL, "%s", said);
+  else
+    ck_assert_msg(!c.program && diagnostics_errors(c.d) == 1 && strstr(said, modules[_i].says), "%s\n%d errors:\n%s",
+                  text, diagnostics_errors(c.d), said);
+  free(said);
+  done(&c);
+}
+END_TEST
+
 Suite *expressions_suite(void) {
   Suite *suite = suite_create("expressions");
   TCase *tests = tcase_create("expressions");
@@ -270,6 +370,7 @@ Suite *expressions_suite(void) {
   tcase_add_loop_test(tests, what_is_known_has_its_value, 0, N_KNOWN);
   tcase_add_loop_test(tests, an_unknown_name_is_told_once, 0, N_MISTAKEN);
   tcase_add_loop_test(tests, a_wrong_call_is_told_once, 0, N_MISCOUNTED);
+  tcase_add_loop_test(tests, a_module_keeps_its_word, 0, N_MODULES);
   tcase_add_loop_test(tests, parameters_begin_as_written, 0, N_INITS);
   suite_add_tcase(suite, tests);
   return suite;
