@@ -707,8 +707,8 @@ START_TEST(what_rounding_would_change_is_not_folded) {
   graph_output(kit->graph, OUT_VALUE, "y", n);
   ck_assert(kit_run(kit, 2, "simplify", LONG_MAX, NULL));
   n = kit->graph->outputs[0].node;
-  ck_assert_msg((n->op == OP_const) == folds[_i].folds, "%s of %g and %g is a %s", op_info[folds[_i].op].name, folds[_i].a,
-                folds[_i].b, op_info[n->op].name);
+  ck_assert_msg((n->op == OP_const) == folds[_i].folds, "%s of %g and %g is a %s", op_info[folds[_i].op].name,
+                folds[_i].a, folds[_i].b, op_info[n->op].name);
   ck_assert_int_eq(n->type.dtype, folds[_i].out);
   double value = n->op == OP_const ? n->attrs.value : folds[_i].value;
   ck_assert_msg(value == folds[_i].value || (isnan(value) && isnan(folds[_i].value)), "%s of %g and %g is %g",
