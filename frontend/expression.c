@@ -127,6 +127,8 @@ static Value fold(Op op, const Value *x, const Value *y) {
   case OP_floordiv: return number_value(floor(a / b), is_float);
   case OP_mod: return number_value(a - floor(a / b) * b, is_float);
   case OP_pow: return number_value(pow(a, b), is_float || b < 0);
+  case OP_maximum: return number_value(isnan(a) || a > b ? a : b, is_float);
+  case OP_minimum: return number_value(isnan(a) || a < b ? a : b, is_float);
   case OP_eq: return truth_value(a == b);
   case OP_ne: return truth_value(a != b);
   case OP_lt: return truth_value(a < b);

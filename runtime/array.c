@@ -73,7 +73,7 @@ static bool store(MtType to, void *out, int64_t i, double value) {
     memcpy(&bits, &single, 4);
     if (single == single) bits += 0x7fff + (bits >> 16 & 1); /* round half to even */
     ((uint16_t *)out)[i] = (uint16_t)(bits >> 16);
-    return isfinite(single) || !isfinite(value);
+    return (bits & 0x7f800000) != 0x7f800000 || !isfinite(value); /* it may have been rounded up to infinity */
   }
   case MT_I32: {
     bool fits = value >= INT32_MIN && value <= INT32_MAX && value == floor(value);
@@ -94,12 +94,12 @@ static bool store(MtType to, void *out, int64_t i, double value) {
 static const char *element_name(const MtArray *array, int64_t i, char *out, size_t room) {
   int64_t index[MT_MAX_RANK];
   for (int a = array->rank - 1; a >= 0; a--) {
-    index[a] = array->shape[a] ? i % array->shape[a] : 0;
-    if (array->shape[a]) i /= array->shape[a];
+    index[a] = i % array->shape[a];
+    i /= array->shape[a];
   }
   size_t used = 0;
   out[0] = 0;
-  for (int a = 0; a < array->rank && used < room - 24; a++)
+  for (int a = 0; a < array->rank; a++) /* room for MT_MAX_RANK numbers */
     used += (size_t)snprintf(out + used, room - used, a ? ", %lld" : "%lld", (long long)index[a]);
   return out;
 }

@@ -47,6 +47,7 @@ bool mt_scale_rate(MtSession *s) {
   if (s->options->lr == 0) return true;
   MtScalars base = s->scalars;
   double highest = highest_rate(s, &base);
+  if (s->run.error[0]) return false;
   if (!(highest > 0) || isinf(highest))
     return mt_error(&s->error, "--lr: the highest learning rate of the model is %g; it cannot be scaled to %g", highest,
                     s->options->lr);

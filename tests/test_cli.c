@@ -380,9 +380,8 @@ START_TEST(a_trainer_trains) {
   says("./line --quiet --no-shuffle --save-dir t; cmp -s s/net.safetensors t/net.safetensors", 1, "");
   says("./line --quiet --lr 0.01 --save-dir t; cmp -s s/net.safetensors t/net.safetensors", 1, "");
   says("./line --quiet --export w.st --save-dir t && cmp w.st t/net.safetensors", 0, "");
-  says("./line --json --epochs 2 --save-dir t | sed -E 's/\"seconds.*//; s/([0-9]\\.[0-9]{5})[0-9]*/\\1/g'; ./line --json --steps 2 --log-every 1 "
-       "--save-dir t | "
-       "wc -l",
+  says("./line --json --epochs 2 --save-dir t | sed -E 's/\"seconds.*//; s/([0-9]\\.[0-9]{5})[0-9]*/\\1/g'; "
+       "./line --json --steps 2 --log-every 1 --save-dir t | wc -l",
        0,
        "{\"step\":3,\"epoch\":1,\"loss\":4.43994,\"error\":1.05955,\n"
        "{\"step\":6,\"epoch\":2,\"loss\":1.29817,\"error\":0.69932,\n2\n");

@@ -625,6 +625,34 @@ START_TEST(many_gradients_are_measured_first) {
 }
 END_TEST
 
+/* Indices are 64 bits wide where 2^31 elements are reached, and not before. */
+static const struct {
+  const char *dims, *expr, *line;
+} widths[] = {
+    {"B = 65536, P = 65536", "relu(p.x) + 1", "  const int64_t i = (int64_t)blockIdx.x * 256 + threadIdx.x;\n"},
+    {"B = 64, P = 64", "relu(p.x) + 1", "  const int i = blockIdx.x * 256 + threadIdx.x;\n"},
+    {"B = 33554432, P = 128", "t(p.x)", "  const int64_t i = (int64_t)blockIdx.x * 256 + threadIdx.x;\n"},
+    {"B = 65536, P = 65536", "softmax(p.x, over: P)", "  const int64_t row = blockIdx.x;\n"},
+    {"B = 64, P = 4096", "softmax(p.x, over: P)", "  const int row = blockIdx.x;\n"},
+    {"B = 67108864, P = 64", "softmax(p.x, over: P)",
+     "  const int64_t row = (int64_t)blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;\n"},
+    {"B = 4096, P = 64", "softmax(p.x, over: P)",
+     "  const int row = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;\n"},
+    {"B = 65536, P = 65536", "sum(p.x * p.x, over: B)",
+     "  const int64_t column = (int64_t)blockIdx.x * 32 + threadIdx.x;\n"},
+    {"B = 64, P = 4096", "sum(p.x * p.x, over: B)", "  const int column = blockIdx.x * 32 + threadIdx.x;\n"},
+};
+
+START_TEST(indices_are_as_wide_as_needed) {
+  const char *folder = scratch_folder();
+  char *cuda = shell_ok("cd %s && printf 'use nn\ndim %s\npredict p in { x: f32[B, P] } -> %s\n' >m.mt && " MTC
+                        " m.mt -o - --emit=cu",
+                        folder, widths[_i].dims, widths[_i].expr);
+  ck_assert_msg(strstr(cuda, widths[_i].line) != NULL, "%s: no `%s` in:\n%s", widths[_i].expr, widths[_i].line, cuda);
+  free(cuda);
+}
+END_TEST
+
 START_TEST(cuda_compiles) {
   if (!has_nvcc()) return;
   Set set = set_new();
@@ -668,6 +696,7 @@ Suite *codegen_suite(void) {
   tcase_add_test(text, compiles_from_another_folder);
   tcase_add_test(text, an_update_looks_before_it_writes);
   tcase_add_test(text, many_gradients_are_measured_first);
+  tcase_add_loop_test(text, indices_are_as_wide_as_needed, 0, sizeof widths / sizeof widths[0]);
   tcase_add_test(text, cuda_compiles);
   suite_add_tcase(suite, text);
   return suite;

@@ -137,6 +137,36 @@ START_TEST(constants_by_their_bits) {
 }
 END_TEST
 
+/* The hash leaves out some attributes and adds up others: nodes that differ in these alone are still two. */
+START_TEST(equal_hashes_are_not_equal_nodes) {
+  Symbol four = {.name = "F", .size = 4};
+  char product[] = "2 * 2", again[] = "2 * 2";
+  enum { N = 15 };
+  Attrs a[N];
+  Node *nodes[N];
+  for (int i = 0; i < N; i++) a[i] = (Attrs){.path = "d.x", .shape = shape2(dim_literal(4), dim_literal(6))};
+  a[1].high = 1;
+  a[2].symbol = &batch;
+  a[3].axis = 1;
+  a[4].index = 8;
+  a[5].start[0] = 1;
+  a[6].step[0] = 7;
+  a[7].distribution = 1;
+  a[8].pattern = 2;
+  a[9].shape.dim[0].symbol = &four;
+  a[10].shape.dim[0].rows = &batch;
+  a[11].shape.dim[0].text = product;
+  a[12].shape.dim[0].text = "4 * 1";
+  a[13].path = NULL;
+  a[14].path = "";
+  for (int i = 0; i < N; i++) nodes[i] = node_new(g, OP_input, NULL, 0, &a[i], "x", NULL);
+  for (int i = 0; i < N; i++)
+    for (int k = 0; k < i; k++) ck_assert_msg(nodes[i] != nodes[k], "%d and %d are one", i, k);
+  a[11].shape.dim[0].text = again;
+  for (int i = 0; i < N; i++) ck_assert_ptr_eq(node_new(g, OP_input, NULL, 0, &a[i], "x", NULL), nodes[i]);
+}
+END_TEST
+
 START_TEST(draws_by_their_site) {
   Attrs a = {.path = "net.drop", .shape = type_scalar(F32)}, c = {.path = "net.drop2", .shape = type_scalar(F32)};
   Node *first = node_new(g, OP_random, NULL, 0, &a, "r", NULL);
@@ -372,6 +402,7 @@ Suite *ir_suite(void) {
   tcase_add_test(tests, numbers_read_back);
   tcase_add_test(tests, equal_nodes_are_one);
   tcase_add_test(tests, constants_by_their_bits);
+  tcase_add_test(tests, equal_hashes_are_not_equal_nodes);
   tcase_add_test(tests, draws_by_their_site);
   tcase_add_test(tests, groups_stay_apart);
   tcase_add_test(tests, names_are_unique);

@@ -654,11 +654,75 @@ START_TEST(a_thousand_layers) {
 }
 END_TEST
 
+/* ---- which constants fold ----------------------------------------------------------- */
+
+static const struct {
+  Op op;
+  DType in, out; /* out: of casts */
+  double a, b;
+  bool folds;
+  double value;
+} folds[] = {
+    {OP_add, F32, F32, 1, 2, true, 3},
+    {OP_mul, F32, F32, 1e30, 1e30, false, 0}, /* an infinity in f32 */
+    {OP_mul, F64, F64, 1e30, 1e30, true, 1e30 * 1e30},
+    {OP_mul, F32, F32, 1e-30, 1e-30, false, 0}, /* a zero in f32 */
+    {OP_mul, F32, F32, 0, 3, true, 0},
+    {OP_mul, I32, I32, 65536, 65537, true, 65536}, /* integers wrap */
+    {OP_mul, I32, I32, 65536, 32768, true, -2147483648},
+    {OP_mul, I32, I32, 3, -4, true, -12},
+    {OP_floor, F32, F32, 2.5, 0, true, 2},
+    {OP_floor, F32, F32, 0.9999999999, 0, false, 0}, /* 1 in f32 */
+    {OP_floor, F64, F64, 0.9999999999, 0, true, 0},
+    {OP_ceil, F32, F32, 2.2, 0, true, 3},
+    {OP_ceil, F32, F32, 1.0000000001, 0, false, 0},
+    {OP_round, F32, F32, 2.5, 0, true, 2},
+    {OP_round, F32, F32, 2.50000000001, 0, false, 0},
+    {OP_sign, F32, F32, -2, 0, true, -1},
+    {OP_sign, F32, F32, 1e-60, 0, false, 0},
+    {OP_floordiv, F32, F32, 7, 2, true, 3},
+    {OP_floordiv, F32, F32, 6.9999999999, 7, false, 0},
+    {OP_mod, F32, F32, 7, 3, true, 1},
+    {OP_mod, F32, F32, 6.9999999999, 7, false, 0},
+    {OP_eq, F32, BOOL, 1, 1, true, 1},
+    {OP_eq, F32, BOOL, 16777217, 16777216, false, 0},
+    {OP_eq, F64, BOOL, 16777217, 16777216, true, 0},
+    {OP_log, F32, F32, -1, 0, true, NAN},
+    {OP_log, F32, F32, 0, 0, true, -INFINITY},
+    {OP_log, F32, F32, 1e-60, 0, false, 0}, /* minus infinity in f32 */
+    {OP_cast, F32, U8, 200.7, 0, true, 200},
+    {OP_cast, F32, U8, 300, 0, true, 44},
+    {OP_cast, F32, U8, -1, 0, true, 255},
+    {OP_cast, F32, I32, -7.9, 0, true, -7},
+    {OP_cast, F32, BOOL, 2, 0, true, 1},
+    {OP_cast, F64, BF16, 0.5, 0, true, 0.5},
+};
+
+START_TEST(what_rounding_would_change_is_not_folded) {
+  Kit *kit = kit_new(1);
+  Node *a = b_const(&kit->b, folds[_i].in, folds[_i].a), *b = b_const(&kit->b, folds[_i].in, folds[_i].b);
+  Node *n = folds[_i].op == OP_cast                 ? b_cast(&kit->b, a, folds[_i].out)
+            : op_info[folds[_i].op].n_inputs == 1 ? b_unary(&kit->b, folds[_i].op, a)
+                                                    : b_binary(&kit->b, folds[_i].op, a, b);
+  graph_output(kit->graph, OUT_VALUE, "y", n);
+  ck_assert(kit_run(kit, 2, "simplify", LONG_MAX, NULL));
+  n = kit->graph->outputs[0].node;
+  ck_assert_msg((n->op == OP_const) == folds[_i].folds, "%s of %g and %g is a %s", op_info[folds[_i].op].name,
+                folds[_i].a, folds[_i].b, op_info[n->op].name);
+  ck_assert_int_eq(n->type.dtype, folds[_i].out);
+  double value = n->op == OP_const ? n->attrs.value : folds[_i].value;
+  ck_assert_msg(value == folds[_i].value || (isnan(value) && isnan(folds[_i].value)), "%s of %g and %g is %g",
+                op_info[folds[_i].op].name, folds[_i].a, folds[_i].b, value);
+  kit_free(kit);
+}
+END_TEST
+
 Suite *simplify_suite(void) {
   Suite *suite = suite_create("simplify");
   TCase *rewrites = tcase_create("rewrites");
   tcase_add_loop_test(rewrites, fires_and_keeps_values, 0, CASES);
   tcase_add_loop_test(rewrites, limit_of_zero_changes_nothing, 0, CASES);
+  tcase_add_loop_test(rewrites, what_rounding_would_change_is_not_folded, 0, sizeof folds / sizeof folds[0]);
   tcase_add_test(rewrites, every_rewrite_has_a_case);
   tcase_add_loop_test(rewrites, stays, 0, sizeof keepers / sizeof keepers[0]);
   tcase_add_test(rewrites, wrong_rewrites_would_be_noticed);

@@ -715,6 +715,70 @@ START_TEST(paths_too_long_to_sweep_are_left) {
 }
 END_TEST
 
+/* ---- from a file's type to the model's ---- */
+
+static const struct {
+  double value;
+  bool whole; /* stored as i64, else as f64 */
+  MtType to;
+  uint64_t bits; /* of what it becomes */
+  const char *message;
+} conversions[] = {
+    {255, true, MT_U8, 255, NULL},
+    {256, true, MT_U8, 0, "x: element [1] is 256, which u8 cannot hold"},
+    {-1, true, MT_U8, 0, "x: element [1] is -1, which u8 cannot hold"},
+    {1, true, MT_BOOL, 1, NULL},
+    {2, true, MT_BOOL, 0, "x: element [1] is 2, which bool cannot hold"},
+    {2147483647, true, MT_I32, 2147483647, NULL},
+    {2147483648, true, MT_I32, 0, "x: element [1] is 2147483648, which i32 cannot hold"},
+    {-2147483648, true, MT_I32, 0x80000000, NULL},
+    {-2147483649, true, MT_I32, 0, "x: element [1] is -2147483649, which i32 cannot hold"},
+    {-2, true, MT_F64, 0xc000000000000000, NULL},
+    {0.5, false, MT_F64, 0x3fe0000000000000, NULL},
+    {0.5, false, MT_F32, 0x3f000000, NULL},
+    {INFINITY, false, MT_F32, 0x7f800000, NULL},
+    {1.00390625, false, MT_BF16, 0x3f80, NULL}, /* halfway: to even */
+    {1.01171875, false, MT_BF16, 0x3f82, NULL},
+    {-3, false, MT_BF16, 0xc040, NULL},
+    {INFINITY, false, MT_BF16, 0x7f80, NULL},
+    {NAN, false, MT_BF16, 0x7fc0, NULL},
+    {1e39, false, MT_BF16, 0, "x: element [1] is 1e+39, which bf16 cannot hold"},
+    {3.3961775e38, false, MT_BF16, 0, "x: element [1] is 3.3961775e+38, which bf16 cannot hold"},
+    {3.3895314e38, false, MT_BF16, 0x7f7f, NULL},
+    {1, false, MT_BOOL, 0, "x: the file holds f64, the model asks for bool; store integers"},
+    {1, false, MT_U8, 0, "x: the file holds f64, the model asks for u8; store integers"},
+};
+
+START_TEST(values_are_converted_or_refused) {
+  int64_t whole[2] = {0, (int64_t)(isfinite(conversions[_i].value) ? conversions[_i].value : 0)};
+  double real[2] = {0, conversions[_i].value};
+  MtArray array = {NULL, conversions[_i].whole ? MT_WIDE_I64 : MT_WIDE_F64, 1, {2}, whole};
+  if (!conversions[_i].whole) array.data = real;
+  uint64_t out[2] = {0}, bits = 0;
+  MtError error = {""};
+  bool ok = mt_array_convert(&array, conversions[_i].to, out, "x", &error);
+  if (conversions[_i].message) {
+    ck_assert(!ok);
+    ck_assert_str_eq(error.text, conversions[_i].message);
+    return;
+  }
+  ck_assert_msg(ok, "%s", error.text);
+  size_t size = mt_type_size(conversions[_i].to);
+  memcpy(&bits, (char *)out + size, size);
+  ck_assert_uint_eq(bits, conversions[_i].bits);
+}
+END_TEST
+
+START_TEST(bools_of_a_file_are_zero_and_one) {
+  unsigned char bytes[3] = {0, 1, 5};
+  MtArray array = {NULL, MT_WIDE_BOOL, 1, {3}, bytes};
+  float out[3];
+  MtError error = {""};
+  ck_assert_msg(mt_array_convert(&array, MT_F32, out, "x", &error), "%s", error.text);
+  ck_assert(out[0] == 0 && out[1] == 1 && out[2] == 1);
+}
+END_TEST
+
 Suite *storage_suite(void) {
   Suite *suite = suite_create("storage");
   TCase *files = tcase_create("files");
@@ -751,6 +815,8 @@ Suite *storage_suite(void) {
   tcase_add_test(files, only_what_was_left_behind_is_swept);
   tcase_add_test(files, files_of_other_users_processes_are_kept);
   tcase_add_test(files, paths_too_long_to_sweep_are_left);
+  tcase_add_loop_test(files, values_are_converted_or_refused, 0, sizeof conversions / sizeof conversions[0]);
+  tcase_add_test(files, bools_of_a_file_are_zero_and_one);
   suite_add_tcase(suite, files);
   return suite;
 }

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/backend.h"
 #include "runtime/storage.h"
 #include "tests/runtime_model.h"
 #include "tests/shell.h"
@@ -540,6 +541,102 @@ START_TEST(a_model_without_train_says_so) {
 }
 END_TEST
 
+/* ---- a device that fails ------------------------------------------------------------------------- */
+
+static int64_t device_calls, failing_call; /* from 1; of a child: the parent's are as they were */
+static bool device_fails(MtRun *run) {
+  if (++device_calls != failing_call) return false;
+  snprintf(run->error, sizeof run->error, "the device failed");
+  return mkdir("fired", 0777) == 0; /* for the parent */
+}
+static bool fail_open(MtRun *run, bool tf32) { return !device_fails(run) && mt_cpu.open(run, tf32); }
+static void *fail_alloc(MtRun *run, size_t bytes) { return device_fails(run) ? NULL : mt_cpu.alloc(run, bytes); }
+static bool fail_write(MtRun *run, void *to, const void *from, size_t bytes) {
+  return !device_fails(run) && mt_cpu.write(run, to, from, bytes);
+}
+static bool fail_read(MtRun *run, void *to, const void *from, size_t bytes) {
+  return !device_fails(run) && mt_cpu.read(run, to, from, bytes);
+}
+static bool fail_zero(MtRun *run, void *memory, size_t bytes) {
+  return !device_fails(run) && mt_cpu.zero(run, memory, bytes);
+}
+static bool fail_wait(MtRun *run) { return !device_fails(run) && mt_cpu.wait(run); }
+static bool fail_play(MtRun *run, int64_t key, void (*record)(MtRun *, void *), void *data) {
+  return !device_fails(run) && mt_cpu.play(run, key, record, data);
+}
+
+static const struct {
+  ModelKind model;
+  const char *arguments;
+} device_runs[] = {
+    {MODEL_EPOCHS, "--epochs 1 --save-dir new"},
+    {MODEL_ACCUMULATE, "--epochs 1 --save-dir new"},
+    {MODEL_STEPS, "--steps 3 --log-every 1 --save-dir new"},
+    {MODEL_EPOCHS, "--epochs 2 --save-dir started --resume"},
+    {MODEL_EPOCHS, "eval --save-dir started"},
+    {MODEL_EPOCHS, "predict in.npy -o out.npy --save-dir started"},
+    {MODEL_EPOCHS, "gradcheck"},
+    {MODEL_EPOCHS, "bench --steps 20"},
+    {MODEL_EPOCHS, "--dump-grads g.safetensors"},
+    {MODEL_EPOCHS, "--lr 1e30 --save-dir new"}, /* a loss that is not finite is looked for */
+};
+enum { N_DEVICE_RUNS = sizeof device_runs / sizeof device_runs[0] };
+
+/* Each call of the device is failed in a run of its own: it ends with the device's message, and a run that was
+ * stopped so goes on. */
+START_TEST(a_device_that_fails_is_told) {
+  MtBackend failing = mt_cpu;
+  failing.open = fail_open, failing.alloc = fail_alloc, failing.write = fail_write, failing.read = fail_read;
+  failing.zero = fail_zero, failing.wait = fail_wait, failing.play = fail_play;
+  MtProgram program = regression_models[device_runs[_i].model];
+  program.backend = &failing;
+  write_rows("in.npy", 21, 3);
+  train(MODEL_EPOCHS, "--epochs 1 --save-dir good");
+  for (failing_call = 1;; failing_call++) {
+    ck_assert_int_lt(failing_call, 2000);
+    free(shell_ok("cd %s && rm -rf started new fired && cp -r good started", folder));
+    int status = finish(start(&program, device_runs[_i].arguments));
+    char *output = read_text("output");
+    bool fired = !access("fired", F_OK), told = strstr(output, "the device failed\n") != NULL;
+    ck_assert_msg(fired == told && (status == 1 || (status == 0 && !fired)), "%s, call %lld: status %d:\n%s",
+                  device_runs[_i].arguments, (long long)failing_call, status, output);
+    free(output);
+    if (!fired) break;
+  }
+  ck_assert_int_gt(failing_call, 15);
+}
+END_TEST
+
+/* ---- a device that chooses how it multiplies ------------------------------------------------------ */
+
+static void say_tuned(MtRun *run, bool on) { (void)run, printf("tuned: %d\n", on); }
+static char *three_choices(const MtRun *run) { return (void)run, strdup("3 1 4"); }
+static bool say_chosen(MtRun *run, const char *text) { return (void)run, printf("chosen: %s\n", text) > 0; }
+static bool choose_none(MtRun *run, const char *text) {
+  return snprintf(run->error, sizeof run->error, "no such choice: %s", text) < 0;
+}
+
+START_TEST(choices_are_kept_for_a_resumed_run) {
+  MtBackend choosing = mt_cpu;
+  choosing.tune = say_tuned, choosing.choices = three_choices, choosing.choose = say_chosen;
+  MtProgram program = regression_models[MODEL_EPOCHS];
+  program.backend = &choosing;
+  char *output = run(&program, 0, "--epochs 1 --tune");
+  ck_says(output, "tuned: 1\n");
+  ck_assert_ptr_null(strstr(output, "chosen"));
+  free(output);
+  output = run(&program, 0, "--epochs 2 --resume");
+  ck_says(output, "chosen: 3 1 4\n");
+  ck_assert_ptr_null(strstr(output, "tuned"));
+  free(output);
+  choosing.choose = choose_none;
+  output = run(&program, 1, "--epochs 3 --resume");
+  ck_says(output, "line: no such choice: 3 1 4\n");
+  free(output);
+  train(MODEL_EPOCHS, "--epochs 3 --resume"); /* a device that has nothing to choose */
+}
+END_TEST
+
 Suite *trainer_suite(void) {
   Suite *suite = suite_create("trainer");
   TCase *training = tcase_create("training");
@@ -575,6 +672,8 @@ Suite *trainer_suite(void) {
   tcase_add_test(commands, a_full_disk_is_no_success);
   tcase_add_test(commands, gradcheck_passes_right_gradients_and_finds_wrong_ones);
   tcase_add_test(commands, bench_prints_its_figures);
+  tcase_add_loop_test(commands, a_device_that_fails_is_told, 0, N_DEVICE_RUNS);
+  tcase_add_test(commands, choices_are_kept_for_a_resumed_run);
   tcase_add_test(commands, the_first_gradients_can_be_written);
   tcase_add_test(commands, help_lists_everything);
   tcase_add_loop_test(commands, misuse_is_told, 0, N_MISUSE);

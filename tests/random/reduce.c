@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "tests/random/random.h"
-#include "tests/shell.h"
 
 char *random_apart(RandomCheck check, const Kit *kit, uint64_t seed) {
   int ends[2];
@@ -17,7 +16,7 @@ char *random_apart(RandomCheck check, const Kit *kit, uint64_t seed) {
     close(ends[0]);
     const char *said = check(kit, seed);
     if (said && write(ends[1], said, strlen(said)) < 0) _exit(2);
-    end_child(0);
+    _exit(0); /* not end_child: thousands of them would write their counters */
   }
   close(ends[1]);
   char *text = calloc(1, 4096);
