@@ -36,6 +36,12 @@ const Expr *take_key(Call *call, const char *name) {
   return NULL;
 }
 
+bool has_key(const Call *call, const char *name) {
+  for (int k = 0; k < call->n_keys; k++)
+    if (!strcmp(call->key[k], name)) return true;
+  return false;
+}
+
 bool check_keys(Lower *l, Call *call, const char *what, const char *const *allowed, int n) {
   bool ok = true;
   for (int k = 0; k < call->n_keys; k++) {
@@ -243,6 +249,7 @@ static bool callee_of(Lower *l, const Expr *e, Value *out) {
 Value eval_call(Lower *l, const Expr *e, const Value *piped) {
   Value callee;
   Call call;
+  if (is_schedule(l, e->args[0])) return schedule_call(l, e);
   if (!callee_of(l, e->args[0], &callee)) return poison();
   bool is_outer = callee.kind == BUILTIN && !strcmp(callee.builtin->name, "outer");
   l->outer += is_outer;

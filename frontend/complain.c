@@ -252,6 +252,8 @@ static const char *help(const Complaint *c) {
   if (kind == T_NEWLINE && c->before && c->before->kind == T_IS && begins_value(c->found[1].kind))
     return "the value begins on the line of its `=`";
   if (kind == T_IF && expects(c, "`+`")) return "where(c, a, b) chooses between values";
+  if (kind == T_NAME && !strcmp(c->found->name, "then"))
+    return "`if` chooses at compile time, if c { a } else { b }; where(c, a, b) chooses by values";
   if (begins_value(kind)) return help_for_words(c);
   return NULL;
 }

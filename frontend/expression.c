@@ -226,14 +226,27 @@ static Value counter(Lower *l, const char *name, const Expr *e) {
   return tensor_value(node_new(l->graph, OP_counter, NULL, 0, &attrs, name, place(l, e->at)));
 }
 
+static const char *const counters[] = {"step", "epoch", "total"};
+enum { N_COUNTERS = sizeof counters / sizeof counters[0] };
+
+int counter_names(const char **out) {
+  for (int i = 0; i < N_COUNTERS; i++) out[i] = counters[i];
+  return N_COUNTERS;
+}
+
 static Value eval_name(Lower *l, const Expr *e) {
   Entry *entry = lookup(l->scope, e->name, false);
   if (entry) return same_graph(l, entry, e) ? entry->value : poison();
-  bool counts = !strcmp(e->name, "step") || !strcmp(e->name, "epoch") || !strcmp(e->name, "total");
+  bool counts = false;
+  for (int i = 0; i < N_COUNTERS; i++) counts |= !strcmp(e->name, counters[i]);
   if (counts && l->graph && (l->training || l->graph == l->program->schedule)) return counter(l, e->name, e);
   if (!strcmp(e->name, "training")) return truth_value(l->training);
   const Builtin *found = builtin_find(e->name);
   if (found) return (Value){.kind = BUILTIN, .builtin = found};
+  if (is_schedule(l, e) && l->graph == l->program->schedule) {
+    report(l->d, E0502, e->at, "%s needs the rate it starts from: %s(1e-3)", e->name, e->name);
+    return poison();
+  }
   return unknown_name(l, e->name, e->at, false);
 }
 
@@ -355,7 +368,11 @@ static Value eval_field(Lower *l, const Expr *e) {
     const char *path = join(l, x.instance->path, e->name);
     for (int i = 0; i < x.instance->n_params && l->graph; i++) {
       const Param *param = &l->program->params[x.instance->params[i]];
-      if (!strcmp(param->path, path)) return param_value(l, param, param->span);
+      if (strcmp(param->path, path)) continue;
+      if (l->graph != l->program->schedule) return param_value(l, param, param->span);
+      report(l->d, E0502, place(l, e->at),
+             "an optimizer's options are computed from step, epoch and total alone, not from a parameter");
+      return poison();
     }
   }
   if (x.kind == RECORD) return part_of_record(l, &x, e);

@@ -209,6 +209,7 @@ void leave(Lower *l, const Frame *saved);
 /* Positional arguments in order, then by name, then defaults, which are read where the definition stands. */
 bool bind_fields(Lower *l, Call *call, int n, const FieldDecl *fields, const char *what, const Scope *home, Value *out);
 const Expr *take_key(Call *call, const char *name);
+bool has_key(const Call *call, const char *name);
 bool check_keys(Lower *l, Call *call, const char *what, const char *const *allowed, int n);
 Value eval_call(Lower *l, const Expr *e, const Value *piped);
 Value eval_pipe(Lower *l, const Expr *e);
@@ -247,6 +248,10 @@ Value count_call(Lower *l, Call *call, const Builtin *self);
 bool axes_of(Lower *l, const Expr *over, const Type *type, int *axes, int *n);
 
 /* ---- schedule.c ---- */
+int counter_names(const char **out); /* step, epoch, total */
+bool is_schedule(const Lower *l, const Expr *e); /* the name of one: cosine, linear ... */
+Value schedule_call(Lower *l, const Expr *e);
+int schedule_names(const char **out);
 Node *schedule_value(Lower *l, const Expr *e); /* a scalar f64 node of Program.schedule; NULL after a report */
 
 /* ---- data.c, train.c, update.c, evaluation.c ---- */

@@ -59,15 +59,37 @@ Entry *lookup(const Scope *scope, const char *name, bool callable) {
   return NULL;
 }
 
+/* Is it made of step, epoch, total and numbers? */
+static bool counts_alone(Lower *l, Graph *graph, const Node *node) {
+  graph_number(graph);
+  bool *below = arena_alloc(l->arena, (size_t)graph->n_nodes + 1);
+  below[node->id] = true;
+  for (int i = node->id; i >= 0; i--) {
+    const Node *at = graph->nodes[i];
+    if (below[i] && (at->op == OP_input || at->op == OP_param || at->op == OP_random)) return false;
+    for (int k = 0; k < at->n_in; k++) below[at->in[k]->id] |= below[i];
+  }
+  return true;
+}
+
 bool same_graph(Lower *l, const Entry *entry, const Expr *e) {
   ValueKind kind = entry->value.kind;
   bool is_made = kind == TENSOR || kind == TUPLE || kind == RECORD || kind == BATCH;
   if (!is_made || !entry->graph || entry->graph == l->graph) return true;
+  Graph *train = l->program->train.graph;
+  if (l->graph == l->program->schedule) {
+    report(l->d, E0502, place(l, e->at),
+           "an optimizer's options are computed from step, epoch and total alone, not from %s", e->name);
+    report_note(l->d, entry->at, "made here");
+    if (kind == TENSOR && entry->graph == train && counts_alone(l, train, entry->value.node))
+      report_help(l->d, "write its expression here, in place of its name");
+    else
+      report_help(l->d, "such as cosine(1e-3) or where(step < 100, 1e-3, 1e-4)");
+    return false;
+  }
   report(l->d, E0106, place(l, e->at), "%s belongs to another block and has no value here", e->name);
   report_note(l->d, entry->at, "made here");
-  report_help(l->d, l->graph == l->program->schedule
-                        ? "an optimizer's options are computed from step, epoch and total alone"
-                        : "eval works on its own batches: compute it from them");
+  report_help(l->d, "eval works on its own batches: compute it from them");
   return false;
 }
 
@@ -81,6 +103,9 @@ Value unknown_name(Lower *l, const char *name, const Span *at, bool callable) {
   enum { ROOM = 512 };
   const char *names[ROOM] = {NULL};
   int n = callable ? builtin_names(names, ROOM) : 0;
+  bool in_schedule = l->graph && l->graph == l->program->schedule;
+  if (callable && in_schedule) n += schedule_names(names + n);
+  if (!callable && (in_schedule || (l->graph && l->training))) n += counter_names(names + n);
   for (const Scope *scope = l->scope; scope; scope = scope->parent)
     for (int i = 0; i < scope->n && n < ROOM; i++)
       if (!callable || is_callable(&scope->entries[i]->value)) names[n++] = scope->entries[i]->name;
