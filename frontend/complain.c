@@ -231,6 +231,11 @@ static bool begins_value(int kind) {
 
 static const char *help(const Complaint *c) {
   int kind = c->found->kind;
+  if (starts_with(c, T_LOG) && kind == T_COMMA) return "each value has a log of its own: log loss; log size = norm(x)";
+  if (starts_with(c, T_UPDATE) && kind == T_COMMA && expects(c, "`using`"))
+    return "one scalar is minimized; add the losses: minimize a + 0.1 * b";
+  if (starts_with(c, T_UPDATE) && kind == T_COMMA && expects(c, "`minimize`"))
+    return "each target has an optimizer: update net minimize loss using sgd(lr: 0.1), other using sgd(lr: 0.1)";
   if (kind == T_FLOOR && c->found == c->first) return "a comment begins with `#`";
   if (kind == T_IS && expects(c, "`+`")) return help_for_equals(c);
   if (kind == T_COLON) return help_for_colon(c);

@@ -290,13 +290,19 @@ static void help_near_path(Lower *l, int n, const char *const *paths, const char
   if (guess) report_help(l->d, "did you mean %s?", guess);
 }
 
+void help_uncalled(Lower *l, const Instance *instance) {
+  if (instance->first_call) return;
+  report_help(l->d, "an instance has parameters from its first call on: call %s first", instance->path);
+}
+
 static void help_instance(Lower *l, const Instance *instance, const char *part) {
   enum { ROOM = 64 };
   const char *paths[ROOM];
   int n = 0;
   for (int i = 0; i < instance->n_children && n < ROOM; i++) paths[n++] = instance->children[i]->path;
   for (int i = 0; i < instance->n_params && n < ROOM; i++) paths[n++] = l->program->params[instance->params[i]].path;
-  help_near_path(l, n, paths, join(l, instance->path, part));
+  if (n) help_near_path(l, n, paths, join(l, instance->path, part));
+  else help_uncalled(l, instance);
 }
 
 /* What a record holds at that path: a gradient, or the record of those further down. */
@@ -328,6 +334,8 @@ static const struct {
                    {"unsqueeze", "write x.[a -> a, 1]"},
                    {"detach", "write stop(x)"},
                    {"grad", "write grad(loss, x)"},
+                   {"item", "a scalar is used as it is, without it"},
+                   {"backward", "`update net minimize loss using ...` computes the gradients by itself"},
                    {"float", "write f32(x)"},
                    {"long", "write i32(x)"}};
 

@@ -130,6 +130,7 @@ Scope *scope_new(Lower *l, const Scope *parent);
 Entry *define(Lower *l, const char *name, Value value, const Span *at); /* reports a second one in the same scope */
 Entry *lookup(const Scope *scope, const char *name, bool callable);
 Value unknown_name(Lower *l, const char *name, const Span *at, bool callable);
+void help_uncalled(Lower *l, const Instance *instance); /* parameters are made by the first call */
 void help_callable(Lower *l, const Value *v); /* what was meant by a call of what cannot be called */
 bool same_graph(Lower *l, const Entry *entry, const Expr *e); /* reports a value of another block */
 const Span *place(Lower *l, const Span *at);                  /* at, with the callers of now */
@@ -254,7 +255,7 @@ Value schedule_call(Lower *l, const Expr *e);
 int schedule_names(const char **out);
 Node *schedule_value(Lower *l, const Expr *e); /* a scalar f64 node of Program.schedule; NULL after a report */
 
-/* ---- data.c, train.c, update.c, evaluation.c ---- */
+/* ---- data.c, train.c, update.c ---- */
 void lower_data(Lower *l, const Syntax *s);
 Value batch_value(const char *variable, int n_fields, Field *fields);
 void note_labels(Lower *l, const Node *ids, int64_t classes, int64_t ignore);
@@ -265,7 +266,15 @@ void lower_update(Lower *l, const Syntax *s, Stmt *stmt);
 void lower_train(Lower *l, const Syntax *s);
 void lower_predict(Lower *l, const Syntax *s);
 bool is_under(const char *path, const char *target); /* net.fc1.weight is under net.fc1 */
-bool *reached_from(Lower *l, const Node *y);         /* by id: gradients of y flow there; numbers the graph */
+
+/* ---- reach.c ---- */
+bool *reached_from(Lower *l, const Node *y);                   /* by id: gradients of y flow there; numbers the graph */
+bool is_used_by(Lower *l, const Node *y, const Node *x);       /* is y computed from x, with a slope or without? */
+const Node *note_end(Lower *l, const Node *x, const Node *y);  /* notes and gives what stops the gradient of y towards x */
+const Span *readers_place(const Span *at);                     /* the call of a standard layer, not a line of it */
+void check_reach(Lower *l, const Update *update, const Node *loss);
+
+/* ---- evaluation.c ---- */
 void split_eval(Lower *l, Eval *eval, Graph *whole);
 
 #endif

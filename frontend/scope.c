@@ -161,7 +161,7 @@ const char *describe(Lower *l, const Value *v) {
   case BUILTIN: return arena_print(l->arena, "the function %s", v->builtin->name);
   case INSTANCE: return arena_print(l->arena, "the instance %s", v->instance->path);
   case BATCH: return "a batch of data";
-  case TUPLE: return arena_print(l->arena, "%d values", v->n);
+  case TUPLE: return v->n ? arena_print(l->arena, "%d values", v->n) : "a list";
   case RECORD: return "the gradients of an instance";
   }
   return "";

@@ -11,27 +11,42 @@ static const char *log_name(const Syntax *s) {
   return s->name ? s->name : s->value && s->value->kind == EXPR_NAME ? s->value->name : NULL;
 }
 
+static void no_name(Lower *l, const Syntax *s) {
+  const Expr *e = s->value;
+  report(l->d, E0504, e->at, "a log needs a name: log name = expression");
+  if (e->kind == EXPR_FIELD) report_help(l->d, "write: log %s = ...", e->name);
+  if (e->kind == EXPR_STRING) report_help(l->d, "names stand without quotes: log loss = ...");
+}
+
+static void no_number(Lower *l, const Value *v, const char *name, const Expr *e) {
+  report(l->d, E0504, place(l, e->at), "a log is one number, this is %s", describe(l, v));
+  switch (v->kind) {
+  case TENSOR: break;
+  case TUPLE: report_help(l->d, "log each under a name of its own"); return;
+  case RECORD: report_help(l->d, "their common length is log %s = norm(...)", name); return;
+  case BATCH: report_help(l->d, "take a field of it: log %s = mean(%s.%s)", name, v->name, v->fields[0].name); return;
+  default: return;
+  }
+  const Type *t = &v->node->type;
+  bool one = true;
+  for (int i = 0; i < t->rank; i++) one &= t->dim[i].size == 1 && !t->dim[i].rows;
+  if (one) report_help(l->d, "its one element is sum(...), or the reduction without keep:");
+  else report_help(l->d, "take the mean: log %s = mean(...)", name);
+}
+
 static void lower_log(Lower *l, const Syntax *s, Stmt *stmt) {
   const Expr *e = s->value;
   stmt->name = log_name(s);
   if (!stmt->name) {
-    report(l->d, E0504, s->at, "a log needs a name: log name = expression");
+    no_name(l, s);
     return;
   }
-  Entry *entry = e ? NULL : lookup(l->scope, stmt->name, false);
-  if (!e && !entry) {
-    unknown_name(l, stmt->name, s->at, false);
-    return;
-  }
-  static const Expr nothing = {.kind = EXPR_NAME};
-  Expr here = nothing;
-  here.at = s->at;
-  Value v = e ? eval_named(l, e, stmt->name) : entry->value;
-  Node *node = as_tensor(l, v, F32, e ? e : &here);
-  if (!node) return;
-  if (node->type.rank != 0) {
-    report(l->d, E0504, place(l, s->at), "a log is a scalar, this is %s", describe(l, &v));
-    report_help(l->d, "take the mean: log %s = mean(...)", stmt->name);
+  Value v = eval_named(l, e, stmt->name);
+  if (v.kind == POISON) return;
+  bool is_number = v.kind == TENSOR || v.kind == NUMBER || v.kind == TRUTH || v.kind == DIM;
+  Node *node = is_number ? as_tensor(l, v, F32, e) : NULL;
+  if (!node || node->type.rank != 0) {
+    no_number(l, &v, stmt->name, e);
     return;
   }
   Builder b = {l->graph, place(l, s->at), stmt->name};
