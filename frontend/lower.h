@@ -52,7 +52,6 @@ struct Value {
   const Builtin *builtin;
   Instance *instance;
   Field *fields;
-  const Span *softmax; /* TENSOR: the softmax that it is the result of, or NULL */
 };
 
 typedef struct Entry {
@@ -128,6 +127,7 @@ typedef struct Lower {
 /* ---- scope.c ---- */
 Scope *scope_new(Lower *l, const Scope *parent);
 Entry *define(Lower *l, const char *name, Value value, const Span *at); /* reports a second one in the same scope */
+bool is_declared_here(const Scope *scope, const char *name);
 Entry *lookup(const Scope *scope, const char *name, bool callable);
 Value unknown_name(Lower *l, const char *name, const Span *at, bool callable);
 void help_uncalled(Lower *l, const Instance *instance); /* parameters are made by the first call */

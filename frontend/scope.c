@@ -22,6 +22,11 @@ static Entry *find_here(const Scope *scope, const char *name) {
   return NULL;
 }
 
+bool is_declared_here(const Scope *scope, const char *name) {
+  const Entry *entry = find_here(scope, name);
+  return entry && entry->at;
+}
+
 static bool is_callable(const Value *v) {
   return v->kind == DEFINITION || v->kind == BUILTIN || v->kind == INSTANCE || v->kind == POISON;
 }
