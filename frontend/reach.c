@@ -204,7 +204,8 @@ static void report_lost(Lower *l, const Span *at, const Lost *lost, const Node *
   else if (end->op == OP_stop) report_help(l->d, "take stop() away, or say `freeze %s`", path);
   else
     report_help(l->d,
-                "put in its place what has a slope: sigmoid(x), or cross_entropy for a count of hits; or say `freeze %s`",
+                "put in its place what has a slope: sigmoid(x), or cross_entropy for a count of hits; "
+                "or say `freeze %s`",
                 path);
 }
 

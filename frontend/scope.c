@@ -31,6 +31,15 @@ static bool is_callable(const Value *v) {
   return v->kind == DEFINITION || v->kind == BUILTIN || v->kind == INSTANCE || v->kind == POISON;
 }
 
+/* step, epoch, total, training: there without a declaration. */
+static bool is_given(const char *name) {
+  const char *names[8] = {"training"};
+  int n = 1 + counter_names(names + 1);
+  for (int i = 0; i < n; i++)
+    if (!strcmp(names[i], name)) return true;
+  return false;
+}
+
 /* A name of the standard file hides nothing that its reader could mean. */
 static void warn_shadow(Lower *l, const char *name, const Value *value, const Span *at) {
   for (const Scope *outer = l->scope->parent; outer && !at->source->standard; outer = outer->parent) {
@@ -40,6 +49,8 @@ static void warn_shadow(Lower *l, const char *name, const Value *value, const Sp
     report_note(l->d, old->at, "declared here");
     return;
   }
+  if (at->source->standard || (is_callable(value) ? !builtin_find(name) : !is_given(name))) return;
+  report(l->d, W0102, at, "%s hides the language's own %s", name, name);
 }
 
 Entry *define(Lower *l, const char *name, Value value, const Span *at) {
@@ -47,6 +58,8 @@ Entry *define(Lower *l, const char *name, Value value, const Span *at) {
   if (old && old->at && at && value.kind != INSTANCE) {
     report(l->d, E0102, place(l, at), "%s is declared twice in this block", name);
     report_note(l->d, old->at, "first declared here");
+  } else if (old && at && (old->value.kind == DIM || old->value.kind == RUN)) {
+    report(l->d, E0102, place(l, at), "%s is declared twice in this block: it is an axis in the signature", name);
   } else if (at) {
     warn_shadow(l, name, &value, at);
   }
