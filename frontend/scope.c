@@ -60,6 +60,7 @@ Entry *define(Lower *l, const char *name, Value value, const Span *at) {
     report_note(l->d, old->at, "first declared here");
   } else if (old && at && (old->value.kind == DIM || old->value.kind == RUN)) {
     report(l->d, E0102, place(l, at), "%s is declared twice in this block: it is an axis in the signature", name);
+    return old;
   } else if (at) {
     warn_shadow(l, name, &value, at);
   }
