@@ -149,7 +149,7 @@ static Node *no_scalar(Lower *l, const Value *v, const Expr *e) {
 static Node *scalar_option(Lower *l, const Expr *e) {
   Value v = eval(l, e);
   if (v.kind == POISON) return NULL;
-  if (v.kind == TUPLE || v.kind == TEXT) return no_scalar(l, &v, e);
+  if (v.kind == TUPLE || v.kind == TEXT || v.kind == TRUTH) return no_scalar(l, &v, e);
   Node *out = as_tensor(l, v, F64, e);
   if (!out) return NULL;
   if (out->type.rank != 0 || type_rows(&out->type) || out->type.dtype == BOOL) return no_scalar(l, &v, e);

@@ -82,10 +82,13 @@ static Node *option_value(Lower *l, const UpdateGroup *group, const char *key, c
   const char *saved = l->prefix;
   l->prefix = join(l, group->target, key);
   Builder b = {l->program->schedule, e->at, l->prefix};
-  bool is_flag = e->kind == EXPR_TRUE || e->kind == EXPR_FALSE;
+  bool is_flag = !strcmp(key, "nesterov") && (e->kind == EXPR_TRUE || e->kind == EXPR_FALSE);
   Node *value = is_flag ? b_const(&b, F64, e->kind == EXPR_TRUE) : schedule_value(l, e);
   l->prefix = saved;
-  return value;
+  if (!value || value->op != OP_const || value->attrs.value >= 0) return value;
+  report(l->d, E0501, e->at, "%s: cannot be negative", key);
+  if (!strcmp(key, "lr")) report_help(l->d, "to climb instead of to descend, minimize the negative: minimize -gain");
+  return NULL;
 }
 
 static bool clip_of(Lower *l, const Expr *e, double *clip) {

@@ -1,0 +1,9 @@
+# A schedule as a part of an expression: half of one, and never below a floor.
+use nn
+dim B = 4, P = 3
+module Net()(x: [B, P]) -> [B, P] { return x |> a: Linear(P) }
+let net = Net()
+data d0 = random(rows: 8, seed: 1) -> { x: f32[B, P] }
+train d in d0 for 20 steps {
+  update net minimize mean(net(d.x) ^ 2) using sgd(lr: maximum(0.01, 0.5 * cosine(0.1, warmup: 0.25 * total)))
+}
