@@ -5,5 +5,5 @@ module Net()(x: [B, P]) -> [B, P] { return x |> a: Linear(P) }
 let net = Net()
 data d0 = random(rows: 8, seed: 1) -> { x: f32[B, P] }
 train d in d0 for 20 steps {
-  update net minimize mean(net(d.x) ^ 2) using sgd(lr: maximum(0.01, 0.5 * cosine(0.1, warmup: 0.25 * total)))
+  update net minimize norm(net(d.x)) using sgd(lr: maximum(0.01, 0.5 * cosine(0.1, warmup: total / 4)))
 }
