@@ -130,16 +130,24 @@ static bool same_axes(const Type *a, const Type *b) {
   return same;
 }
 
+/* Two calls seen from the nearest place where they differ: of a layer inside of a module, the module's calls. */
+static void outer_calls(const Span **now, const Span **first) {
+  while (*now && *first && (*now)->source == (*first)->source && (*now)->line == (*first)->line &&
+         (*now)->column == (*first)->column && (*now)->caller && (*first)->caller)
+    *now = (*now)->caller, *first = (*first)->caller;
+}
+
 /* type: as the file's names have it. */
 static Value reuse_param(Lower *l, const Syntax *s, const Param *param, const Type *type) {
   if (same_axes(type, &param->type)) return param_value(l, param, param->span);
   Text now = {0}, then = {0};
   type_print(&now, type, true);
   type_print(&then, &param->type, true);
-  report(l->d, E0305, l->caller ? l->caller : s->at,
-         "%s is called with other shapes than before: its %s would be %s, but it is %s", l->instance->path, s->name,
-         now.data, then.data);
-  report_note(l->d, l->instance->first_call, "bound by the first call here");
+  const Span *here = l->caller ? l->caller : s->at, *first = l->instance->first_call;
+  outer_calls(&here, &first);
+  report(l->d, E0305, here, "%s is called with other shapes than before: its %s would be %s, but it is %s",
+         l->instance->path, s->name, now.data, then.data);
+  report_note(l->d, first, "bound by the first call here");
   report_help(l->d, "one instance called twice shares its weights; for a second layer write another label");
   text_free(&now);
   text_free(&then);
@@ -170,9 +178,10 @@ static Value make_param(Lower *l, const Syntax *s, const Type *type) {
 static void do_param(Lower *l, const Syntax *s) {
   Type type;
   Value v = poison();
+  bool again = is_declared_here(l->scope, s->name); /* define says so */
   if (!l->instance) {
     report(l->d, E0304, place(l, s->at), "param stands only in modules");
-  } else if (in_graph(l, s->value) && shape_of(l, &s->results[0], &type)) {
+  } else if (!again && in_graph(l, s->value) && shape_of(l, &s->results[0], &type)) {
     const Param *known = NULL;
     const char *path = join(l, l->instance->path, s->name);
     for (int i = 0; i < l->instance->n_params; i++)

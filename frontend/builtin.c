@@ -217,10 +217,25 @@ static const char *as_written(Lower *l, const Expr *e) {
   return arena_copy(l->arena, line + e->at->column - 1, (size_t)e->at->length);
 }
 
+/* Why y has no slope in x, and the way out. */
+static void help_grad(Lower *l, const Node *y, const Node *x, const char *what) {
+  if (!dtype_is_float(x->type.dtype))
+    report_help(l->d, "%s is %s: only floats have a slope", what, dtype_name(x->type.dtype));
+  else if (is_used_by(l, y, x) && note_end(l, x, y))
+    report_help(l->d, "comparisons, argmax, rounding and stop() let no gradient through");
+  else if (is_used_by(l, x, y))
+    report_help(l->d, "%s is computed from the first argument: grad(y, x) is the slope of y in x", what);
+  else if (x->op == OP_input || x->op == OP_param)
+    report_help(l->d, "the first argument is not computed from %s", what);
+  else
+    report_help(l->d, "the first argument is not computed from %s: name the value first, then compute with the name",
+                what);
+}
+
 static Value grad_of(Lower *l, Call *call, Node *y, Node *x, const bool *reached, const char *what) {
   if (reached[x->id]) return apply(l, OP_grad, 2, (Node *[]){y, x}, NULL, call->e);
   report(l->d, E0601, place(l, call->e->at), "no gradient reaches %s: it would be zero everywhere", what);
-  report_help(l->d, "comparisons, argmax, rounding and stop() let no gradient through");
+  help_grad(l, y, x, what);
   return poison();
 }
 
@@ -239,6 +254,7 @@ static Value grad_of_instance(Lower *l, Call *call, Node *y, const Instance *ins
   }
   if (record.n) return record;
   report(l->d, E0503, place(l, call->e->at), "%s has no parameters", instance->path);
+  help_uncalled(l, instance);
   return poison();
 }
 
@@ -246,11 +262,21 @@ static Value grad_call(Lower *l, Call *call, const Builtin *self) {
   if (!right_count(l, call, self)) return poison();
   Node *y = arg(l, call, 0);
   if (!y) return poison();
-  if (y->type.rank != 0)
-    return report(l->d, E0602, place(l, call->e->at), "only a scalar can be differentiated, this is %s",
-                  describe(l, &call->value[0])),
-           poison();
-  if (call->value[1].kind == INSTANCE) return grad_of_instance(l, call, y, call->value[1].instance);
+  const Value *of = &call->value[1];
+  if (y->type.rank != 0) {
+    report(l->d, E0602, place(l, call->expr[0] ? call->expr[0]->at : call->e->at),
+           "only a scalar can be differentiated, this is %s", describe(l, &call->value[0]));
+    report_help(l->d, of->kind == TENSOR && of->node->type.rank == 0
+                          ? "the scalar comes first: grad(y, x) is the slope of y in x"
+                          : "take the sum, for slopes row by row, or the mean: grad(sum(y), x)");
+    return poison();
+  }
+  if (of->kind == INSTANCE) return grad_of_instance(l, call, y, of->instance);
+  if (of->kind == TUPLE) {
+    report(l->d, E0106, place(l, call->expr[1]->at), "grad takes one value, parameter or instance, this is a list");
+    report_help(l->d, "write a grad(y, x) for each x");
+    return poison();
+  }
   Node *x = arg(l, call, 1);
   const Expr *e = call->expr[1];
   return x ? grad_of(l, call, y, x, reached_from(l, y), e ? as_written(l, e) : "the piped value") : poison();

@@ -36,6 +36,12 @@ const Expr *take_key(Call *call, const char *name) {
   return NULL;
 }
 
+bool has_key(const Call *call, const char *name) {
+  for (int k = 0; k < call->n_keys; k++)
+    if (!strcmp(call->key[k], name)) return true;
+  return false;
+}
+
 bool check_keys(Lower *l, Call *call, const char *what, const char *const *allowed, int n) {
   bool ok = true;
   for (int k = 0; k < call->n_keys; k++) {
@@ -134,13 +140,39 @@ bool bind_fields(Lower *l, Call *call, int n, const FieldDecl *fields, const cha
   return check_keys(l, call, what, names, n < 64 ? n : 64) && ok;
 }
 
-/* cross_entropy takes scores: of a softmax it would take the softmax again. */
+/* exp(x) over its sum, as the compiler writes it or by hand. */
+static bool is_softmax(const Node *node) {
+  const Node *e = node->n_in == 2 ? node->in[0] : NULL, *part = e ? node->in[1] : NULL;
+  if (!e || e->op != OP_exp) return false;
+  if (node->op == OP_mul && part->op == OP_div && part->in[0]->op == OP_const) part = part->in[1];
+  else if (node->op != OP_div) return false;
+  return part->op == OP_sum && part->in[0] == e;
+}
+
+/* Back through what leaves the values as they are, or nearly: shapes, bounds, a small number added, dropout. */
+static const Node *made_of(const Node *node) {
+  for (;;) {
+    if (is_softmax(node) || node->op == OP_sigmoid) return node;
+    bool near = op_info[node->op].kind == VIEW || node->op == OP_clamp || node->op == OP_cast || node->op == OP_copy;
+    near |= node->op == OP_add && node->in[1]->op == OP_const;
+    near |= node->op == OP_mul && node->in[1]->op == OP_mul && node->in[1]->in[0]->op == OP_cast;
+    if (!near) return NULL;
+    node = node->in[0];
+  }
+}
+
+/* Losses that take scores: of a softmax they would take the softmax again. */
 static void warn_softmax(Lower *l, const Syntax *s, const Call *call, const Value *x) {
-  if (!s->at->source->standard || strcmp(s->name, "cross_entropy") || !x->softmax) return;
+  bool is_cross = !strcmp(s->name, "cross_entropy"), is_binary = !strcmp(s->name, "bce_with_logits");
+  if (!s->at->source->standard || !(is_cross || is_binary) || x->kind != TENSOR) return;
+  const Node *made = made_of(x->node);
+  if (!made || (made->op == OP_sigmoid) != is_binary) return;
+  const char *name = is_binary ? "sigmoid" : "softmax";
   report(l->d, W0103, place(l, call->e->at),
-         "cross_entropy takes scores, but these went through softmax: it would be taken twice");
-  report_note(l->d, x->softmax, "the softmax");
-  report_help(l->d, "give cross_entropy what softmax is given");
+         "%s takes scores, but these went through %s: it would be taken twice", s->name, name);
+  report_note(l->d, made->span, "the %s", name);
+  if (is_binary) report_help(l->d, "give bce_with_logits what sigmoid is given, or take bce");
+  else report_help(l->d, "give cross_entropy what softmax is given");
 }
 
 static Value call_fn(Lower *l, const Value *fn, Call *call) {
@@ -243,6 +275,7 @@ static bool callee_of(Lower *l, const Expr *e, Value *out) {
 Value eval_call(Lower *l, const Expr *e, const Value *piped) {
   Value callee;
   Call call;
+  if (is_schedule(l, e->args[0])) return schedule_call(l, e);
   if (!callee_of(l, e->args[0], &callee)) return poison();
   bool is_outer = callee.kind == BUILTIN && !strcmp(callee.builtin->name, "outer");
   l->outer += is_outer;

@@ -119,10 +119,12 @@ static void lower_statement(Lower *l, const Syntax *s) {
   case SYN_LET: do_let(l, s); break;
   case SYN_TRAIN: lower_train(l, s); break;
   case SYN_PREDICT:
-    if (l->program->has_predict)
+    if (l->program->has_predict) {
       report(l->d, E0508, s->at, "there is one predict entry already");
-    else
+      report_note(l->d, l->program->predict.span, "here");
+    } else {
       lower_predict(l, s);
+    }
     break;
   case SYN_WEIGHTS: not_yet(l, s->at, "weights"); break;
   default: break;
@@ -164,6 +166,33 @@ static char *program_name(Arena *arena, const char *path) {
   return arena_copy(arena, start, dot && dot > start ? (size_t)(dot - start) : strlen(start));
 }
 
+/* At what stands there without use, if there is such a thing. */
+static void nothing_to_build(Lower *l, const Source *source) {
+  const char *set = "DATA";
+  Span *start = arena_alloc(l->arena, sizeof *start);
+  *start = (Span){.source = source, .line = 1, .column = 1, .length = 1};
+  const Entry *instance = NULL, *data = NULL, *definition = NULL;
+  for (int i = 0; i < l->scope->n; i++) {
+    const Entry *entry = l->scope->entries[i];
+    if (entry->value.kind == INSTANCE) instance = entry;
+    if (entry->value.kind == SET) data = data ? data : entry;
+    if (entry->value.kind == DEFINITION && entry->at->source == source) definition = entry;
+  }
+  if (data) set = data->name;
+  if (instance) {
+    report(l->d, E0508, instance->at, "there is nothing to build: %s is neither trained nor asked to predict",
+           instance->name);
+    report_help(l->d, "train d in %s for 10 epochs { ... } trains it, predict p in { ... } -> %s(p.x) asks it", set,
+                instance->name);
+  } else if (data) {
+    report(l->d, E0508, data->at, "there is nothing to build: nothing is trained on %s", data->name);
+    report_help(l->d, "train d in %s for 10 epochs { ... } takes its batches", data->name);
+  } else {
+    report(l->d, E0508, start, "there is nothing to build: no train block and no predict entry");
+    if (definition) report_help(l->d, "other files take what is declared here by use \"%s\"", source->path);
+  }
+}
+
 Program *compile(const Source *source, const FrontendOptions *options, Arena *arena, Diagnostics *d) {
   File *file = parse(source, arena, d);
   if (diagnostics_errors(d)) return NULL;
@@ -174,11 +203,7 @@ Program *compile(const Source *source, const FrontendOptions *options, Arena *ar
   l.scope = scope_new(&l, NULL);
   lower_file(&l, file);
   check_overrides(&l, source);
+  if (!diagnostics_errors(d) && !program->has_train && !program->has_predict) nothing_to_build(&l, source);
   warn_unused(&l, l.scope);
-  if (!diagnostics_errors(d) && !program->has_train && !program->has_predict) {
-    Span *start = arena_alloc(arena, sizeof *start);
-    *start = (Span){.source = source, .line = 1, .column = 1, .length = 1};
-    report(d, E0508, start, "there is nothing to build: no train block and no predict entry");
-  }
   return diagnostics_errors(d) ? NULL : program;
 }

@@ -231,6 +231,11 @@ static bool begins_value(int kind) {
 
 static const char *help(const Complaint *c) {
   int kind = c->found->kind;
+  if (starts_with(c, T_LOG) && kind == T_COMMA) return "each value has a log of its own: log loss; log size = norm(x)";
+  if (starts_with(c, T_UPDATE) && kind == T_COMMA && expects(c, "`using`"))
+    return "one scalar is minimized; add the losses: minimize a + 0.1 * b";
+  if (starts_with(c, T_UPDATE) && kind == T_COMMA && expects(c, "`minimize`"))
+    return "each target has an optimizer: update net minimize loss using sgd(lr: 0.1), other using sgd(lr: 0.1)";
   if (kind == T_FLOOR && c->found == c->first) return "a comment begins with `#`";
   if (kind == T_IS && expects(c, "`+`")) return help_for_equals(c);
   if (kind == T_COLON) return help_for_colon(c);
@@ -252,6 +257,8 @@ static const char *help(const Complaint *c) {
   if (kind == T_NEWLINE && c->before && c->before->kind == T_IS && begins_value(c->found[1].kind))
     return "the value begins on the line of its `=`";
   if (kind == T_IF && expects(c, "`+`")) return "where(c, a, b) chooses between values";
+  if (kind == T_NAME && !strcmp(c->found->name, "then"))
+    return "`if` chooses at compile time, if c { a } else { b }; where(c, a, b) chooses by values";
   if (begins_value(kind)) return help_for_words(c);
   return NULL;
 }

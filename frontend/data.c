@@ -10,8 +10,40 @@ static const struct {
 } sources[] = {
     {"csv", DATA_CSV, 1}, {"npy", DATA_NPY, 1}, {"npz", DATA_NPZ, 1}, {"idx", DATA_IDX, 1}, {"random", DATA_RANDOM, 0}};
 
+static void no_batch(Lower *l, const FieldDecl *field, const Entry *entry) {
+  const Expr *first = field->type.n_dims ? field->type.dims[0] : NULL;
+  report(l->d, E0402, first ? first->at : field->at, "the first axis of field %s must be the batch: a dim by name",
+         field->name);
+  if (!first) report_help(l->d, "write %s: %s[B], one for each row", field->name, dtype_name(field->type.dtype));
+  else if (first->kind == EXPR_NAME && !entry) report_help(l->d, "declare it at the top: dim %s = 64", first->name);
+  else report_help(l->d, "declare the rows of a batch at the top, dim B = 64, and begin each field with B");
+}
+
+static void two_batches(Lower *l, const FieldDecl *field, const FieldDecl *before, const Symbol *now,
+                        const Symbol *then) {
+  report(l->d, E0402, field->type.dims[0]->at, "field %s begins with %s, the fields before it with %s", field->name,
+         now->name, then->name);
+  report_note(l->d, before->type.dims[0]->at, "as here");
+  report_help(l->d, "a batch has one row of each: all fields begin with the same dim");
+}
+
+/* A batch, this one or that of another data set, where the size of a row should stand. */
+static bool rows_fit(Lower *l, const FieldDecl *field, const Type *type, const Symbol *batch) {
+  for (int k = 1; k < type->rank; k++) {
+    const Symbol *rows = type->dim[k].rows;
+    if (!rows) continue;
+    report(l->d, E0402, k < field->type.n_dims ? field->type.dims[k]->at : field->at,
+           rows == batch ? "%s is the batch, and only the first axis of field %s can be that"
+                         : "%s is the batch of other data, and cannot be an axis of a row of field %s",
+           rows->name, field->name);
+    report_help(l->d, "the size of a row is a dim of its own, even when it is the same number");
+    return false;
+  }
+  return true;
+}
+
 /* The fields' types; the first axis of all is the batch, which becomes a capacity. */
-static bool lower_fields(Lower *l, int n, const FieldDecl *decls, Field **out, const Symbol **rows) {
+static bool lower_fields(Lower *l, const Span *at, int n, const FieldDecl *decls, Field **out, const Symbol **rows) {
   *out = arena_alloc(l->arena, sizeof **out * (size_t)(n + 1));
   *rows = NULL;
   for (int i = 0; i < n; i++) {
@@ -19,15 +51,10 @@ static bool lower_fields(Lower *l, int n, const FieldDecl *decls, Field **out, c
     f->name = decls[i].name;
     const TypeExpr *t = &decls[i].type;
     Entry *entry = t->n_dims && t->dims[0]->kind == EXPR_NAME ? lookup(l->scope, t->dims[0]->name, false) : NULL;
-    if (!entry || entry->value.kind != DIM || !entry->value.dim.symbol) {
-      report(l->d, E0402, decls[i].at, "the first axis of field %s must be the batch: a dim by name", f->name);
-      return false;
-    }
+    if (entry && entry->value.kind == POISON) return false;
+    if (!entry || entry->value.kind != DIM || !entry->value.dim.symbol) return no_batch(l, &decls[i], entry), false;
     Symbol *batch = (Symbol *)entry->value.dim.symbol;
-    if (*rows && *rows != batch)
-      return report(l->d, E0402, decls[i].at, "field %s begins with %s, the fields before it with %s", f->name,
-                    batch->name, (*rows)->name),
-             false;
+    if (*rows && *rows != batch) return two_batches(l, &decls[i], &decls[0], batch, *rows), false;
     *rows = batch;
     batch->rows = true;
     entry->value.dim = dim_symbol(batch);
@@ -38,6 +65,9 @@ static bool lower_fields(Lower *l, int n, const FieldDecl *decls, Field **out, c
       if (!strcmp((*out)[k].name, f->name)) report(l->d, E0102, decls[i].at, "field %s is declared twice", f->name);
     if (f->type.dtype == BF16) not_yet(l, decls[i].at, "bf16 data");
   }
+  for (int i = 0; i < n && !diagnostics_errors(l->d); i++)
+    if (!rows_fit(l, &decls[i], &(*out)[i].type, *rows)) return false;
+  if (!n) report(l->d, E0401, at, "there are no fields: write what a row holds, { x: f32[B, P], y: i32[B] }");
   return n > 0;
 }
 
@@ -75,7 +105,7 @@ void lower_data(Lower *l, const Syntax *s) {
       not_yet(l, e->args[i]->at, "augment");
       return;
     }
-  if (!collect_args(l, e, NULL, &call) || !lower_fields(l, s->n_fields, s->fields, &data.fields, &data.rows) ||
+  if (!collect_args(l, e, NULL, &call) || !lower_fields(l, s->at, s->n_fields, s->fields, &data.fields, &data.rows) ||
       !take_options(l, &call, &data))
     return;
   data.n_fields = s->n_fields;
@@ -138,7 +168,7 @@ void lower_predict(Lower *l, const Syntax *s) {
   Predict *p = &l->program->predict;
   const Symbol *rows;
   *p = (Predict){.variable = s->names[0], .n_fields = s->n_fields, .span = s->at};
-  if (!lower_fields(l, s->n_fields, s->fields, &p->fields, &rows)) return;
+  if (!lower_fields(l, s->at, s->n_fields, s->fields, &p->fields, &rows)) return;
   p->graph = graph_new(l->program, "predict", NULL);
   p->graph->rows = rows;
   l->graph = p->graph;

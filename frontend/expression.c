@@ -228,14 +228,27 @@ static Value counter(Lower *l, const char *name, const Expr *e) {
   return tensor_value(node_new(l->graph, OP_counter, NULL, 0, &attrs, name, place(l, e->at)));
 }
 
+static const char *const counters[] = {"step", "epoch", "total"};
+enum { N_COUNTERS = sizeof counters / sizeof counters[0] };
+
+int counter_names(const char **out) {
+  for (int i = 0; i < N_COUNTERS; i++) out[i] = counters[i];
+  return N_COUNTERS;
+}
+
 static Value eval_name(Lower *l, const Expr *e) {
   Entry *entry = lookup(l->scope, e->name, false);
   if (entry) return same_graph(l, entry, e) ? entry->value : poison();
-  bool counts = !strcmp(e->name, "step") || !strcmp(e->name, "epoch") || !strcmp(e->name, "total");
+  bool counts = false;
+  for (int i = 0; i < N_COUNTERS; i++) counts |= !strcmp(e->name, counters[i]);
   if (counts && l->graph && (l->training || l->graph == l->program->schedule)) return counter(l, e->name, e);
   if (!strcmp(e->name, "training")) return truth_value(l->training);
   const Builtin *found = builtin_find(e->name);
   if (found) return (Value){.kind = BUILTIN, .builtin = found};
+  if (is_schedule(l, e) && l->graph == l->program->schedule) {
+    report(l->d, E0502, e->at, "%s needs the rate it starts from: %s(1e-3)", e->name, e->name);
+    return poison();
+  }
   return unknown_name(l, e->name, e->at, false);
 }
 
@@ -279,13 +292,19 @@ static void help_near_path(Lower *l, int n, const char *const *paths, const char
   if (guess) report_help(l->d, "did you mean %s?", guess);
 }
 
+void help_uncalled(Lower *l, const Instance *instance) {
+  if (instance->first_call) return;
+  report_help(l->d, "an instance has parameters from its first call on: call %s first", instance->path);
+}
+
 static void help_instance(Lower *l, const Instance *instance, const char *part) {
   enum { ROOM = 64 };
   const char *paths[ROOM];
   int n = 0;
   for (int i = 0; i < instance->n_children && n < ROOM; i++) paths[n++] = instance->children[i]->path;
   for (int i = 0; i < instance->n_params && n < ROOM; i++) paths[n++] = l->program->params[instance->params[i]].path;
-  help_near_path(l, n, paths, join(l, instance->path, part));
+  if (n) help_near_path(l, n, paths, join(l, instance->path, part));
+  else help_uncalled(l, instance);
 }
 
 /* What a record holds at that path: a gradient, or the record of those further down. */
@@ -317,6 +336,8 @@ static const struct {
                    {"unsqueeze", "write x.[a -> a, 1]"},
                    {"detach", "write stop(x)"},
                    {"grad", "write grad(loss, x)"},
+                   {"item", "a scalar is used as it is, without it"},
+                   {"backward", "`update net minimize loss using ...` computes the gradients by itself"},
                    {"float", "write f32(x)"},
                    {"long", "write i32(x)"}};
 
@@ -357,7 +378,11 @@ static Value eval_field(Lower *l, const Expr *e) {
     const char *path = join(l, x.instance->path, e->name);
     for (int i = 0; i < x.instance->n_params && l->graph; i++) {
       const Param *param = &l->program->params[x.instance->params[i]];
-      if (!strcmp(param->path, path)) return param_value(l, param, param->span);
+      if (strcmp(param->path, path)) continue;
+      if (l->graph != l->program->schedule) return param_value(l, param, param->span);
+      report(l->d, E0502, place(l, e->at),
+             "an optimizer's options are computed from step, epoch and total alone, not from a parameter");
+      return poison();
     }
   }
   if (x.kind == RECORD) return part_of_record(l, &x, e);

@@ -52,7 +52,6 @@ struct Value {
   const Builtin *builtin;
   Instance *instance;
   Field *fields;
-  const Span *softmax; /* TENSOR: the softmax that it is the result of, or NULL */
 };
 
 typedef struct Entry {
@@ -128,8 +127,10 @@ typedef struct Lower {
 /* ---- scope.c ---- */
 Scope *scope_new(Lower *l, const Scope *parent);
 Entry *define(Lower *l, const char *name, Value value, const Span *at); /* reports a second one in the same scope */
+bool is_declared_here(const Scope *scope, const char *name);
 Entry *lookup(const Scope *scope, const char *name, bool callable);
 Value unknown_name(Lower *l, const char *name, const Span *at, bool callable);
+void help_uncalled(Lower *l, const Instance *instance); /* parameters are made by the first call */
 void help_callable(Lower *l, const Value *v); /* what was meant by a call of what cannot be called */
 bool same_graph(Lower *l, const Entry *entry, const Expr *e); /* reports a value of another block */
 const Span *place(Lower *l, const Span *at);                  /* at, with the callers of now */
@@ -209,6 +210,7 @@ void leave(Lower *l, const Frame *saved);
 /* Positional arguments in order, then by name, then defaults, which are read where the definition stands. */
 bool bind_fields(Lower *l, Call *call, int n, const FieldDecl *fields, const char *what, const Scope *home, Value *out);
 const Expr *take_key(Call *call, const char *name);
+bool has_key(const Call *call, const char *name);
 bool check_keys(Lower *l, Call *call, const char *what, const char *const *allowed, int n);
 Value eval_call(Lower *l, const Expr *e, const Value *piped);
 Value eval_pipe(Lower *l, const Expr *e);
@@ -247,9 +249,13 @@ Value count_call(Lower *l, Call *call, const Builtin *self);
 bool axes_of(Lower *l, const Expr *over, const Type *type, int *axes, int *n);
 
 /* ---- schedule.c ---- */
+int counter_names(const char **out); /* step, epoch, total */
+bool is_schedule(const Lower *l, const Expr *e); /* the name of one: cosine, linear ... */
+Value schedule_call(Lower *l, const Expr *e);
+int schedule_names(const char **out);
 Node *schedule_value(Lower *l, const Expr *e); /* a scalar f64 node of Program.schedule; NULL after a report */
 
-/* ---- data.c, train.c, update.c, evaluation.c ---- */
+/* ---- data.c, train.c, update.c ---- */
 void lower_data(Lower *l, const Syntax *s);
 Value batch_value(const char *variable, int n_fields, Field *fields);
 void note_labels(Lower *l, const Node *ids, int64_t classes, int64_t ignore);
@@ -260,7 +266,15 @@ void lower_update(Lower *l, const Syntax *s, Stmt *stmt);
 void lower_train(Lower *l, const Syntax *s);
 void lower_predict(Lower *l, const Syntax *s);
 bool is_under(const char *path, const char *target); /* net.fc1.weight is under net.fc1 */
-bool *reached_from(Lower *l, const Node *y);         /* by id: gradients of y flow there; numbers the graph */
+
+/* ---- reach.c ---- */
+bool *reached_from(Lower *l, const Node *y);                   /* by id: gradients of y flow there; numbers the graph */
+bool is_used_by(Lower *l, const Node *y, const Node *x);       /* is y computed from x, with a slope or without? */
+const Node *note_end(Lower *l, const Node *x, const Node *y);  /* notes and gives what stops the gradient of y towards x */
+const Span *readers_place(const Span *at);                     /* the call of a standard layer, not a line of it */
+void check_reach(Lower *l, const Update *update, const Node *loss);
+
+/* ---- evaluation.c ---- */
 void split_eval(Lower *l, Eval *eval, Graph *whole);
 
 #endif

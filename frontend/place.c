@@ -74,7 +74,11 @@ static void check_rebind(Parser *p, const Syntax *s, const Loop *loop) {
 static void wrong_place(Parser *p, int place, const Syntax *s) {
   if (s->kind == SYN_EXPR) {
     report(p->d, WRONG_PLACE, s->at, "this value is computed and goes nowhere");
-    report_help(p->d, "let x = ... names it, return gives it back, log prints it");
+    const Expr *e = s->value, *callee = e && e->kind == EXPR_CALL ? e->args[0] : NULL;
+    if (callee && callee->kind == EXPR_NAME && !strcmp(callee->name, "log"))
+      report_help(p->d, "log(x) is the logarithm; what prints has no brackets: log x");
+    else
+      report_help(p->d, "let x = ... names it, return gives it back, log prints it");
   } else {
     report(p->d, WRONG_PLACE, s->at, "`%s` belongs %s", rules[s->kind].word, rules[s->kind].belongs);
     if (s->kind == SYN_RETURN && place == FN)

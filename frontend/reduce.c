@@ -223,7 +223,5 @@ Value softmax_call(Lower *l, Call *call, const Builtin *self) {
   if (!top) return poison();
   Node *shifted = b_binary(b, OP_sub, r.x, top), *e = b_unary(b, OP_exp, shifted), *sum = total(&r, e, true);
   if (self->op == OP_log) return tensor_value(b_binary(b, OP_sub, shifted, b_unary(b, OP_log, sum)));
-  Value v = tensor_value(b_binary(b, OP_mul, e, b_binary(b, OP_div, b_const(b, sum->type.dtype, 1), sum)));
-  v.softmax = place(l, call->e->at);
-  return v;
+  return tensor_value(b_binary(b, OP_mul, e, b_binary(b, OP_div, b_const(b, sum->type.dtype, 1), sum)));
 }

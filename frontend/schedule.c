@@ -52,55 +52,116 @@ static Node *one_cycle(Builder *b, Node *a) {
   return b_where(b, b_binary(b, OP_le, step, top), rise, fall);
 }
 
-static const char *const keys[] = {"warmup", "to", "every", "by"};
+static const struct {
+  const char *name, *keys[3];
+  int n_keys;
+} schedules[] = {{"cosine", {"warmup"}, 1},
+                 {"linear", {"warmup", "to"}, 2},
+                 {"step_decay", {"warmup", "every", "by"}, 3},
+                 {"one_cycle", {NULL}, 0}};
+enum { N_SCHEDULES = sizeof schedules / sizeof schedules[0] };
 
-static Node *schedule_call(Lower *l, const Expr *e, const char *name) {
+static int schedule_find(const char *name) {
+  for (int i = 0; i < N_SCHEDULES; i++)
+    if (!strcmp(name, schedules[i].name)) return i;
+  return -1;
+}
+
+int schedule_names(const char **out) {
+  for (int i = 0; i < N_SCHEDULES; i++) out[i] = schedules[i].name;
+  return N_SCHEDULES;
+}
+
+bool is_schedule(const Lower *l, const Expr *e) {
+  return e->kind == EXPR_NAME && schedule_find(e->name) >= 0 && !lookup(l->scope, e->name, true);
+}
+
+static bool is_below(const Node *node, double least) { return node->op == OP_const && node->attrs.value < least; }
+
+/* A number of updates: 0.1 is the habit of those who count in parts of the run. */
+static Node *updates_option(Lower *l, Call *call, const char *key, double otherwise, double least, Builder *b) {
+  const Expr *e = take_key(call, key);
+  Node *node = e ? schedule_value(l, e) : b_const(b, F64, otherwise);
+  if (!e || !node || !(is_below(node, least) || (is_below(node, 1) && node->attrs.value != 0))) return node;
+  report(l->d, E0502, e->at, "%s: counts updates, and %g is less than one", key, node->attrs.value);
+  if (node->attrs.value > 0) report_help(l->d, "a part of the run is written %s: %g * total", key, node->attrs.value);
+  return NULL;
+}
+
+static Node *decayed(Lower *l, Call *call, Node *a, Builder *b) {
+  Node *every = updates_option(l, call, "every", 1, 1, b), *by = option(l, call, "by", 0.1, b);
+  if (!every || !by) return NULL;
+  Node *times = b_unary(b, OP_floor, b_binary(b, OP_div, counter(b, "step"), every));
+  return b_binary(b, OP_mul, a, b_binary(b, OP_pow, by, times));
+}
+
+/* What follows the warmup; NULL after a report. */
+static Node *falling(Lower *l, Call *call, const char *name, Node *a, Node *w, Builder *b) {
+  if (!strcmp(name, "cosine")) return b_binary(b, OP_mul, a, half_cosine(b, progress(b, w)));
+  if (!strcmp(name, "step_decay")) return decayed(l, call, a, b);
+  Node *to = option(l, call, "to", 0, b);
+  return to ? b_binary(b, OP_add, a, b_binary(b, OP_mul, b_binary(b, OP_sub, to, a), progress(b, w))) : NULL;
+}
+
+Value schedule_call(Lower *l, const Expr *e) {
+  const char *name = e->args[0]->name;
+  int k = schedule_find(name);
+  if (l->graph != l->program->schedule) {
+    report(l->d, E0502, place(l, e->at), "%s is a schedule, which has its place in the options of an optimizer", name);
+    report_help(l->d, "write: update net minimize loss using adamw(lr: %s(...))", name);
+    return poison();
+  }
   Builder b = builder(l, e);
   Call call;
-  if (!collect_args(l, e, NULL, &call)) return NULL;
+  if (!collect_args(l, e, NULL, &call)) return poison();
   if (call.n != 1)
-    return report(l->d, E0502, e->at, "%s takes the rate it starts from, then options by name", name), NULL;
-  Node *a = as_tensor(l, call.value[0], F64, e), *w = option(l, &call, "warmup", 0, &b), *out = NULL;
-  if (!a || !w) return NULL;
-  if (!strcmp(name, "cosine"))
-    out = warmed(&b, a, w, b_binary(&b, OP_mul, a, half_cosine(&b, progress(&b, w))));
-  else if (!strcmp(name, "linear")) {
-    Node *to = option(l, &call, "to", 0, &b);
-    if (to)
-      out =
-          warmed(&b, a, w, b_binary(&b, OP_add, a, b_binary(&b, OP_mul, b_binary(&b, OP_sub, to, a), progress(&b, w))));
-  } else if (!strcmp(name, "step_decay")) {
-    Node *every = option(l, &call, "every", 1, &b), *by = option(l, &call, "by", 0.1, &b);
-    if (every && by)
-      out = warmed(
-          &b, a, w,
-          b_binary(&b, OP_mul, a,
-                   b_binary(&b, OP_pow, by, b_unary(&b, OP_floor, b_binary(&b, OP_div, counter(&b, "step"), every)))));
-  } else {
+    return report(l->d, E0502, e->at, "%s takes the rate it starts from, then options by name", name), poison();
+  if (!strcmp(name, "step_decay") && !has_key(&call, "every"))
+    return report(l->d, E0104, e->at, "step_decay needs every: the updates from one step down to the next"), poison();
+  Node *a = as_tensor(l, call.value[0], F64, e), *out = NULL;
+  if (a && !strcmp(name, "one_cycle")) {
     out = one_cycle(&b, a);
+  } else if (a) {
+    Node *w = updates_option(l, &call, "warmup", 0, 0, &b), *after = w ? falling(l, &call, name, a, w, &b) : NULL;
+    out = after ? warmed(&b, a, w, after) : NULL;
   }
-  return check_keys(l, &call, name, keys, 4) ? out : NULL;
+  return check_keys(l, &call, name, schedules[k].keys, schedules[k].n_keys) && out ? tensor_value(out) : poison();
+}
+
+/* What is no one number: for each the way to what was meant. */
+static Node *no_scalar(Lower *l, const Value *v, const Expr *e) {
+  if (v->kind == TENSOR && v->node->type.dtype == BOOL) {
+    report(l->d, E0502, e->at, "an option of an optimizer is a number, this is true or false");
+    report_help(l->d, "to choose by the step write where(step < 100, 0.1, 0.01)");
+  } else if (v->kind == TENSOR) {
+    report(l->d, E0502, e->at, "an option of an optimizer is one number, this is %s", describe(l, v));
+  } else if (v->kind == TUPLE) {
+    report(l->d, E0502, e->at, "an option of an optimizer is one number, this is a list of %d", v->n);
+    report_help(l->d, "parts with rates of their own: "
+                      "update net minimize loss using sgd(lr: 0.1), net.fc using sgd(lr: 0.01)");
+  } else {
+    report(l->d, E0502, e->at, "an option of an optimizer is a number or a schedule, this is %s", describe(l, v));
+    if (v->kind == TEXT && schedule_find(v->name) >= 0) report_help(l->d, "write lr: %s(1e-3)", v->name);
+  }
+  return NULL;
+}
+
+static Node *scalar_option(Lower *l, const Expr *e) {
+  Value v = eval(l, e);
+  if (v.kind == POISON) return NULL;
+  if (v.kind == TUPLE || v.kind == TEXT || v.kind == TRUTH) return no_scalar(l, &v, e);
+  Node *out = as_tensor(l, v, F64, e);
+  if (!out) return NULL;
+  if (out->type.rank != 0 || type_rows(&out->type) || out->type.dtype == BOOL) return no_scalar(l, &v, e);
+  Builder b = builder(l, e);
+  return out->type.dtype == F64 ? out : b_cast(&b, out, F64);
 }
 
 Node *schedule_value(Lower *l, const Expr *e) {
-  static const char *const names[] = {"cosine", "linear", "step_decay", "one_cycle"};
   Graph *saved_graph = l->graph;
   const char *saved_prefix = l->prefix;
-  Node *out = NULL;
-  bool is_schedule = false;
   l->graph = l->program->schedule;
-  if (e->kind == EXPR_CALL && e->args[0]->kind == EXPR_NAME && !lookup(l->scope, e->args[0]->name, true))
-    for (int i = 0; i < 4; i++)
-      if (!strcmp(e->args[0]->name, names[i])) is_schedule = true, out = schedule_call(l, e, names[i]);
-  if (!is_schedule) {
-    out = as_tensor(l, eval(l, e), F64, e);
-    if (out && (out->type.rank != 0 || type_rows(&out->type)))
-      out = (report(l->d, E0502, e->at, "an option of an optimizer is a scalar in step, epoch and total"), NULL);
-    if (out && out->type.dtype != F64) {
-      Builder b = builder(l, e);
-      out = b_cast(&b, out, F64);
-    }
-  }
+  Node *out = scalar_option(l, e);
   l->graph = saved_graph;
   l->prefix = saved_prefix;
   return out;

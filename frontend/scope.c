@@ -22,8 +22,22 @@ static Entry *find_here(const Scope *scope, const char *name) {
   return NULL;
 }
 
+bool is_declared_here(const Scope *scope, const char *name) {
+  const Entry *entry = find_here(scope, name);
+  return entry && entry->at;
+}
+
 static bool is_callable(const Value *v) {
   return v->kind == DEFINITION || v->kind == BUILTIN || v->kind == INSTANCE || v->kind == POISON;
+}
+
+/* step, epoch, total, training: there without a declaration. */
+static bool is_given(const char *name) {
+  const char *names[8] = {"training"};
+  int n = 1 + counter_names(names + 1);
+  for (int i = 0; i < n; i++)
+    if (!strcmp(names[i], name)) return true;
+  return false;
 }
 
 /* A name of the standard file hides nothing that its reader could mean. */
@@ -35,6 +49,8 @@ static void warn_shadow(Lower *l, const char *name, const Value *value, const Sp
     report_note(l->d, old->at, "declared here");
     return;
   }
+  if (at->source->standard || (is_callable(value) ? !builtin_find(name) : !is_given(name))) return;
+  report(l->d, W0102, at, "%s hides the language's own %s", name, name);
 }
 
 Entry *define(Lower *l, const char *name, Value value, const Span *at) {
@@ -42,6 +58,9 @@ Entry *define(Lower *l, const char *name, Value value, const Span *at) {
   if (old && old->at && at && value.kind != INSTANCE) {
     report(l->d, E0102, place(l, at), "%s is declared twice in this block", name);
     report_note(l->d, old->at, "first declared here");
+  } else if (old && at && (old->value.kind == DIM || old->value.kind == RUN)) {
+    report(l->d, E0102, place(l, at), "%s is declared twice in this block: it is an axis in the signature", name);
+    return old;
   } else if (at) {
     warn_shadow(l, name, &value, at);
   }
@@ -59,15 +78,37 @@ Entry *lookup(const Scope *scope, const char *name, bool callable) {
   return NULL;
 }
 
+/* Is it made of step, epoch, total and numbers? */
+static bool counts_alone(Lower *l, Graph *graph, const Node *node) {
+  graph_number(graph);
+  bool *below = arena_alloc(l->arena, (size_t)graph->n_nodes + 1);
+  below[node->id] = true;
+  for (int i = node->id; i >= 0; i--) {
+    const Node *at = graph->nodes[i];
+    if (below[i] && (at->op == OP_input || at->op == OP_param || at->op == OP_random)) return false;
+    for (int k = 0; k < at->n_in; k++) below[at->in[k]->id] |= below[i];
+  }
+  return true;
+}
+
 bool same_graph(Lower *l, const Entry *entry, const Expr *e) {
   ValueKind kind = entry->value.kind;
   bool is_made = kind == TENSOR || kind == TUPLE || kind == RECORD || kind == BATCH;
   if (!is_made || !entry->graph || entry->graph == l->graph) return true;
+  Graph *train = l->program->train.graph;
+  if (l->graph == l->program->schedule) {
+    report(l->d, E0502, place(l, e->at),
+           "an optimizer's options are computed from step, epoch and total alone, not from %s", e->name);
+    report_note(l->d, entry->at, "made here");
+    if (kind == TENSOR && entry->graph == train && counts_alone(l, train, entry->value.node))
+      report_help(l->d, "write its expression here, in place of its name");
+    else
+      report_help(l->d, "such as cosine(1e-3) or where(step < 100, 1e-3, 1e-4)");
+    return false;
+  }
   report(l->d, E0106, place(l, e->at), "%s belongs to another block and has no value here", e->name);
   report_note(l->d, entry->at, "made here");
-  report_help(l->d, l->graph == l->program->schedule
-                        ? "an optimizer's options are computed from step, epoch and total alone"
-                        : "eval works on its own batches: compute it from them");
+  report_help(l->d, "eval works on its own batches: compute it from them");
   return false;
 }
 
@@ -81,6 +122,9 @@ Value unknown_name(Lower *l, const char *name, const Span *at, bool callable) {
   enum { ROOM = 512 };
   const char *names[ROOM] = {NULL};
   int n = callable ? builtin_names(names, ROOM) : 0;
+  bool in_schedule = l->graph && l->graph == l->program->schedule;
+  if (callable && in_schedule) n += schedule_names(names + n);
+  if (!callable && (in_schedule || (l->graph && l->training))) n += counter_names(names + n);
   for (const Scope *scope = l->scope; scope; scope = scope->parent)
     for (int i = 0; i < scope->n && n < ROOM; i++)
       if (!callable || is_callable(&scope->entries[i]->value)) names[n++] = scope->entries[i]->name;
@@ -136,7 +180,7 @@ const char *describe(Lower *l, const Value *v) {
   case BUILTIN: return arena_print(l->arena, "the function %s", v->builtin->name);
   case INSTANCE: return arena_print(l->arena, "the instance %s", v->instance->path);
   case BATCH: return "a batch of data";
-  case TUPLE: return arena_print(l->arena, "%d values", v->n);
+  case TUPLE: return v->n ? arena_print(l->arena, "%d values", v->n) : "a list";
   case RECORD: return "the gradients of an instance";
   }
   return "";

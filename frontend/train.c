@@ -6,27 +6,47 @@
 
 /* ---- log, save, every, eval ---- */
 
+/* NULL: `log mean(x)` has none. */
+static const char *log_name(const Syntax *s) {
+  return s->name ? s->name : s->value && s->value->kind == EXPR_NAME ? s->value->name : NULL;
+}
+
+static void no_name(Lower *l, const Syntax *s) {
+  const Expr *e = s->value;
+  report(l->d, E0504, e->at, "a log needs a name: log name = expression");
+  if (e->kind == EXPR_FIELD) report_help(l->d, "write: log %s = ...", e->name);
+  if (e->kind == EXPR_STRING) report_help(l->d, "names stand without quotes: log loss = ...");
+}
+
+static void no_number(Lower *l, const Value *v, const char *name, const Expr *e) {
+  report(l->d, E0504, place(l, e->at), "a log is one number, this is %s", describe(l, v));
+  switch (v->kind) {
+  case TENSOR: break;
+  case TUPLE: report_help(l->d, "log each under a name of its own"); return;
+  case RECORD: report_help(l->d, "their common length is log %s = norm(...)", name); return;
+  case BATCH: report_help(l->d, "take a field of it: log %s = mean(%s.%s)", name, v->name, v->fields[0].name); return;
+  default: return;
+  }
+  const Type *t = &v->node->type;
+  bool one = true;
+  for (int i = 0; i < t->rank; i++) one &= t->dim[i].size == 1 && !t->dim[i].rows;
+  if (one) report_help(l->d, "its one element is sum(...), or the reduction without keep:");
+  else report_help(l->d, "take the mean: log %s = mean(...)", name);
+}
+
 static void lower_log(Lower *l, const Syntax *s, Stmt *stmt) {
   const Expr *e = s->value;
-  stmt->name = s->name ? s->name : e && e->kind == EXPR_NAME ? e->name : NULL;
+  stmt->name = log_name(s);
   if (!stmt->name) {
-    report(l->d, E0504, s->at, "a log needs a name: log name = expression");
+    no_name(l, s);
     return;
   }
-  Entry *entry = e ? NULL : lookup(l->scope, stmt->name, false);
-  if (!e && !entry) {
-    unknown_name(l, stmt->name, s->at, false);
-    return;
-  }
-  static const Expr nothing = {.kind = EXPR_NAME};
-  Expr here = nothing;
-  here.at = s->at;
-  Value v = e ? eval_named(l, e, stmt->name) : entry->value;
-  Node *node = as_tensor(l, v, F32, e ? e : &here);
-  if (!node) return;
-  if (node->type.rank != 0) {
-    report(l->d, E0504, place(l, s->at), "a log is a scalar, this is %s", describe(l, &v));
-    report_help(l->d, "take the mean: log %s = mean(...)", stmt->name);
+  Value v = eval_named(l, e, stmt->name);
+  if (v.kind == POISON) return;
+  bool is_number = v.kind == TENSOR || v.kind == NUMBER || v.kind == TRUTH || v.kind == DIM;
+  Node *node = is_number ? as_tensor(l, v, F32, e) : NULL;
+  if (!node || node->type.rank != 0) {
+    no_number(l, &v, stmt->name, e);
     return;
   }
   Builder b = {l->graph, place(l, s->at), stmt->name};
@@ -106,18 +126,76 @@ static void lower_statement(Lower *l, const Syntax *s, Stmt *stmt, bool in_every
   }
 }
 
-static void check_saves(Lower *l, int n, const Stmt *body) {
-  const char *logs[64];
+enum { MOST_LOGS = 64 };
+
+static int logs_of(int n, Syntax *const *body, const char **out) {
   int n_logs = 0;
+  for (int i = 0; i < n && n_logs < MOST_LOGS; i++) {
+    const char *name = body[i]->kind == SYN_LOG ? log_name(body[i]) : NULL;
+    if (name) out[n_logs++] = name;
+  }
+  return n_logs;
+}
+
+static bool is_one_of(const char *name, int n, const char *const *names) {
   for (int i = 0; i < n; i++)
-    if (body[i].kind == STMT_LOG && body[i].name && n_logs < 64) logs[n_logs++] = body[i].name;
+    if (!strcmp(names[i], name)) return true;
+  return false;
+}
+
+static bool training_logs(const Lower *l, const char *name) {
+  const Graph *g = l->program->train.graph;
+  for (int i = 0; g && i < g->n_outputs; i++)
+    if (g->outputs[i].role == OUT_LOG && !strcmp(g->outputs[i].name, name)) return true;
+  return false;
+}
+
+static bool is_made_here(const Lower *l, const char *name) {
+  const Entry *entry = lookup(l->scope, name, false);
+  return entry && entry->value.kind == TENSOR && entry->graph == l->graph;
+}
+
+/* The way from a name that is not logged here to one that is. */
+static void help_save(Lower *l, const char *name, int n_logs, const char *const *logs) {
+  const char *guess = nearest(name, logs, n_logs);
+  Text list = {0};
+  for (int i = 0; i < n_logs; i++) text_add(&list, "%s%s", i ? ", " : "", logs[i]);
+  if (guess) report_help(l->d, "did you mean %s?", guess);
+  else if (is_made_here(l, name)) report_help(l->d, "log it first: log %s", name);
+  else if (training_logs(l, name))
+    report_help(l->d, "that is logged of the training's batches; log one of this eval's: log %s = ...", name);
+  else if (n_logs) report_help(l->d, "logged here: %s", list.data);
+  else report_help(l->d, "log it first: log %s = ...", name);
+  text_free(&list);
+}
+
+/* Outside of eval there is nothing that `highest` and `lowest` could compare. */
+static void no_eval(Lower *l, const Syntax *save, int n, Syntax *const *body) {
+  const char *logs[MOST_LOGS], *word = save->highest ? "highest" : "lowest";
+  report(l->d, E0506, save->name_at, "save %s compares evaluations, and this stands in no eval", word);
   for (int i = 0; i < n; i++) {
-    bool found = body[i].kind != STMT_SAVE || !body[i].name;
-    for (int k = 0; k < n_logs && !found; k++) found = !strcmp(logs[k], body[i].name);
-    if (found) continue;
-    report(l->d, E0506, body[i].span, "save watches %s, which is not logged beside it", body[i].name);
-    const char *guess = nearest(body[i].name, logs, n_logs);
-    if (guess) report_help(l->d, "did you mean %s?", guess);
+    if (body[i]->kind != SYN_EVAL) continue;
+    if (!is_one_of(save->name, logs_of(body[i]->n_body, body[i]->body, logs), logs)) continue;
+    report_note(l->d, body[i]->at, "%s is logged in this block", save->name);
+    report_help(l->d, "write it as that block's last line");
+    return;
+  }
+  report_help(l->d, "write: eval e in DATA { log %s = ...; save %s %s }; `save` alone keeps the weights of now",
+              save->name, word, save->name);
+}
+
+static void check_saves(Lower *l, int n, Syntax *const *body) {
+  const char *logs[MOST_LOGS];
+  int n_logs = logs_of(n, body, logs);
+  for (int i = 0; i < n; i++) {
+    const Syntax *s = body[i];
+    if (s->kind != SYN_SAVE || !s->name) continue;
+    if (l->training) {
+      no_eval(l, s, n, body);
+    } else if (!is_one_of(s->name, n_logs, logs)) {
+      report(l->d, E0506, s->name_at, "save watches %s, which is not logged beside it", s->name);
+      help_save(l, s->name, n_logs, logs);
+    }
   }
 }
 
@@ -131,7 +209,7 @@ static void lower_statements(Lower *l, int n, Syntax *const *body, int *n_out, S
     lower_statement(l, s, &stmt, in_every);
     LIST_PUSH(l->arena, *out, *n_out, stmt);
   }
-  check_saves(l, *n_out, *out);
+  if (in_every) check_saves(l, n, body);
 }
 
 /* ---- train ---- */

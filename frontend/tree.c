@@ -124,7 +124,10 @@ static Expr *new_expr(Parser *p, ExprKind kind, Range at, const char *name, int 
     if (args[i] && args[i]->depth > x->depth) x->depth = args[i]->depth;
   }
   if (++x->depth <= MAX_DEPTH) return x;
-  if (!p->too_deep) report(p->d, WRONG_SIZE, x->at, "this expression is more than %d levels deep", MAX_DEPTH);
+  if (!p->too_deep) {
+    report(p->d, WRONG_SIZE, x->at, "this expression is more than %d levels deep", MAX_DEPTH);
+    report_help(p->d, "give parts of it names: let a = ..., let b = a + ...");
+  }
   p->too_deep = true; /* said; the tree stays shallow enough to be walked */
   x->kind = EXPR_NUMBER;
   x->n_args = 0;

@@ -38,7 +38,11 @@ bool target_of(Lower *l, const Expr *e, const char **out) {
     }
   report(l->d, E0503, place(l, e->at), "there are no parameters under %s", *out);
   const char *guess = nearest(*out, names, n);
-  if (guess) report_help(l->d, "did you mean %s?", guess);
+  Entry *entry = e->kind == EXPR_NAME ? lookup(l->scope, e->name, true) : NULL;
+  if (entry && entry->value.kind == INSTANCE && !entry->value.instance->first_call)
+    help_uncalled(l, entry->value.instance);
+  else if (guess)
+    report_help(l->d, "did you mean %s?", guess);
   return false;
 }
 
@@ -78,10 +82,13 @@ static Node *option_value(Lower *l, const UpdateGroup *group, const char *key, c
   const char *saved = l->prefix;
   l->prefix = join(l, group->target, key);
   Builder b = {l->program->schedule, e->at, l->prefix};
-  bool is_flag = e->kind == EXPR_TRUE || e->kind == EXPR_FALSE;
+  bool is_flag = !strcmp(key, "nesterov") && (e->kind == EXPR_TRUE || e->kind == EXPR_FALSE);
   Node *value = is_flag ? b_const(&b, F64, e->kind == EXPR_TRUE) : schedule_value(l, e);
   l->prefix = saved;
-  return value;
+  if (!value || value->op != OP_const || value->attrs.value >= 0) return value;
+  report(l->d, E0501, e->at, "%s: cannot be negative", key);
+  if (!strcmp(key, "lr")) report_help(l->d, "to climb instead of to descend, minimize the negative: minimize -gain");
+  return NULL;
 }
 
 static bool clip_of(Lower *l, const Expr *e, double *clip) {
@@ -142,55 +149,35 @@ static void assign_params(Lower *l, Update *update) {
   }
 }
 
-/* Through this operand nothing but 0 ever flows back. */
-static bool stops_slope(const Node *node, int k) {
-  const Node *other = node->n_in == 2 ? node->in[1 - k] : NULL;
-  return node->op == OP_mul && other->op == OP_const && other->attrs.value == 0;
+/* Which term of a sum is to blame: loss + 1e-4 * w ^ 2. */
+static bool note_term(Lower *l, const Node *sum) {
+  if (sum->op != OP_add && sum->op != OP_sub) return false;
+  if (!sum->in[0]->type.rank == !sum->in[1]->type.rank) return false;
+  Value term = tensor_value(sum->in[sum->in[0]->type.rank == 0]);
+  report_note(l->d, readers_place(term.node->span), "this term is %s", describe(l, &term));
+  return true;
 }
 
-static bool *flows_from(Lower *l, const Node *loss, bool (*stops)(const Node *, int)) {
-  Graph *g = l->graph;
-  graph_number(g);
-  bool *reached = arena_alloc(l->arena, (size_t)g->n_nodes + 1);
-  reached[loss->id] = true;
-  for (int i = loss->id; i >= 0; i--) {
-    const Node *node = g->nodes[i];
-    bool passes = node->op != OP_stop && dtype_is_float(node->type.dtype) && node->op != OP_sign &&
-                  node->op != OP_floor && node->op != OP_ceil && node->op != OP_round;
-    for (int k = 0; k < node->n_in && reached[i] && passes; k++)
-      if (dtype_is_float(node->in[k]->type.dtype) && !(stops && stops(node, k))) reached[node->in[k]->id] = true;
+static void help_scalar(Lower *l, const Node *loss) {
+  int64_t elements = 1;
+  for (int i = 0; i < loss->type.rank; i++) elements *= loss->type.dim[i].rows ? 2 : loss->type.dim[i].size;
+  if (note_term(l, loss)) report_help(l->d, "take the sum or the mean of it");
+  else if (elements == 1) report_help(l->d, "its one element is sum(...), or the reduction without keep:");
+  else report_help(l->d, "take the mean: minimize mean(...)");
+}
+
+static Node *loss_of(Lower *l, const Expr *e) {
+  Value v = eval_named(l, e, "loss");
+  if (v.kind == TUPLE) {
+    report(l->d, E0602, place(l, e->at), "one scalar can be minimized, this is %s", describe(l, &v));
+    report_help(l->d, "add them, each with its weight: minimize a + 0.1 * b");
+    return NULL;
   }
-  return reached;
-}
-
-bool *reached_from(Lower *l, const Node *y) { return flows_from(l, y, NULL); }
-
-/* The leaves of parameters in the graph, each with whether it is marked in `reached`. */
-static bool leaf_in(int n, Node *const *leaves, const bool *reached, const Param *param) {
-  for (int i = 0; i < n; i++)
-    if (leaves[i]->attrs.path == param->path && reached[leaves[i]->id]) return true;
-  return false;
-}
-
-static void check_reach(Lower *l, const Update *update, const Node *loss) {
-  const bool *reached = reached_from(l, loss), *moved = flows_from(l, loss, stops_slope);
-  Node **leaves = NULL;
-  int n = 0;
-  for (int i = 0; i < l->graph->n_nodes; i++)
-    if (l->graph->nodes[i]->op == OP_param) LIST_PUSH(l->arena, leaves, n, l->graph->nodes[i]);
-  for (int g = 0; g < update->n_groups; g++)
-    for (int i = 0; i < update->groups[g].n_params; i++) {
-      const Param *param = &l->program->params[update->groups[g].params[i]];
-      if (leaf_in(n, leaves, moved, param)) continue;
-      if (leaf_in(n, leaves, reached, param)) {
-        report(l->d, W0104, update->span, "the gradient of %s is always 0: nothing but weight decay moves it",
-               param->path);
-      } else {
-        report(l->d, E0603, update->span, "no gradient reaches the parameter %s", param->path);
-        report_help(l->d, "use it in the loss, or say `freeze %s`", param->path);
-      }
-      report_note(l->d, param->span, "declared here");
-    }
+  Node *loss = as_tensor(l, v, F32, e);
+  if (!loss || loss->type.rank == 0) return loss;
+  report(l->d, E0602, place(l, e->at), "only a scalar can be minimized, this is %s", describe(l, &v));
+  help_scalar(l, loss);
+  return NULL;
 }
 
 void lower_update(Lower *l, const Syntax *s, Stmt *stmt) {
@@ -201,14 +188,8 @@ void lower_update(Lower *l, const Syntax *s, Stmt *stmt) {
   }
   Update update = {.name = "update0", .span = s->at};
   const Expr *e = s->n_values ? s->values[0] : s->value;
-  Value v = eval_named(l, e, "loss");
-  Node *loss = as_tensor(l, v, F32, e);
+  Node *loss = loss_of(l, e);
   bool ok = loss != NULL;
-  if (loss && loss->type.rank != 0) {
-    report(l->d, E0602, place(l, e->at), "only a scalar can be minimized, this is %s", describe(l, &v));
-    report_help(l->d, "take the mean: minimize mean(...)");
-    ok = false;
-  }
   for (int i = 0; i < s->n_clauses; i++) {
     UpdateGroup group = {.span = s->clause_target[i]->at};
     bool fits = target_of(l, s->clause_target[i], &group.target);

@@ -530,6 +530,13 @@ void program_dot(Text *out, const Program *program); /* Graphviz */
  * planned buffers that do not overlap while alive.  NULL, or what is wrong. */
 const char *program_verify(const Program *program, Arena *arena);
 
+/* The same, and where: either may be NULL. */
+typedef struct Broken {
+  const Graph *graph;
+  const Node *node;
+} Broken;
+const char *program_verify_at(const Program *program, Arena *arena, Broken *broken);
+
 /* A group computes its outputs over one iteration space, attrs.space, and
  * reduces attrs.axes of it (none for PATTERN_MAP).  In its body
  *  - an OUT_VALUE has the shape of the space (full) or the space less the

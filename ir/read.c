@@ -302,6 +302,34 @@ static void read_head(Reader *r) {
   read_line_end(r);
 }
 
+static void fail_at(Reader *r, const void *thing, const char *message) NORETURN;
+
+/* At the node or the graph that was read there; of the program as a whole, at the head. */
+static void fail_at(Reader *r, const void *thing, const char *message) {
+  Place place = {NULL, r->source->text, r->source->text, 1};
+  for (int i = 0; i < r->n_places; i++)
+    if (r->places[i].thing == thing) place = r->places[i];
+  r->line = place.line;
+  r->line_start = place.line_start;
+  read_fail(r, E0704, place.at, "%s", message);
+}
+
+static void verify_all(Reader *r) {
+  Broken broken = {0};
+  const char *wrong = program_verify_at(r->program, r->arena, &broken);
+  if (wrong) fail_at(r, broken.node ? (const void *)broken.node : broken.graph, wrong);
+}
+
+/* Passes before `fuse` trust that there are no groups. */
+static void check_passes(Reader *r) {
+  for (int i = 0; i < r->program->n_passes; i++)
+    if (!strcmp(r->program->passes[i], "fuse")) return;
+  for (int g = 0; g < r->n_graphs; g++)
+    for (int i = 0; i < r->graphs[g]->n_nodes; i++)
+      if (op_info[r->graphs[g]->nodes[i]->op].kind == GROUP)
+        fail_at(r, r->graphs[g]->nodes[i], "fuse makes the groups, but passes(...) in the first line does not name it");
+}
+
 static void read_all(Reader *r) {
   read_head(r);
   while (r->at < r->end) {
@@ -311,8 +339,8 @@ static void read_all(Reader *r) {
     lines[i].read(r);
     read_line_end(r);
   }
-  const char *wrong = program_verify(r->program, r->arena);
-  if (wrong) read_fail(r, E0704, r->at, "%s", wrong);
+  verify_all(r);
+  check_passes(r);
 }
 
 Program *program_read(const Source *source, Arena *arena, Diagnostics *d) {

@@ -24,6 +24,7 @@ Node *read_reference(Reader *r, const Graph *graph, Map *names) {
 }
 
 static void read_operands(Reader *r, Node *node, const Graph *graph, Map *names) {
+  if (read_peek(r) == '(') read_fail(r, E0701, r->at, "operands stand without brackets: %s %%x", op_info[node->op].name);
   if (read_peek(r) != '%') return;
   do {
     const char *start = r->at;
@@ -90,6 +91,7 @@ static void read_body(Reader *r, Node *node, Graph *graph) {
 static void read_node(Reader *r, Graph *graph, Map **names) {
   const char *start = r->at++;
   Node *node = arena_alloc(r->arena, sizeof *node);
+  read_note_place(r, node, start);
   node->id = graph->n_nodes;
   node->name = read_name(r, "a node's name");
   if (map_get_name(*names, node->name) >= 0) read_fail(r, E0702, start, "a second node `%%%s`", node->name);
@@ -145,7 +147,9 @@ static void read_graph_lines(Reader *r, Graph *graph, Map **names) {
 
 /* From the name on, to the closing brace. */
 Graph *read_graph(Reader *r, Graph *parent) {
+  const char *name_at = r->at;
   Graph *graph = graph_new(r->program, read_name(r, "a graph's name"), parent);
+  read_note_place(r, graph, name_at);
   if (read_accept(r, "rows")) {
     const char *start = r->at;
     graph->rows = read_symbol(r);

@@ -30,6 +30,11 @@ void read_fail(Reader *r, ErrorCode code, const char *at, const char *format, ..
   longjmp(r->escape, 1);
 }
 
+void read_note_place(Reader *r, const void *thing, const char *at) {
+  Place place = {thing, at, r->line_start, r->line};
+  LIST_PUSH(r->arena, r->places, r->n_places, place);
+}
+
 void read_spaces(Reader *r) {
   while (r->at < r->end && (*r->at == ' ' || *r->at == '\t' || *r->at == '\r')) r->at++;
 }

@@ -30,6 +30,13 @@ extern const char *const init_words[], *const data_words[], *const role_words[],
 static const int64_t MAX_ELEMENTS = (int64_t)1 << 48; /* of a shape, of a block */
 enum { MAX_READ_DEPTH = 32 }; /* of graphs in graphs, statements in statements */
 
+/* Where a node or a graph was read. */
+typedef struct Place {
+  const void *thing;
+  const char *at, *line_start;
+  int line;
+} Place;
+
 typedef struct Reader {
   const Source *source;
   const char *at, *end;  /* what is left of the text */
@@ -47,10 +54,13 @@ typedef struct Reader {
   Map *names[MAX_READ_DEPTH]; /* nodes of the graph read at each depth: their positions */
   int n_locals;
   Symbol **locals;       /* what values of `symbols` past the program's own stand for */
+  int n_places;
+  Place *places;
   jmp_buf escape;        /* where the first error goes, once reported */
 } Reader;
 
 void read_fail(Reader *r, ErrorCode code, const char *at, const char *format, ...) NORETURN PRINTF_LIKE(4, 5);
+void read_note_place(Reader *r, const void *thing, const char *at);
 void read_spaces(Reader *r);
 char read_peek(Reader *r); /* the next character, NUL at the end */
 void read_line_end(Reader *r); /* and the blank lines behind */

@@ -18,6 +18,7 @@ const char *verify_wrong(const Verifier *v, const Graph *graph, const Node *node
   va_start(arguments, format);
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
+  if (v->broken) *v->broken = (Broken){graph, node};
   if (!graph) return arena_print(v->arena, "%s", text);
   if (!node) return arena_print(v->arena, "%s: %s", graph->name, text);
   return arena_print(v->arena, "%s: %%%s: %s", graph->name, node->name, text);
@@ -343,8 +344,8 @@ static const char *check_program(Verifier *v) {
   return check_statements(v, p->train.n_body, p->train.body);
 }
 
-const char *program_verify(const Program *program, Arena *arena) {
-  Verifier v = {.program = program, .arena = arena};
+const char *program_verify_at(const Program *program, Arena *arena, Broken *broken) {
+  Verifier v = {.program = program, .arena = arena, .broken = broken};
   const char *wrong = check_program(&v);
   map_free(&v.names);
   map_free(&v.position);
@@ -352,3 +353,5 @@ const char *program_verify(const Program *program, Arena *arena) {
   map_free(&v.states);
   return wrong;
 }
+
+const char *program_verify(const Program *program, Arena *arena) { return program_verify_at(program, arena, NULL); }

@@ -10,6 +10,7 @@ typedef struct Verifier {
   Arena *arena;
   Map *names, *position;  /* of the graph at hand: nodes by name, and where they stand */
   Map *params, *states;   /* by path: indices into the program */
+  Broken *broken;         /* where the rule that is told of is broken; may be NULL */
 } Verifier;
 
 /* "train: %net.fc1.mm: ..."; graph and node may be NULL. */

@@ -528,7 +528,8 @@ START_TEST(has_limits) {
   ck_assert_str_eq(repeated("let a = ", "(", 257, "x", arena),
                    "1:265: error[E0006]: brackets and blocks are nested more than 256 deep here\n");
   ck_assert_str_eq(repeated("let a = x", " + x", 5000, "", arena),
-                   "1:16391: error[E0006]: this expression is more than 4096 levels deep\n");
+                   "1:16391: error[E0006]: this expression is more than 4096 levels deep\n"
+                   "help: give parts of it names: let a = ..., let b = a + ...\n");
   ck_assert_ptr_nonnull(strstr(repeated("let a = ", "- ", 20000, "x", arena),
                                "error[E0006]: this is nested too deeply to be read\n"));
   ck_assert_str_eq(repeated("let a = ", "x", 256, "", arena),
