@@ -6,13 +6,16 @@
 #include "tests/random/compare.h"
 #include "tests/random/random.h"
 
+/* In [-1, 1), and no sum of such is 0: noise must not cancel. */
+static double uneven(int64_t k) { return (double)((uint64_t)(k + 1) * 2654435761u >> 8 & 255) / 128 - 1; }
+
 Values random_values(Kit *kit, const EvaluateOptions *options, double noise) {
   Binding *bindings = calloc((size_t)kit->n_leaves + 1, sizeof *bindings);
   for (int i = 0; i < kit->n_leaves; i++) {
     const Leaf *leaf = &kit->leaves[i];
     double *data = malloc(((size_t)leaf->count + 1) * sizeof *data);
     bool moves = noise != 0 && dtype_is_float(leaf->node->type.dtype);
-    for (int64_t k = 0; k < leaf->count; k++) data[k] = leaf->data[k] * (moves ? 1 + (k % 2 ? noise : -noise) : 1);
+    for (int64_t k = 0; k < leaf->count; k++) data[k] = leaf->data[k] * (moves ? 1 + noise * uneven(k) : 1);
     bindings[i] = (Binding){leaf->path, data};
   }
   Values values = {kit->graph->n_outputs, calloc((size_t)kit->graph->n_outputs + 1, sizeof *values.at)};
