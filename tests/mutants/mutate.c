@@ -5,7 +5,9 @@
  * Each place where a programmer could have slipped becomes an expression of
  * the global mtc_mutant: `i < n` becomes `i < (mtc_mutant == 17) + n`.  With
  * mtc_mutant 0 the files mean what they meant.  So all mutants are compiled
- * once; the list of them goes to standard output: number, place, what it does.
+ * once; the list of them goes to standard output, with tabs between: number,
+ * place, and a name that stays when lines move: file, function, the line's text
+ * and what is wrong with it (the second such on equal lines, #2).
  * It works on tokens and knows only so much C as our own sources use.
  */
 #include <ctype.h>
@@ -14,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_TOKENS = 60000 };
+enum { MOST_TOKENS = 60000, MOST_MUTANTS = 6000 };
 
 typedef enum Kind { WORD, NUMBER, SIGN, OTHER } Kind; /* OTHER: space, comments, texts, preprocessor lines */
 
@@ -24,6 +26,7 @@ typedef struct Token {
   int length, line;
   int match;           /* of a bracket: its partner */
   bool in_body;        /* inside a function, not in a static table */
+  int function;        /* whose body it is: the token that names it */
   bool in_brackets;    /* inside [ ] */
   char *before, *after, *instead; /* what the mutants add */
 } Token;
@@ -120,7 +123,7 @@ static void find_bodies(void) {
     if (!is(i, "{") || tokens[i].in_body) continue;
     int end = tokens[i].match;
     if (is(step(i, -1), ")"))
-      for (int k = i; k < end; k++) tokens[k].in_body = true;
+      for (int k = i; k < end; k++) tokens[k].in_body = true, tokens[k].function = step(tokens[step(i, -1)].match, -1);
     i = end;
   }
   bool fixed = false;
@@ -149,8 +152,26 @@ static char *prepend(char *old, const char *more) {
   return text;
 }
 
+/* The line of token i, without the space around it. */
+static void print_line(char *text, size_t room, int i) {
+  const char *start = tokens[i].text, *end = start + strcspn(start, "\n");
+  while (start > tokens[0].text && start[-1] != '\n') start--;
+  while (isspace((unsigned char)*start)) start++;
+  snprintf(text, room, "%.*s", (int)(end - start), start);
+}
+
 static int mutant(int i, const char *what) {
-  printf("%d %s:%d %s\n", ++n_mutants, path, tokens[i].line, what);
+  static char names[MOST_MUTANTS][384];
+  char line[256], *name = names[n_mutants];
+  const Token *function = &tokens[tokens[i].function];
+  if (n_mutants == MOST_MUTANTS) exit(2);
+  print_line(line, sizeof line, i);
+  snprintf(name, sizeof names[0], "%s %.*s: %s (%s)", path, function->length, function->text, line, what);
+  int equal = 1;
+  for (int k = 0; k < n_mutants; k++) equal += !strcmp(names[k], name);
+  printf("%d\t%s:%d\t%s", ++n_mutants, path, tokens[i].line, name);
+  if (equal > 1) printf(" #%d", equal);
+  putchar('\n');
   return n_mutants;
 }
 
