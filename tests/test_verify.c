@@ -186,6 +186,7 @@ static Node *read_elsewhere(Builder *b, Node *x) {
   Node *most = b_reduce(b, OP_max, x, 1, (int[]){1}, false);
   return b_binary(b, OP_sub, x, b_reshape(b, b_broadcast(b, most, &twice), &line));
 }
+static Node *sum_elsewhere(Builder *b, Node *x) { return b_reduce(b, OP_sum, read_elsewhere(b, x), 1, (int[]){1}, true); }
 static Node *product(Builder *b, Node *x) { return b_matmul(b, x, x, false, true); }
 static Node *gradient(Builder *b, Node *x) {
   return b_binary(b, OP_grad, b_reduce(b, OP_sum, b_reduce(b, OP_sum, x, 1, (int[]){1}, false), 1, (int[]){0}, false), x);
@@ -243,6 +244,7 @@ static void group_long(Program *p) { row_group(p, long_body); }
 static void group_other_axes(Program *p) { row_group(p, reduce_other_axes); }
 static void group_not_full(Program *p) { row_group(p, reduce_not_full); }
 static void group_elsewhere(Program *p) { row_group(p, read_elsewhere); }
+static void group_sums_elsewhere(Program *p) { row_group(p, sum_elsewhere); }
 static void group_product(Program *p) { row_group(p, product); }
 
 /* The same over [H, H], of pattern MATMUL. */
@@ -325,6 +327,18 @@ static void params_past_end(Program *p) { p->param_elements = 130; }
 static void params_unaligned(Program *p) { p->params[2].offset = 130; }
 static void params_before_start(Program *p) { p->params[0].offset = -64; }
 
+static void params_one_past_end(Program *p) { p->param_elements = 128 + 6 - 1; }
+static void plan_one_past_end(Program *p) { p->train.graph->arena_bytes = 256 + 48 - 1; }
+static void plan_gradient(Program *p) {
+  Node *gradient = find(p, "loss.sum.2");
+  gradient->home = HOME_GRAD;
+  gradient->offset = 64;
+}
+static void plan_gradient_of_less(Program *p) { /* its output, the last of them, has gone */
+  plan_gradient(p);
+  p->train.graph->n_outputs--;
+}
+
 /* ---- declarations and script -------------------------------------------- */
 
 static void param_twice(Program *p) { p->params[2].path = "net.fc1.bias"; }
@@ -370,7 +384,35 @@ static void no_data(Program *p) { p->train.data = 2; }
 static void no_finish(Program *p) { p->evals[0].finish = NULL; }
 static void graph_twice(Program *p) { p->evals[0].finish = p->evals[0].batch; }
 
+/* What a list held last is no part of it any more, although its memory is still there. */
+static void capacity_that_went(Program *p) {
+  Symbol *b = p->symbols[0];
+  p->symbols[0] = p->symbols[p->n_symbols - 1];
+  p->symbols[--p->n_symbols] = b;
+}
+static void eval_that_went(Program *p) {
+  p->n_evals = 0;
+  p->evals[0].batch = p->schedule;
+  p->evals[0].data = 1;
+  p->data[1].rows = NULL;
+  p->data[1].fields[0].type = ir_type(p, F32, "P P");
+  ir_leaf(p->schedule, OP_input, "e.odd name", ir_type(p, F32, "P P"));
+}
+static void hyper_that_went(Program *p) {
+  bias_group(p)->hyper[2] = ir_leaf(p->schedule, OP_counter, "total", type_scalar(F64));
+  p->schedule->n_nodes--;
+}
+static void first_data_without_batch(Program *p) { p->data[0].fields[0].type.dim[0] = dim_literal(4); }
+
 static const struct { const char *name; void (*breaks)(Program *); const char *message; } rules[] = {
+    {"params one past end", params_one_past_end, "parameter net.fc2.weight overlaps the end of the block"},
+    {"plan one past end", plan_one_past_end, "train: %net.fc1.relu.2: it ends past the arena"},
+    {"plan gradient of less", plan_gradient_of_less, "train: %loss.sum.2: its home is not that of a gradient it is"},
+    {"capacity that went", capacity_that_went, "train: %d.x: its capacity B is no dim of the program"},
+    {"eval that went", eval_that_went, "schedule: %e.odd name: there is no input e.odd name"},
+    {"hyper that went", hyper_that_went, "update 0: dampening of net.fc1.bias is no node of the schedule"},
+    {"first data without batch", first_data_without_batch, "data train_set: the first axis of x is not the batch"},
+    {"group sums what is elsewhere", group_sums_elsewhere, "tried: %t.max: it is read at other places than the outer index"},
     {"late operand", late_operand, "train: %net.fc1.div: operand 0, %d.x, does not stand before it"},
     {"twice", twice, "train: %net.fc1.mm: a second node of that name"},
     {"nameless", nameless, "(matmul) has no name"},
@@ -594,6 +636,18 @@ static void nothing_reduced(Program *p) { /* rows of no element: no place is rea
   Node *out = ir_group_result(g, group, 0);
   x->home = out->home = HOME_ARENA; /* both at 0, where neither has a byte */
 }
+static void product_of_nothing(Program *p) { /* read at other places than the point, where it has no element */
+  Type none = {F32, 2, {dim_literal(0), dim_literal(0)}}, ids = none;
+  Builder b = {p->train.graph, NULL, "v"};
+  ids.dtype = I32;
+  Node *x = b_cast(&b, b_iota(&b, &ids, 1), F32), *group = ir_group(p->train.graph, PATTERN_MATMUL, &none, 1, &x, "none");
+  Builder inside = {group->body, NULL, "n"};
+  graph_output(group->body, OUT_VALUE, NULL, product_elsewhere(&inside, ir_group_input(group, 0)));
+}
+static void capacity_of_one(Program *p) { p->symbols[0]->size = 1; }
+static void first_of_the_schedule(Program *p) { bias_group(p)->hyper[2] = p->schedule->nodes[0]; }
+static void params_to_the_end(Program *p) { p->param_elements = 128 + 6; }
+static void plan_to_the_end(Program *p) { p->train.graph->arena_bytes = 256 + 48; }
 static void row_group_of_a_sum(Program *p) {
   Node *group = row_group(p, reduce_not_full);
   Graph *body = group->body;
@@ -618,6 +672,12 @@ static void view_of_its_own(Program *p) { /* it lives on where its operand's byt
 }
 static const struct { const char *name; void (*make)(Program *); } sound[] = {
     {"view of its own", view_of_its_own},
+    {"planned gradient", plan_gradient},
+    {"product of nothing", product_of_nothing},
+    {"capacity of one", capacity_of_one},
+    {"first of the schedule", first_of_the_schedule},
+    {"params to the end", params_to_the_end},
+    {"plan to the end", plan_to_the_end},
     {"only predicts", only_predicts},
     {"only trains", only_trains},
     {"data of no batch", data_of_no_batch},
@@ -790,6 +850,51 @@ START_TEST(results_of_one_group_are_apart) {
 }
 END_TEST
 
+/* The first node, or output 0, is told over like any other. */
+static const struct { bool read_later; const char *message; } firsts[] = {
+    {true, "train: %v.iota.2: its bytes in the arena are those of %v.iota, which is still alive"},
+    {false, "train: %v.iota.2: its bytes in the arena are those of %v.iota, which is still alive"},
+};
+START_TEST(the_first_is_alive_too) {
+  Arena *arena = arena_new();
+  Program *p = ir_model_empty(arena);
+  Graph *g = p->train.graph;
+  Builder b = {g, NULL, "v"};
+  Type square = {I32, 2, {dim_literal(3), dim_literal(3)}};
+  Node *x = b_iota(&b, &square, 0), *y = b_iota(&b, &square, 1);
+  graph_output(g, OUT_VALUE, "first", firsts[_i].read_later ? b_binary(&b, OP_add, x, y) : x);
+  graph_output(g, OUT_VALUE, "second", y);
+  x->home = y->home = HOME_ARENA;
+  g->arena_bytes = 256;
+  const char *wrong = program_verify(p, arena);
+  ck_assert_ptr_nonnull(wrong);
+  ck_assert_str_eq(wrong, firsts[_i].message);
+  arena_free(arena);
+}
+END_TEST
+
+/* A result is written by its group, before what stands between the two. */
+START_TEST(a_result_is_as_old_as_its_group) {
+  Arena *arena = arena_new();
+  Program *p = ir_model_empty(arena);
+  Graph *g = p->train.graph;
+  Builder b = {g, NULL, "v"};
+  Type square = {F32, 2, {dim_literal(3), dim_literal(3)}};
+  Node *x = b_iota(&b, &square, 0), *group = ir_group(g, PATTERN_MAP, &square, 1, &x, "g"), *between = b_unary(&b, OP_exp, x);
+  Builder inside = {group->body, NULL, "g"};
+  graph_output(group->body, OUT_VALUE, NULL, b_unary(&inside, OP_sin, ir_group_input(group, 0)));
+  Node *result = ir_group_result(g, group, 0);
+  graph_output(g, OUT_VALUE, "result", result);
+  graph_output(g, OUT_VALUE, "between", between);
+  result->home = between->home = HOME_ARENA;
+  g->arena_bytes = 256;
+  const char *wrong = program_verify(p, arena);
+  ck_assert_ptr_nonnull(wrong);
+  ck_assert_str_eq(wrong, "train: %v.exp: its bytes in the arena are those of %g.sin, which is still alive");
+  arena_free(arena);
+}
+END_TEST
+
 Suite *verify_suite(void) {
   Suite *suite = suite_create("verify");
   TCase *tests = tcase_create("verify");
@@ -801,6 +906,8 @@ Suite *verify_suite(void) {
   tcase_add_loop_test(tests, only_maps_write_over_their_operand, 0, N_IN_PLACES);
   tcase_add_test(tests, a_column_is_not_the_space);
   tcase_add_test(tests, results_of_one_group_are_apart);
+  tcase_add_loop_test(tests, the_first_is_alive_too, 0, sizeof firsts / sizeof firsts[0]);
+  tcase_add_test(tests, a_result_is_as_old_as_its_group);
   suite_add_tcase(suite, tests);
   return suite;
 }
