@@ -644,6 +644,7 @@ static double seconds(int layers) {
 }
 
 START_TEST(a_thousand_layers) {
+  if (getenv("MTC_MUTANT")) return; /* on a busy machine it would seem to catch what it does not */
 #if defined __OPTIMIZE__ && !defined __SANITIZE_ADDRESS__
   const double limit = 0.2;
 #else
@@ -696,6 +697,11 @@ static const struct {
     {OP_cast, F32, I32, -7.9, 0, true, -7},
     {OP_cast, F32, BOOL, 2, 0, true, 1},
     {OP_cast, F64, BF16, 0.5, 0, true, 0.5},
+    {OP_cast, F64, I32, -2147483648.0, 0, true, -2147483648.0},
+    {OP_cast, F64, I32, 2147483647.0, 0, true, 2147483647.0},
+    {OP_cast, F32, U8, 255, 0, true, 255},
+    {OP_mul, F32, F32, 0x1p-126, 1, true, 0x1p-126}, /* the least that is no denormal */
+    {OP_mul, F32, F32, 0x1p-126, 0.5, false, 0},
 };
 
 START_TEST(what_rounding_would_change_is_not_folded) {
