@@ -9,7 +9,9 @@
 
 #include "codegen/target.h"
 
-static bool in_memory(const Node *n) { return n->home == HOME_ARENA || n->home == HOME_GRAD || n->home == HOME_OUTPUT; }
+static bool in_memory(const Node *n) {
+  return n->home == HOME_ARENA || n->home == HOME_GRAD || n->home == HOME_OUTPUT || n->home == HOME_RESULT;
+}
 
 static const Node *storage(const Node *n) {
   while (n->home == HOME_ALIAS) n = n->in[0];
@@ -22,8 +24,8 @@ static bool same_storage(const Node *a, const Node *b) {
 }
 
 const Node *call_output(const Step *step, const Call *call, int n) {
-  if (call->node->op != OP_group) return n == 0 ? call->node : NULL;
-  for (int i = call->node->id + 1; i < step->graph->n_nodes; i++) { /* results stand behind their group */
+  if (!call->node->body) return n == 0 ? call->node : NULL;
+  for (int i = call->node->id + 1; i < step->graph->n_nodes; i++) { /* results stand behind what they are of */
     const Node *result = step->graph->nodes[i];
     if (result->op != OP_result || result->in[0] != call->node) break;
     if (result->attrs.index == n) return result;
@@ -120,25 +122,44 @@ static void add_kernel(Emit *e, Step *step, Node *node, bool train) {
 
 /* Values without elements need no call. */
 static bool is_empty(const Node *node) {
-  if (node->op != OP_group) return type_count(&node->type) == 0;
+  if (!node->body) return type_count(&node->type) == 0;
   for (int i = 0; i < node->body->n_outputs; i++)
     if (type_count(&node->body->outputs[i].node->type) > 0) return false;
   return true;
 }
 
-Step *step_new(Emit *e, const Graph *graph, const char *name, const char *comment, bool train) {
-  Step *step = arena_alloc(e->arena, sizeof *step);
-  *step = (Step){.graph = graph, .name = name, .comment = comment};
+static void add_calls(Emit *e, Step *step, bool train);
+
+static void add_loop(Emit *e, Step *step, const Node *node, bool train) {
+  Step *inner = arena_alloc(e->arena, sizeof *inner);
+  *inner = (Step){.graph = node->body, .name = step->name, .outer = step};
+  inner->carried = arena_alloc(e->arena, ((size_t)node->attrs.carried + 1) * sizeof *inner->carried);
+  inner->next = arena_alloc(e->arena, ((size_t)node->attrs.carried + 1) * sizeof *inner->next);
+  Call call = {.node = node, .inner = inner};
+  LIST_PUSH(e->arena, step->calls, step->n_calls, call);
+  add_calls(e, inner, train);
+}
+
+static void add_calls(Emit *e, Step *step, bool train) {
+  const Graph *graph = step->graph;
   step->pointer = arena_alloc(e->arena, 2 * ((size_t)graph->n_nodes + 1) * sizeof *step->pointer);
   for (int i = 0; i < graph->n_nodes; i++) {
     Node *node = graph->nodes[i];
     Call call = {.node = node};
     if (is_empty(node)) continue;
-    if (node->op == OP_matmul)
+    if (op_info[node->op].kind == LOOP)
+      add_loop(e, step, node, train);
+    else if (node->op == OP_matmul)
       LIST_PUSH(e->arena, step->calls, step->n_calls, call);
     else if (node->op == OP_group || (node->op != OP_result && in_memory(node)))
       add_kernel(e, step, node, train);
   }
+}
+
+Step *step_new(Emit *e, const Graph *graph, const char *name, const char *comment, bool train) {
+  Step *step = arena_alloc(e->arena, sizeof *step);
+  *step = (Step){.graph = graph, .name = name, .comment = comment};
+  add_calls(e, step, train);
   LIST_PUSH(e->arena, e->steps, e->n_steps, step);
   return step;
 }

@@ -73,6 +73,7 @@ static Expr write(const Roots *roots, Arena *arena, const Node *group, const Nod
   case OP_const: return write_number(arena, n);
   case OP_rows: return expr_atom("rows");
   case OP_counter: return expr_atom(n->attrs.path);
+  case OP_turn: return expr_atom(strrchr(n->attrs.path, '.') ? strrchr(n->attrs.path, '.') + 1 : n->attrs.path);
   case OP_iota: return expr_atom("index");
   case OP_random: return expr_atom("random");
   default: break;

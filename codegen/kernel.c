@@ -156,6 +156,14 @@ static Value *load(Kernel *k, const Node *input, const Index *const *at, const G
   return add_value(k, &v);
 }
 
+static void note_turn(Kernel *k, const char *path) {
+  int i = 0;
+  while (i < k->n_turns && strcmp(k->turns[i], path)) i++;
+  if (i == MAX_TURNS) fault("%s stands in too many loops", k->group->name);
+  k->turns[i] = path;
+  if (i == k->n_turns) k->n_turns++;
+}
+
 static Value *leaf(Kernel *k, const Node *node, const Index *const *at, const Guard *guard) {
   Value v = {.node = node, .dtype = node->type.dtype};
   switch (node->op) {
@@ -163,6 +171,7 @@ static Value *leaf(Kernel *k, const Node *node, const Index *const *at, const Gu
   case OP_const: v.kind = VALUE_CONST; break;
   case OP_rows: v.kind = VALUE_ROWS, k->uses_rows = true; break;
   case OP_counter: v.kind = VALUE_COUNTER, k->uses_scalars = true; break;
+  case OP_turn: v.kind = VALUE_TURN, note_turn(k, node->attrs.path); break;
   case OP_iota: v.kind = VALUE_INDEX, v.index = at[node->attrs.axis]; break;
   default: fault("%s cannot stand in a group (%s)", op_info[node->op].name, node->name);
   }
@@ -214,6 +223,9 @@ static Value *draw(Kernel *k, const Node *node, const Index *const *at) {
   Value v = {
       .kind = VALUE_RANDOM, .node = node, .dtype = node->type.dtype, .index = index_flat(k->arena, &node->type, at)};
   k->uses_scalars = true;
+  v.n_in = node->n_in;
+  v.in = arena_alloc(k->arena, (size_t)node->n_in * sizeof *v.in + 1);
+  for (int i = 0; i < node->n_in; i++) v.in[i] = value_at(k, node->in[i], NULL, NULL); /* scalars */
   return add_value(k, &v);
 }
 
@@ -283,7 +295,7 @@ static void add_output(Kernel *k, int o, const int *in_place) {
 
 static void walk(Kernel *k, const int *in_place) {
   const Graph *body = k->group->body;
-  k->n_pointers = k->n_stores = k->n_values = k->n_dynamic = 0;
+  k->n_pointers = k->n_stores = k->n_values = k->n_dynamic = k->n_turns = 0;
   k->values = NULL;
   k->uses_rows = k->uses_scalars = k->wide = false;
   if (body->n_outputs > MAX_POINTERS / 2) fault("group %s has too many outputs", k->group->name);

@@ -20,7 +20,7 @@
 
 #include "ir/ir.h"
 
-enum { MAX_POINTERS = 64, MAX_DYNAMIC = 32, DYNAMIC_AXIS = 64 };
+enum { MAX_TURNS = 8 /* loops around a kernel */, MAX_POINTERS = 64, MAX_DYNAMIC = 32, DYNAMIC_AXIS = 64 };
 
 /* Arrays of at most so many elements are indexed by int on a GPU: a little less than 2^31. */
 static const int64_t INT_ELEMENTS = ((int64_t)1 << 31) - (1 << 20);
@@ -48,6 +48,7 @@ typedef enum ValueKind {
   VALUE_INDEX,
   VALUE_ROWS,
   VALUE_COUNTER,
+  VALUE_TURN,
   VALUE_RANDOM,
   VALUE_MAP,
   VALUE_REDUCE,
@@ -111,6 +112,8 @@ typedef struct Kernel {
   Value *dynamic[MAX_DYNAMIC];
   int n_passes;
   bool uses_rows, uses_scalars;
+  int n_turns; /* loops around it that it is to know the turn of, by path */
+  const char *turns[MAX_TURNS], *turn_names[MAX_TURNS];
   bool scatter; /* no nest: scatter_add of pointers 1 (rows) and 2 (ids) into pointer 0 */
   bool wide;    /* an index may pass 2^31 */
   Value *product; /* of a matmul group: its element, loops being its rows and columns; else NULL */

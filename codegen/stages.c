@@ -120,6 +120,7 @@ static bool is_variable(const Value *v) {
   case VALUE_CONST:
   case VALUE_ROWS:
   case VALUE_COUNTER:
+  case VALUE_TURN:
   case VALUE_INDEX: return false;
   default: return true;
   }

@@ -79,6 +79,19 @@ static uint64_t site_hash(const char *text) { /* FNV-1a */
   return hash;
 }
 
+static const char *turn_name(const Writer *w, const char *path) {
+  for (int i = 0; i < w->k->n_turns; i++)
+    if (!strcmp(w->k->turns[i], path)) return w->k->turn_names[i];
+  fault("the kernel %s does not know the turn of %s", w->name, path);
+}
+
+/* The site of a draw, in this turn of the loops around it. */
+static const char *site_text(Writer *w, Value *v) {
+  const char *text = arena_print(w->arena, "0x%016llxu", (unsigned long long)site_hash(v->node->attrs.path));
+  for (int i = 0; i < v->n_in; i++) text = arena_print(w->arena, "mt_turn(%s, %s)", text, write_operand(w, v->in[i]).text);
+  return text;
+}
+
 static Expr text_of(Writer *w, Value *v) {
   Arena *arena = w->arena;
   switch (v->kind) {
@@ -86,6 +99,7 @@ static Expr text_of(Writer *w, Value *v) {
   case VALUE_ROWS: return (Expr){"rows", BIND_ATOM, true};
   case VALUE_COUNTER:
     return (Expr){arena_print(arena, "(%s)scalars->%s", c_type(v->dtype), v->node->attrs.path), BIND_UNARY, false};
+  case VALUE_TURN: return (Expr){turn_name(w, v->node->attrs.path), BIND_ATOM, true};
   case VALUE_INDEX: {
     Expr e = index_expr(w, v->index, NULL);
     e.integer = true;
@@ -99,8 +113,8 @@ static Expr text_of(Writer *w, Value *v) {
   }
   case VALUE_RANDOM:
     return expr_atom(
-        arena_print(arena, "%s(scalars, 0x%016llxu, %s)", v->node->attrs.distribution ? "mt_normal" : "mt_uniform",
-                    (unsigned long long)site_hash(v->node->attrs.path), index_text(w, v->index, &v->node->type)));
+        arena_print(arena, "%s(scalars, %s, %s)", v->node->attrs.distribution ? "mt_normal" : "mt_uniform",
+                    site_text(w, v), index_text(w, v->index, &v->node->type)));
   case VALUE_GUARD: return guarded(w, v->guard, write_operand(w, v->in[0]), v->dtype);
   case VALUE_MAP: {
     Expr in[3];
@@ -129,7 +143,8 @@ static Expr declare(Writer *w, Value *v, Expr e) {
 }
 
 static bool is_simple(const Value *v) {
-  return v->kind == VALUE_CONST || v->kind == VALUE_ROWS || v->kind == VALUE_INDEX || v->kind == VALUE_COUNTER;
+  return v->kind == VALUE_CONST || v->kind == VALUE_ROWS || v->kind == VALUE_INDEX ||
+         v->kind == VALUE_COUNTER || v->kind == VALUE_TURN;
 }
 
 Expr write_operand(Writer *w, Value *v) {

@@ -3,7 +3,8 @@
  * A step declares a pointer for each array it works on, then calls kernels and
  * matrix products in the order the schedule pass chose, under the model line
  * they come from.  Arena offsets are the plan's; AT scales them when real is
- * double.
+ * double.  A loop is a loop of calls: pointers to this turn's part of what is
+ * stacked, and for a carried value two places that turns write by turns.
  */
 #include <string.h>
 
@@ -50,12 +51,13 @@ static int batch_index(const Emit *e, const Step *step, const char *path) {
 /* Declarations of a step, aligned in one go. */
 typedef struct Locals {
   Emit *e;
-  Step *step;
   Names *names;
   int n;
   const char **left, **comment;
   int *rank; /* inputs, then arena, then outputs */
   bool params, grads;
+  int n_turns; /* variables of loops, by their paths */
+  const char **turn_path, **turn_name;
 } Locals;
 
 static void declare(Locals *l, int rank, const char *left, const char *comment) {
@@ -65,26 +67,83 @@ static void declare(Locals *l, int rank, const char *left, const char *comment) 
   LIST_PUSH(l->e->arena, l->comment, l->n, comment);
 }
 
-static const char *declare_value(Locals *l, const Node *n) {
+/* Where the arena of a step begins in that of the function. */
+static int64_t arena_of(const Step *step) {
+  int64_t offset = 0;
+  for (; step->outer; step = step->outer) offset += step->loop->node->offset;
+  return offset;
+}
+
+static const char *declare_value(Locals *l, const Step *step, const Node *n) {
   Emit *e = l->e;
   const char *name = names_take(l->names, name_of_path(&e->roots, n->name)), *type = c_type(n->type.dtype), *left;
   if (n->home == HOME_INPUT)
     left = arena_print(e->arena, "const %s *%s = (const %s *)batch[%d];", type, name, type,
-                       batch_index(e, l->step, n->attrs.path));
+                       batch_index(e, step, n->attrs.path));
   else if (n->home == HOME_OUTPUT)
     left = arena_print(e->arena, "real *%s = (real *)run->outputs + %lld;", name, (long long)n->offset);
   else if (n->home == HOME_STATE)
     left =
         arena_print(e->arena, "%s *%s = (%s *)((real *)run->states + %lld);", type, name, type, (long long)n->offset);
   else
-    left = arena_print(e->arena, "%s *%s = AT(%s, %lld);", type, name, type, (long long)n->offset);
+    left = arena_print(e->arena, "%s *%s = AT(%s, %lld);", type, name, type, (long long)(n->offset + arena_of(step)));
   declare(l, n->home == HOME_ARENA ? 1 : n->home == HOME_OUTPUT ? 2 : 0, left, shape_text(e, &n->type));
   return name;
 }
 
-static const char *pointer_of(Locals *l, const Node *n) {
+static const char *pointer_of(Locals *l, Step *step, const Node *n);
+static const char *size_of(Emit *e, const Dim *dim);
+
+/* This turn's part of a stacked array: `x + t * B * H`. */
+static const char *part_of(Locals *l, const Step *step, const char *array, const Type *type) {
+  Text text = {0};
+  text_add(&text, "%s + %s", array, step->turn);
+  for (int a = 0; a < type->rank; a++)
+    if (type->dim[a].size != 1) text_add(&text, " * %s", size_of(l->e, &type->dim[a]));
+  return text_take(&text, l->e->arena);
+}
+
+static void declare_in_turn(Locals *l, Step *step, const char *line) { LIST_PUSH(l->e->arena, step->lines, step->n_lines, line); }
+
+static const char *operand_pointer(Locals *l, Step *step, const Node *n) {
+  const Node *loop = step->loop->node;
+  int k = n->attrs.index;
+  if (k >= loop->attrs.carried + loop->attrs.stacked) return pointer_of(l, step->outer, loop->in[k]);
+  const char *name = names_take(l->names, name_of_path(&l->e->roots, n->name)), *type = c_type(n->type.dtype);
+  if (k < loop->attrs.carried) return step->carried[k] = name; /* declared before the loop */
+  const char *array = pointer_of(l, step->outer, loop->in[k]);
+  declare_in_turn(l, step, arena_print(l->e->arena, "const %s *%s = %s;", type, name, part_of(l, step, array, &n->type)));
+  return name;
+}
+
+/* Turns write a carried value in two places by turns, the last one where the result is. */
+static const char *carried_place(Locals *l, Step *step, const Node *n, const char *last) {
+  Emit *e = l->e;
+  const Node *loop = step->loop->node;
+  int k = (int)n->offset;
+  if (loop->attrs.space.dim[0].size == 1) return last;
+  const char *type = c_type(n->type.dtype), *second = names_take(l->names, arena_print(e->arena, "%s_second", last));
+  int64_t offset = arena_of(step) + loop_second(loop, k);
+  declare(l, 1, arena_print(e->arena, "%s *%s = AT(%s, %lld);", type, second, type, (long long)offset), shape_text(e, &n->type));
+  bool odd = !loop->attrs.reverse && loop->attrs.space.dim[0].size % 2 == 0; /* is the last turn? */
+  return arena_print(e->arena, "%s %% 2 ? %s : %s", step->turn, odd ? last : second, odd ? second : last);
+}
+
+static const char *result_pointer(Locals *l, Step *step, const Node *n) {
+  const Node *loop = step->loop->node, *result = call_output(step->outer, step->loop, (int)n->offset);
+  int k = (int)n->offset;
+  const char *array = pointer_of(l, step->outer, result), *type = c_type(n->type.dtype);
+  const char *name = names_take(l->names, name_of_path(&l->e->roots, n->name));
+  bool carried = k < loop->attrs.carried;
+  const char *place = carried ? carried_place(l, step, n, array) : part_of(l, step, array, &n->type);
+  declare_in_turn(l, step, arena_print(l->e->arena, "%s *%s = %s;", type, name, place));
+  if (carried) step->next[k] = name;
+  return name;
+}
+
+static const char *pointer_of(Locals *l, Step *step, const Node *n) {
   while (n->home == HOME_ALIAS) n = n->in[0];
-  const char **known = &l->step->pointer[n->id];
+  const char **known = &step->pointer[n->id];
   if (*known) return *known;
   switch (n->home) {
   case HOME_PARAM:
@@ -93,8 +152,10 @@ static const char *pointer_of(Locals *l, const Node *n) {
   case HOME_GRAD:
     l->grads = true;
     return *known = arena_print(l->e->arena, "d.%s", l->e->param_names[param_at(l->e, n->offset)]);
+  case HOME_OPERAND: return *known = operand_pointer(l, step, n);
+  case HOME_RESULT: return *known = result_pointer(l, step, n);
   case HOME_NONE: fault("%s has no place in memory: plan has not run", n->name);
-  default: return *known = declare_value(l, n);
+  default: return *known = declare_value(l, step, n);
   }
 }
 
@@ -124,19 +185,27 @@ static void add_arguments(Emit *e, Text *line, const char *const *argument, int 
   text_free(line);
 }
 
-static void kernel_call(Locals *l, const Call *call) {
+/* The variable of the loop of that path. */
+static const char *turn_of(const Step *step, const char *path) {
+  while (step->outer && strcmp(step->loop->node->attrs.path, path)) step = step->outer;
+  if (!step->outer) fault("no loop %s is around the call", path);
+  return step->turn;
+}
+
+static void kernel_call(Locals *l, Step *step, const Call *call) {
   Emit *e = l->e;
   const Kernel *k = call->kernel;
-  const char *argument[MAX_POINTERS + 2];
+  const char *argument[MAX_POINTERS + MAX_TURNS + 2];
   int n = 0;
   for (int p = 0; p < k->n_pointers; p++) {
     const Pointer *pointer = &k->pointers[p];
     const Node *value =
-        pointer->output >= 0 ? call_output(l->step, call, pointer->output) : call->group->in[pointer->input];
+        pointer->output >= 0 ? call_output(step, call, pointer->output) : call->group->in[pointer->input];
     if (!value) fault("%s makes a value that nothing keeps", call->node->name);
-    argument[n++] = pointer_of(l, value);
+    argument[n++] = pointer_of(l, step, value);
   }
   if (k->uses_scalars) argument[n++] = "run->scalars";
+  for (int i = 0; i < k->n_turns; i++) argument[n++] = arena_print(e->arena, "(int)%s", turn_of(step, k->turns[i]));
   if (k->uses_rows) argument[n++] = "rows";
   Text line = {0};
   if (e->target->cuda)
@@ -179,13 +248,14 @@ static bool is_single(const Node *n) {
   return !b->dim[1].rows && !c->dim[c->rank - 1].rows;
 }
 
-static void gemm_call(Locals *l, const Call *call) {
+static void gemm_call(Locals *l, Step *step, const Call *call) {
   static const char *const transposes[] = {"MT_NN", "MT_NT", "MT_TN", "MT_TT"};
   Emit *e = l->e;
   const Node *node = call->node;
   const Type *a = &node->in[0]->type, *b = &node->in[1]->type, *c = &node->type;
   const char *t = transposes[2 * node->attrs.ta + node->attrs.tb];
-  const char *pa = pointer_of(l, node->in[0]), *pb = pointer_of(l, node->in[1]), *pc = pointer_of(l, node);
+  const char *pa = pointer_of(l, step, node->in[0]), *pb = pointer_of(l, step, node->in[1]),
+             *pc = pointer_of(l, step, node);
   const char *n = extent(e, &c->dim[c->rank - 1]), *k = extent(e, &a->dim[node->attrs.ta ? a->rank - 2 : a->rank - 1]);
   Text line = {0};
   if (is_single(node)) {
@@ -243,26 +313,78 @@ static bool mentions(const Text *text, const char *word) {
   return false;
 }
 
-void emit_step(Emit *e, Step *step) {
-  Locals l = {.e = e, .step = step, .names = names_new(e->arena, e->globals)};
-  Text *out = e->out, calls = {0}, head = {0};
+static void write_calls(Locals *l, Step *step);
+
+/* Lines of a loop stand two columns further in. */
+static void write_indented(Text *out, const Text *text) {
+  for (const char *line = text->data; line && *line;) {
+    size_t n = strcspn(line, "\n") + 1;
+    if (n > 1) text_add(out, "  ");
+    text_add_bytes(out, line, n);
+    line += n;
+  }
+}
+
+/* Forward and adjoint loop of one path have one name for their turn. */
+static const char *turn_name(Locals *l, const char *path) {
+  for (int i = 0; i < l->n_turns; i++)
+    if (!strcmp(l->turn_path[i], path)) return l->turn_name[i];
+  const char *dot = strrchr(path, '.'), *name = names_take(l->names, dot ? dot + 1 : path);
+  int n = l->n_turns;
+  LIST_PUSH(l->e->arena, l->turn_path, n, path);
+  LIST_PUSH(l->e->arena, l->turn_name, l->n_turns, name);
+  return name;
+}
+
+static void write_loop(Locals *l, Step *step, const Call *call) {
+  Text *out = l->e->out, calls = {0};
+  Step *inner = call->inner;
+  const Attrs *a = &call->node->attrs;
+  const char *turns = size_of(l->e, &a->space.dim[0]);
+  inner->loop = call;
+  inner->turn = turn_name(l, a->path);
+  l->e->out = &calls;
+  write_calls(l, inner);
+  l->e->out = out;
+  for (int k = 0; k < a->carried; k++)
+    if (inner->carried[k])
+      text_add(out, "  const %s *%s = %s;  // carried\n", c_type(call->node->in[k]->type.dtype), inner->carried[k],
+               pointer_of(l, step, call->node->in[k]));
+  if (a->reverse)
+    text_add(out, "  for (int64_t %s = %s - 1; %s >= 0; %s--) {\n", inner->turn, turns, inner->turn, inner->turn);
+  else
+    text_add(out, "  for (int64_t %s = 0; %s < %s; %s++) {\n", inner->turn, inner->turn, turns, inner->turn);
+  for (int i = 0; i < inner->n_lines; i++) text_add(out, "    %s\n", inner->lines[i]);
+  write_indented(out, &calls);
+  for (int k = 0; k < a->carried; k++)
+    if (inner->carried[k] && inner->next[k]) text_add(out, "    %s = %s;\n", inner->carried[k], inner->next[k]);
+  text_add(out, "  }\n");
+  text_free(&calls);
+}
+
+static void write_calls(Locals *l, Step *step) {
   const char *line = "";
   bool backward = false;
-  e->out = &calls;
   for (int i = 0; i < step->n_calls; i++) {
     const Call *call = &step->calls[i];
     const Node *node = first_result(call);
-    const char *at = model_line(e->arena, node->span);
+    const char *at = model_line(l->e->arena, node->span);
     if (strcmp(at, line) || backward != is_backward(node)) {
       backward = is_backward(node);
-      text_add(&calls, "\n  // %s%s\n", at, backward ? ", backward" : "");
+      text_add(l->e->out, "%s  // %s%s\n", i || !step->outer ? "\n" : "", at, backward ? ", backward" : "");
       line = at;
     }
-    if (call->node->op == OP_matmul)
-      gemm_call(&l, call);
-    else
-      kernel_call(&l, call);
+    if (call->inner) write_loop(l, step, call);
+    else if (call->node->op == OP_matmul) gemm_call(l, step, call);
+    else kernel_call(l, step, call);
   }
+}
+
+void emit_step(Emit *e, Step *step) {
+  Locals l = {.e = e, .names = names_new(e->arena, e->globals)};
+  Text *out = e->out, calls = {0}, head = {0};
+  e->out = &calls;
+  write_calls(&l, step);
   e->out = out;
   write_declarations(&l, &head);
   text_add(out, "// %s\nstatic void %s(MtRun *run, const void *const *batch, int64_t rows) {\n", step->comment,

@@ -33,15 +33,16 @@ typedef struct UniqueKernel {
   KernelText text;
 } UniqueKernel;
 
-/* One call of a step: a kernel or a matrix product. */
+/* One call of a step: a kernel, a matrix product, or a loop of calls. */
 typedef struct Call {
-  const Node *node;  /* GROUP, MATMUL, SCATTER, or a node by itself */
+  const Node *node;  /* GROUP, MATMUL, SCATTER, LOOP, or a node by itself */
   const Node *group; /* of a kernel */
   Kernel *kernel;
   UniqueKernel *unique;
+  struct Step *inner; /* of a loop: what a turn calls */
 } Call;
 
-/* A function that makes calls, from one graph. */
+/* A function that makes calls, from one graph; or the turn of a loop in one. */
 typedef struct Step {
   const Graph *graph;
   const char *name; /* "train_gradients", "eval0_batch" */
@@ -50,6 +51,12 @@ typedef struct Step {
   Call *calls;
   int n_products; /* taken out of groups: their ids are past those of the graph */
   const char **pointer; /* by node id: its expression in the function; NULL before it is asked for */
+  struct Step *outer;   /* of a loop: the step it stands in */
+  const Call *loop;     /* of a loop: its call there */
+  const char *turn;     /* ... its variable */
+  const char **carried, **next; /* ... by carried value: where this turn finds it, and where it puts the next */
+  int n_lines;
+  const char **lines;   /* ... what a turn declares */
 } Step;
 
 enum { HASH_SIZE = 4096 };

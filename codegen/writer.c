@@ -55,6 +55,9 @@ Text *writer_divert(Writer *w, Text *to, int deeper) {
   return before;
 }
 
+/* "net.b" -> "b" */
+static const char *last_part(const char *path) { return strrchr(path, '.') ? strrchr(path, '.') + 1 : path; }
+
 void writer_begin(Writer *w) {
   w->names = names_new(w->arena, w->globals);
   for (int i = 0; i < w->k->n_values; i++) w->k->values[i]->name = NULL;
@@ -63,6 +66,8 @@ void writer_begin(Writer *w) {
     pointer->name = w->canonical ? arena_print(w->arena, "p%d", p)
                                  : names_take(w->names, name_short(w->roots, pointer->node->name));
   }
+  for (int i = 0; i < w->k->n_turns; i++)
+    w->k->turn_names[i] = w->canonical ? arena_print(w->arena, "turn%d", i) : names_take(w->names, last_part(w->k->turns[i]));
 }
 
 static const char *parameter(Writer *w, int p) {
@@ -74,11 +79,12 @@ static const char *parameter(Writer *w, int p) {
 /* The parameters, broken into lines under the first. */
 void write_signature(Writer *w, const char *before) {
   Text line = {0};
-  const char *parts[MAX_POINTERS + 2];
+  const char *parts[MAX_POINTERS + MAX_TURNS + 2];
   int n = 0;
   const Kernel *k = w->k;
   for (int p = 0; p < k->n_pointers; p++) parts[n++] = parameter(w, p);
   if (k->uses_scalars) parts[n++] = "const MtScalars *scalars";
+  for (int i = 0; i < k->n_turns; i++) parts[n++] = arena_print(w->arena, "int %s", k->turn_names[i]);
   if (k->uses_rows) parts[n++] = w->cuda && !k->wide ? "int rows" : "int64_t rows";
   text_add(&line, "%s%s(", before, w->name);
   size_t column = line.length, used = column;

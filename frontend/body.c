@@ -59,8 +59,12 @@ static bool let_instance(Lower *l, const Syntax *s) {
 }
 
 void do_let(Lower *l, const Syntax *s) {
-  if (let_instance(l, s)) return;
+  if (!s->rebinds && let_instance(l, s)) return;
   Value v = l->graph || s->value->kind != EXPR_CALL ? eval_named(l, s->value, s->names[0]) : eval(l, s->value);
+  if (s->n_names == 1 && s->rebinds) {
+    set_kept(l, s->names[0], v, s->names_at[0]);
+    return;
+  }
   if (s->n_names == 1) {
     define_let(l, s->names[0], v, s->names_at[0]);
     return;
@@ -68,7 +72,9 @@ void do_let(Lower *l, const Syntax *s) {
   const char *prefix = l->prefix;
   for (int i = 0; i < s->n_names; i++) {
     l->prefix = join(l, prefix, s->names[i]);
-    define_let(l, s->names[i], part_of(l, &v, i, s->n_names, s->value), s->names_at[i]);
+    Value part = part_of(l, &v, i, s->n_names, s->value);
+    if (s->rebinds) set_kept(l, s->names[i], part, s->names_at[i]);
+    else define_let(l, s->names[i], part, s->names_at[i]);
   }
   l->prefix = prefix;
 }
@@ -119,11 +125,6 @@ static bool init_of(Lower *l, const Expr *e, Init *out) {
   return check_keys(l, &call, name, NULL, 0);
 }
 
-Value param_value(Lower *l, const Param *param, const Span *at) {
-  Attrs attrs = {.path = param->path, .shape = param->type};
-  return tensor_value(node_new(l->graph, OP_param, NULL, 0, &attrs, param->path, at));
-}
-
 static bool same_axes(const Type *a, const Type *b) {
   bool same = a->rank == b->rank;
   for (int i = 0; i < a->rank && same; i++) same = dim_same(a->dim[i], b->dim[i], true);
@@ -137,9 +138,21 @@ static void outer_calls(const Span **now, const Span **first) {
     *now = (*now)->caller, *first = (*first)->caller;
 }
 
+static bool add_stack_axes(Lower *l, const char *path, Type *type) {
+  Dim stacks[MAX_RANK];
+  int n = stack_axes(l, path, stacks);
+  if (n + type->rank > MAX_RANK) return false;
+  memmove(type->dim + n, type->dim, sizeof *type->dim * (size_t)type->rank);
+  memcpy(type->dim, stacks, sizeof *stacks * (size_t)n);
+  type->rank += n;
+  return true;
+}
+
 /* type: as the file's names have it. */
 static Value reuse_param(Lower *l, const Syntax *s, const Param *param, const Type *type) {
-  if (same_axes(type, &param->type)) return param_value(l, param, param->span);
+  Type made = *type;
+  add_stack_axes(l, param->path, &made);
+  if (same_axes(&made, &param->type)) return param_value(l, param, param->span);
   Text now = {0}, then = {0};
   type_print(&now, type, true);
   type_print(&then, &param->type, true);
@@ -170,6 +183,9 @@ static Value make_param(Lower *l, const Syntax *s, const Type *type) {
   if (!dtype_is_float(type->dtype) || type->dtype != F32)
     return report(l->d, E0208, place(l, s->at), "a parameter is f32, not %s", dtype_name(type->dtype)), poison();
   if (!init_of(l, s->value, &param.init)) return poison();
+  if (!add_stack_axes(l, param.path, &param.type))
+    return report(l->d, E0204, place(l, s->at), "%s has too many axes to be stacked", s->name), poison();
+  param.pattern = stack_pattern(l, param.path);
   LIST_PUSH(l->arena, l->instance->params, l->instance->n_params, l->program->n_params);
   LIST_PUSH(l->arena, l->program->params, l->program->n_params, param);
   return param_value(l, &l->program->params[l->program->n_params - 1], param.span);
@@ -243,7 +259,7 @@ Outcome run_body(Lower *l, int n, Syntax *const *body) {
     case SYN_EXPR: o = (Outcome){true, eval(l, s->value)}; break;
     case SYN_STATE:
     case SYN_ASSIGN: not_yet(l, s->at, "state"); return (Outcome){true, poison()};
-    case SYN_FOR: not_yet(l, s->at, "a loop over blocks or time"); return (Outcome){true, poison()};
+    case SYN_FOR: do_for(l, s); break;
     default: return (Outcome){true, poison()}; /* the parser has said what stands where it may not */
     }
     if (!o.returned) continue;

@@ -95,6 +95,22 @@ static Value cast_call(Lower *l, Call *call, const Builtin *self) {
 
 /* ---- shapes ---- */
 
+/* zeros([B, H]), ones([B, H]) */
+static Value filled_call(Lower *l, Call *call, const Builtin *self) {
+  const Expr *e = call->expr[0];
+  if (!right_count(l, call, self) || !in_graph(l, call->e)) return poison();
+  if (!e || e->kind != EXPR_SHAPE)
+    return report(l->d, E0206, place(l, call->e->at), "%s takes a shape in brackets: %s([B, 4])", self->name, self->name),
+           poison();
+  TypeExpr written = {.at = e->at, .n_dims = e->n_args, .dims = e->args, .has_shape = true};
+  Attrs attrs = {0};
+  if (!shape_of(l, &written, &attrs.shape)) return poison();
+  attrs.shape.dtype = F32;
+  Builder b = builder(l, call->e);
+  Node *number = b_const(&b, F32, !strcmp(self->name, "ones"));
+  return attrs.shape.rank ? apply(l, OP_broadcast, 1, &number, &attrs, call->e) : tensor_value(number);
+}
+
 static Value reshape_call(Lower *l, Call *call, const Builtin *self) {
   if (!right_count(l, call, self)) return poison();
   Node *x = arg(l, call, 0);
@@ -204,7 +220,9 @@ static Value dropout_call(Lower *l, Call *call, const Builtin *self) {
   Builder b = builders(l, call->e, self->name);
   Attrs attrs = {.path = b.prefix, .shape = x->type};
   attrs.shape.dtype = F32;
-  Node *draw = node_new(l->graph, OP_random, NULL, 0, &attrs, join(l, b.prefix, "draw"), b.span);
+  Node *turns[MAX_RANK];
+  int n_turns = turns_of_loops(l, turns);
+  Node *draw = node_new(l->graph, OP_random, turns, n_turns, &attrs, join(l, b.prefix, "draw"), b.span);
   Node *keep = b_cast(&b, b_scalar(&b, OP_ge, draw, p), F32);
   return tensor_value(b_binary(&b, OP_mul, x, b_scalar(&b, OP_mul, keep, p == 1 ? 0 : 1 / (1 - p))));
 }

@@ -40,6 +40,11 @@ static int row_axes(const Node *node) {
 
 /* Does the node take rows together: a reduction or a product over the batch, pairs of rows, their number? */
 static bool mixes(const Node *node) {
+  if (op_info[node->op].kind == LOOP) {
+    for (int i = 0; i < node->body->n_nodes; i++)
+      if (mixes(node->body->nodes[i])) return true;
+    return false;
+  }
   if (node->op == OP_rows || row_axes(node) > 1) return true;
   for (int k = 0; k < node->n_in; k++)
     if (row_axes(node->in[k]) > row_axes(node)) return true;

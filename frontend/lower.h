@@ -83,7 +83,8 @@ struct Instance {
   const Instance *unlabelled; /* itself, or one around it, when used without a label: may hold no parameters */
 };
 
-typedef struct Claim Claim; /* name.c */
+typedef struct Claim Claim;         /* name.c */
+typedef struct LoopFrame LoopFrame; /* loop.c */
 
 /* A file that is being read, and the one that uses it. */
 typedef struct Reading {
@@ -104,6 +105,7 @@ typedef struct Lower {
   const FrontendOptions *options;
   Graph *graph; /* where nodes go; NULL at file level */
   bool training;
+  const LoopFrame *frame; /* the loop whose body is walked, or NULL */
   Scope *scope;
   Instance *instance; /* whose body is walked, or NULL */
   const Span *caller; /* the call that is walked */
@@ -227,9 +229,19 @@ typedef struct Outcome {
 Outcome run_body(Lower *l, int n, Syntax *const *body);
 void note_open_end(Lower *l, int n, Syntax *const *body); /* where a body that returned nothing came to its end */
 void do_let(Lower *l, const Syntax *s);
-Value param_value(Lower *l, const Param *param, const Span *at);
 void not_yet(Lower *l, const Span *at, const char *what);
 void warn_unused(Lower *l, const Scope *scope);
+
+/* ---- loop.c ---- */
+void do_for(Lower *l, const Syntax *s);
+void set_kept(Lower *l, const char *name, Value v, const Span *at); /* a name that the loop carries or collects */
+bool is_around(const Lower *l, const Graph *graph);                  /* does a loop here stand in it? */
+Value import_value(Lower *l, Value v, const Graph *from);            /* into the loops between, as their operand */
+Value param_value(Lower *l, const Param *param, const Span *at);
+int stack_axes(const Lower *l, const char *path, Dim *out);          /* leading axes of a parameter: the stacks it is in */
+const char *stack_pattern(Lower *l, const char *path);               /* "net.b.#.weight", or NULL in no stack */
+int turns_of_loops(Lower *l, Node **out);                            /* of those around, outermost first */
+Node *element_of_turn(Lower *l, Node *x, int axis, const Node *index, const Expr *e); /* x[index]; NULL: not that simple */
 
 /* ---- builtin.c, reduce.c ---- */
 struct Builtin {

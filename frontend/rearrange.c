@@ -216,6 +216,13 @@ static Value gather(Lower *l, const Expr *e, Node *x, const Value *ids) {
   return apply(l, OP_gather, 2, in, NULL, e);
 }
 
+/* x[:, i]: all other axes are whole. */
+static bool only_index(const Expr *e, int axis) {
+  for (int i = 1; i < e->n_args; i++)
+    if (i - 1 != axis && (e->args[i]->kind != EXPR_SLICE || e->args[i]->args[0] || e->args[i]->args[1])) return false;
+  return true;
+}
+
 Value eval_index(Lower *l, const Expr *e) {
   Value v = eval(l, e->args[0]);
   if (v.kind == TUPLE && e->n_args == 2) {
@@ -239,6 +246,10 @@ Value eval_index(Lower *l, const Expr *e) {
     if (at && at->kind != EXPR_SLICE) {
       Value index = eval(l, at);
       if (index.kind == POISON) return poison();
+      if (index.kind == TENSOR && only_index(e, i)) {
+        Node *element = element_of_turn(l, x, i, index.node, e);
+        if (element) return tensor_value(element);
+      }
       if (index.kind == TENSOR && e->n_args == 2) return gather(l, e, x, &index);
       if (!whole_number(l, at, &begin[i])) return poison();
       if (begin[i] < -size || begin[i] >= size) {

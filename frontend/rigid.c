@@ -63,6 +63,11 @@ static Node *copied(Graph *to, const Node *node, Node *const *map, Arena *arena)
   Attrs attrs = node->attrs;
   attrs.shape = outermost_type(&attrs.shape);
   Node *copy = node_new(to, node->op, in, node->n_in, &attrs, node->name, node->span);
+  if (node->body) {
+    copy->attrs.space = outermost_type(&copy->attrs.space);
+    copy->body = node->body;
+    forget_own_names(copy->body);
+  }
   for (int i = 0; i < node->n_aliases && copy->name == node->name; i++)
     LIST_PUSH(arena, copy->aliases, copy->n_aliases, node->aliases[i]);
   return copy;
@@ -70,7 +75,7 @@ static Node *copied(Graph *to, const Node *node, Node *const *map, Arena *arena)
 
 void forget_own_names(Graph *graph) {
   Arena *arena = graph->program->arena;
-  Graph *clean = graph_new(graph->program, graph->name, graph->parent);
+  Graph *clean = graph_new(graph->program, graph->name, graph->parent); /* its nodes come to be the graph's */
   Node **map = arena_alloc(arena, sizeof *map * ((size_t)graph->n_nodes + 1));
   graph_number(graph);
   for (int i = 0; i < graph->n_nodes; i++) map[i] = copied(clean, graph->nodes[i], map, arena);

@@ -2,8 +2,8 @@
  *
  * Which attributes an op has is in its row of ops.def; what a name means is
  * in the table here, so neither the printer nor the reader knows any op.
- * A leaf's first attribute stands where another op has its operands
- * (`const 16`, `param net.fc1.weight`); the rest follow in braces, flags as
+ * The first attribute of a leaf or a draw stands before operands (`const 16`,
+ * `param net.fc1.weight`, `random net.drop %t`); the rest follow in braces, flags as
  * their bare names: `{axes=[0, 1] keep}`.  `shape` is the type that every
  * line prints anyway.
  */
@@ -41,6 +41,10 @@ static const struct Attribute {
     {"distribution", FORM_WORD, offsetof(Attrs, distribution), distributions, 2},
     {"pattern", FORM_WORD, offsetof(Attrs, pattern), patterns, 4},
     {"space", FORM_SPACE, offsetof(Attrs, space), NULL, 0},
+    {"carried", FORM_INT, offsetof(Attrs, carried), NULL, 0},
+    {"stacked", FORM_INT, offsetof(Attrs, stacked), NULL, 0},
+    {"reverse", FORM_FLAG, offsetof(Attrs, reverse), NULL, 0},
+    {"remat", FORM_FLAG, offsetof(Attrs, remat), NULL, 0},
     {"shape", FORM_SHAPE, offsetof(Attrs, shape), NULL, 0},
 };
 enum { N_TABLE = sizeof table / sizeof table[0] };
@@ -100,7 +104,7 @@ static bool is_there(const struct Attribute *a, const Node *node) {
 }
 
 static bool main_is_first(Op op, const struct Attribute *a) {
-  return op_info[op].n_inputs == 0 && (a->form == FORM_NUMBER || a->form == FORM_PATH || a->form == FORM_SYMBOL);
+  return (op_info[op].n_inputs == 0 || op_info[op].kind == RANDOM) && (a->form == FORM_NUMBER || a->form == FORM_PATH || a->form == FORM_SYMBOL);
 }
 
 void attrs_write_main(Writer *w, const Node *node) {

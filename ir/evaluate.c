@@ -83,7 +83,14 @@ typedef struct Context {
   const Binding *bindings;
   int n_bindings;
   const char *missing;
+  const struct Turn *turns; /* of the loops around, innermost first */
 } Context;
+
+typedef struct Turn {
+  const struct Turn *outer;
+  const char *path; /* the loop's */
+  int64_t at;
+} Turn;
 
 static void *checked_calloc(size_t count, size_t size) {
   void *memory = calloc(count ? count : 1, size);
@@ -401,7 +408,7 @@ static Tensor evaluate_iota(const Context *c, const Node *node) {
 }
 
 /* Elements are counted over the whole batch, by the strides of the capacity. */
-static Tensor evaluate_random(const Context *c, const Node *node) {
+static Tensor evaluate_random(const Context *c, const Node *node, const Tensor *const *in) {
   const EvaluateOptions *o = c->options;
   Tensor out = tensor_new(c, &node->type);
   Walk walk = {.shape = shape_of(&node->type, o->rows)};
@@ -412,9 +419,10 @@ static Tensor evaluate_random(const Context *c, const Node *node) {
     if (d->rows) walk.offset = (int64_t)o->first_row * (d->size / d->rows->size) * next;
     next *= d->size;
   }
+  uint64_t site = random_site(node->attrs.path);
+  for (int i = 0; i < node->n_in; i++) site = random_turn(site, (uint32_t)in[i]->data[0]);
   for (int64_t i = 0; i < out.count; i++, walk_next(&walk))
-    out.data[i] = random_draw(o->seed, node->attrs.path, o->step, o->micro, (uint64_t)walk.offset,
-                              node->attrs.distribution);
+    out.data[i] = random_draw_at(o->seed, site, o->step, o->micro, (uint64_t)walk.offset, node->attrs.distribution);
   return out;
 }
 
@@ -431,6 +439,11 @@ static Tensor evaluate_leaf(Context *c, const Node *node, const Tensor *const *o
   Tensor out = tensor_new(c, &node->type);
   if (node->op == OP_const) {
     out.data[0] = node->attrs.value;
+  } else if (node->op == OP_turn) {
+    const Turn *turn = c->turns;
+    while (turn && strcmp(turn->path, node->attrs.path)) turn = turn->outer;
+    if (turn) out.data[0] = (double)turn->at;
+    else c->missing = node->attrs.path;
   } else if (node->op == OP_rows) {
     out.data[0] = (double)c->options->rows;
   } else {
@@ -459,7 +472,7 @@ static Tensor evaluate_node(Context *c, const Node *node, const Tensor *const *i
   }
   switch (op_info[node->op].kind) {
   case LEAF: return evaluate_leaf(c, node, operands);
-  case RANDOM: return evaluate_random(c, node);
+  case RANDOM: return evaluate_random(c, node, in);
   case VIEW: return evaluate_view(c, node, in[0]);
   case MAP: return evaluate_map(c, node, in);
   case REDUCE:
@@ -474,14 +487,69 @@ static Tensor evaluate_node(Context *c, const Node *node, const Tensor *const *i
 
 static bool evaluate_graph(Context *c, const Graph *graph, const Tensor *const *operands, Tensor *outputs);
 
-/* A group's value is its outputs; a `result` picks one. */
+/* ---- loops -------------------------------------------------------------- */
+
+/* Element t of a stacked value. */
+static Tensor element_of(const Context *c, const Tensor *stack, const Type *type, int64_t t) {
+  Tensor out = tensor_new(c, type);
+  if (out.count) memcpy(out.data, stack->data + t * out.count, (size_t)out.count * sizeof *out.data);
+  return out;
+}
+
+static const Type *input_type(const Graph *body, int index) {
+  for (int i = 0; i < body->n_nodes; i++)
+    if (body->nodes[i]->op == OP_input && body->nodes[i]->attrs.index == index) return &body->nodes[i]->type;
+  return NULL; /* no turn reads it */
+}
+
+/* One turn: carried values are replaced, what is collected goes to its element of `results`. */
+static bool evaluate_turn(Context *c, const Node *loop, const Tensor *const *x, Tensor *results, int64_t t) {
+  int n = loop->body->n_outputs, carried = loop->attrs.carried;
+  Tensor *elements = checked_calloc((size_t)loop->n_in, sizeof *elements), *out = checked_calloc((size_t)n, sizeof *out);
+  const Tensor **seen = checked_calloc((size_t)loop->n_in, sizeof *seen);
+  for (int i = 0; i < loop->n_in; i++) {
+    const Type *type = input_type(loop->body, i);
+    bool stacked = i >= carried && i < carried + loop->attrs.stacked;
+    if (stacked && type) elements[i] = element_of(c, x[i], type, t);
+    seen[i] = i < carried ? &results[i] : stacked ? &elements[i] : x[i];
+  }
+  Turn turn = {c->turns, loop->attrs.path, t};
+  c->turns = &turn;
+  bool ok = evaluate_graph(c, loop->body, seen, out);
+  c->turns = turn.outer;
+  for (int i = 0; i < n && ok; i++) {
+    int64_t at = i < carried ? 0 : t * out[i].count;
+    if (out[i].count) memcpy(results[i].data + at, out[i].data, (size_t)out[i].count * sizeof *out[i].data);
+  }
+  for (int i = 0; i < n && ok; i++) tensor_free(&out[i]);
+  for (int i = 0; i < loop->n_in; i++) tensor_free(&elements[i]);
+  free(seen);
+  free(out);
+  free(elements);
+  return ok;
+}
+
+static bool evaluate_loop(Context *c, const Node *loop, const Tensor *const *x, Tensor *results) {
+  int64_t turns = loop->attrs.space.dim[0].size;
+  for (int i = 0; i < loop->body->n_outputs; i++) {
+    Type type = result_type(loop, i);
+    results[i] = i < loop->attrs.carried ? tensor_copy(c, x[i], &type) : tensor_new(c, &type);
+  }
+  bool ok = true;
+  for (int64_t t = 0; t < turns && ok; t++) ok = evaluate_turn(c, loop, x, results, loop->attrs.reverse ? turns - 1 - t : t);
+  return ok;
+}
+
+/* A group's or loop's value is its outputs; a `result` picks one. */
 static Value evaluate_value(Context *c, const Node *node, Value *const *in, const Tensor *const *operands) {
   Value v = {1, NULL};
-  if (op_info[node->op].kind == GROUP) v.n = node->body->n_outputs;
+  if (node->body) v.n = node->body->n_outputs;
   v.tensor = checked_calloc((size_t)v.n, sizeof *v.tensor);
   const Tensor **x = checked_calloc((size_t)node->n_in, sizeof *x);
   for (int i = 0; i < node->n_in; i++) x[i] = in[i]->tensor;
-  if (op_info[node->op].kind == GROUP) {
+  if (op_info[node->op].kind == LOOP) {
+    evaluate_loop(c, node, x, v.tensor);
+  } else if (node->body) {
     if (!evaluate_graph(c, node->body, x, v.tensor)) v.n = 0;
   } else if (node->op == OP_result) {
     v.tensor[0] = tensor_copy(c, &in[0]->tensor[node->attrs.index], &node->type);
@@ -536,7 +604,7 @@ static bool evaluate_graph(Context *c, const Graph *graph, const Tensor *const *
 
 bool evaluate(const Graph *graph, const Binding *bindings, int n_bindings, const EvaluateOptions *options,
               Tensor *outputs, const char **missing) {
-  Context c = {options, bindings, n_bindings, NULL};
+  Context c = {options, bindings, n_bindings, NULL, NULL};
   if (evaluate_graph(&c, graph, NULL, outputs)) return true;
   if (missing) *missing = c.missing;
   return false;

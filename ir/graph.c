@@ -27,17 +27,49 @@ Graph *graph_new(Program *program, const char *name, Graph *parent) {
   return graph;
 }
 
+static int64_t in_arena(int64_t bytes) { return (bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN; }
+
+int64_t loop_second(const Node *loop, int index) {
+  int64_t offset = in_arena(loop->body->arena_bytes);
+  for (int i = 0; i < index && loop->attrs.space.dim[0].size > 1; i++)
+    offset += in_arena(type_bytes(&loop->body->outputs[i].node->type));
+  return offset;
+}
+
+int64_t loop_bytes(const Node *loop) { return loop_second(loop, loop->attrs.carried); }
+
+typedef struct GraphList {
+  int n;
+  Graph **at;
+} GraphList;
+
+static void list_graph(GraphList *list, Graph *graph) {
+  if (!graph) return;
+  for (int i = 0; i < graph->n_nodes; i++)
+    if (op_info[graph->nodes[i]->op].kind == LOOP) list_graph(list, graph->nodes[i]->body);
+  LIST_PUSH(graph->program->arena, list->at, list->n, graph);
+}
+
 Graph **program_graphs(Program *program) {
-  int n = 0, room = 4 + 2 * program->n_evals;
-  Graph **list = arena_alloc(program->arena, sizeof *list * (size_t)room);
-  if (program->has_train && program->train.graph) list[n++] = program->train.graph;
+  GraphList list = {0};
+  if (program->has_train) list_graph(&list, program->train.graph);
   for (int i = 0; i < program->n_evals; i++) {
-    if (program->evals[i].batch) list[n++] = program->evals[i].batch;
-    if (program->evals[i].finish) list[n++] = program->evals[i].finish;
+    list_graph(&list, program->evals[i].batch);
+    list_graph(&list, program->evals[i].finish);
   }
-  if (program->has_predict && program->predict.graph) list[n++] = program->predict.graph;
-  if (program->schedule) list[n++] = program->schedule;
-  return list;
+  if (program->has_predict) list_graph(&list, program->predict.graph);
+  list_graph(&list, program->schedule);
+  int n = list.n;
+  LIST_PUSH(program->arena, list.at, n, NULL);
+  return list.at;
+}
+
+Type result_type(const Node *owner, int index) {
+  Type type = owner->body->outputs[index].node->type, stacked = {.dtype = type.dtype, .rank = type.rank + 1};
+  if (op_info[owner->op].kind != LOOP || index < owner->attrs.carried) return type;
+  stacked.dim[0] = owner->attrs.space.dim[0];
+  for (int i = 0; i < type.rank; i++) stacked.dim[i + 1] = type.dim[i];
+  return stacked;
 }
 
 /* ---- equality and hashing ---- */
@@ -261,6 +293,39 @@ void graph_number(Graph *graph) {
 }
 
 /* ---- whole-graph edits ---- */
+
+/* Merges nothing: the copy of node i of `from` is the i-th that is added. */
+void graph_copy(Graph *to, const Graph *from, Node **map) {
+  Arena *arena = to->program->arena;
+  for (int i = 0; i < from->n_nodes; i++) {
+    Node *copy = arena_alloc(arena, sizeof *copy);
+    *copy = *from->nodes[i];
+    copy->in = arena_alloc(arena, sizeof *copy->in * ((size_t)copy->n_in + 1));
+    for (int k = 0; k < copy->n_in; k++) copy->in[k] = map[from->nodes[i]->in[k]->id];
+    copy->id = to->n_nodes;
+    if (copy->body) {
+      copy->body = graph_new(to->program, from->nodes[i]->body->name, to);
+      copy->body->rows = from->nodes[i]->body->rows;
+      graph_copy_whole(copy->body, from->nodes[i]->body);
+    }
+    map[i] = copy;
+    LIST_PUSH(arena, to->nodes, to->n_nodes, copy);
+  }
+  graph_uncons(to);
+}
+
+void graph_copy_whole(Graph *to, Graph *from) {
+  Arena *scratch = arena_new();
+  Node **map = arena_alloc(scratch, sizeof *map * ((size_t)from->n_nodes + 1));
+  graph_number(from);
+  graph_copy(to, from, map);
+  for (int i = 0; i < from->n_outputs; i++) {
+    Output output = from->outputs[i];
+    output.node = map[output.node->id];
+    LIST_PUSH(to->program->arena, to->outputs, to->n_outputs, output);
+  }
+  arena_free(scratch);
+}
 
 void graph_take(Graph *graph, Graph *from) {
   graph->n_nodes = from->n_nodes;

@@ -169,7 +169,7 @@ typedef enum Op {
 typedef struct Attrs {
   double value;              /* const; clamp's lower bound */
   double high;               /* clamp's upper bound */
-  const char *path;          /* leaf: "d.x", "net.fc1.weight", "step"; random: its site */
+  const char *path;          /* leaf: "d.x", "net.fc1.weight", "step"; random: its site; loop, turn: the loop's */
   const Symbol *symbol;      /* rows: whose rows */
   int axis;                  /* iota, argmax, argmin, gather */
   int index;                 /* result: which output; input of a group body: which operand */
@@ -181,7 +181,10 @@ typedef struct Attrs {
   int64_t step[MAX_RANK];
   int distribution;          /* random: 0 uniform in [0,1), 1 standard normal */
   int pattern;               /* group: GroupPattern */
-  Type space;                /* group: iteration space (dtype unused); axes = the axes it reduces */
+  Type space;                /* group: iteration space (dtype unused); axes = the axes it reduces; loop: [turns] */
+  int carried, stacked;      /* loop: how many operands are carried, then stacked */
+  bool reverse;              /* loop: from the last turn to the first */
+  bool remat;                /* loop: its gradient keeps the carried values only and computes the rest again */
   Type shape;                /* reshape, broadcast, slice, pad, iota, random, leaf, cast (dtype): the result type asked for */
 } Attrs;
 
@@ -222,7 +225,9 @@ typedef enum Home {
   HOME_ARENA,  /* the graph's arena; offset in bytes, 256-aligned */
   HOME_GRAD,   /* the gradient block, laid out as the parameter block */
   HOME_OUTPUT, /* the output slot `offset` (log, loss, accumulator, predict) */
-  HOME_ALIAS   /* a VIEW that shares its operand's bytes */
+  HOME_ALIAS,  /* a VIEW that shares its operand's bytes */
+  HOME_OPERAND, /* an input of a loop's body: in what the loop was given */
+  HOME_RESULT  /* output `offset` of a loop's body: where the turn is to put it */
 } Home;
 
 struct Node {
@@ -289,6 +294,7 @@ typedef struct Param {
   Init init;
   const Span *span;
   int64_t offset;     /* elements into the parameter block (plan); 64-element aligned */
+  const char *pattern; /* of stacked blocks: "net.b.#.weight", a leading axis for each #; NULL: of none */
 } Param;
 
 typedef struct State {
@@ -434,7 +440,8 @@ struct Program {
 
 Program *program_new(Arena *arena, const char *name, const char *source);
 Graph *graph_new(Program *program, const char *name, Graph *parent);
-/* All graphs of a program in order (train, evals, predict, schedule), NULL-terminated, in its arena. */
+/* All graphs of a program in order (train, evals, predict, schedule), each after the bodies of its loops;
+ * NULL-terminated, in its arena. */
 Graph **program_graphs(Program *program);
 /* Append a node; type inferred (fault() when it cannot be).  Pure nodes are
  * hash-consed: an equal one is returned instead, the new name kept as alias.
@@ -449,6 +456,15 @@ void graph_sort(Graph *graph);                           /* operands before uses
 void graph_uncons(Graph *graph);                         /* forget the hash table after direct edits */
 int *graph_uses(const Graph *graph, Arena *arena);       /* uses[id], outputs counted */
 Node *graph_find(const Graph *graph, const char *name);
+enum { ARENA_ALIGN = 256 };                              /* bytes: where a value in an arena begins */
+/* A planned loop has a block of its parent's arena, from its offset on: the
+ * arena of its body, then for each carried value the second of the two places
+ * that turns write by turns; the last turn writes where the result is. */
+int64_t loop_bytes(const Node *loop);
+int64_t loop_second(const Node *loop, int index);        /* where in the block that of carried value `index` is */
+Type result_type(const Node *owner, int index);          /* of output `index` of a group or loop */
+void graph_copy(Graph *to, const Graph *from, Node **map); /* its nodes, which are numbered, behind those of `to`: map[id] */
+void graph_copy_whole(Graph *to, Graph *from);           /* nodes and outputs; `to` is empty */
 void graph_take(Graph *graph, Graph *from);              /* its nodes and outputs become those of `from`, made beside it */
 bool op_pure(Op op);
 
@@ -553,6 +569,15 @@ typedef enum GroupPattern {
   PATTERN_MATMUL  /* elementwise on a matrix product of two inputs, which has the shape of the space */
 } GroupPattern;
 
+/* A loop runs its body attrs.space.dim[0] times, turn 0 first, or last when it
+ * is reversed.  Its operands are the carried values as they begin, then
+ * stacked values, of which turn t sees element t of the first axis, then
+ * values that each turn sees whole; in the body they are `input`s by index.
+ * Outputs of the body are the carried values as the next turn sees them, then
+ * collected ones: results are the carried values after the last turn, and
+ * the collected stacked, that of turn t as element t.  Body nodes are any; a
+ * body knows nothing outside but its inputs, rows, counters and turns. */
+
 /* ---- evaluate.c: what a program means, in double precision ------------- */
 
 /* Values are row-major doubles at *rows* there are (not capacity): a batch of
@@ -580,5 +605,8 @@ void tensor_free(Tensor *tensor);
 double evaluate_scalar(const Node *node, double step, double epoch, double total); /* a schedule node */
 /* The reference of runtime/random: uniform in [0,1) as f32 steps of 2^-24, or a normal. */
 double random_draw(uint64_t seed, const char *site, uint64_t step, uint64_t micro, uint64_t element, int distribution);
+uint64_t random_site(const char *path);                 /* a site as a number */
+uint64_t random_turn(uint64_t site, uint32_t turn);     /* the site in that turn of a loop; of loops in loops, outermost first */
+double random_draw_at(uint64_t seed, uint64_t site, uint64_t step, uint64_t micro, uint64_t element, int distribution);
 
 #endif

@@ -153,11 +153,19 @@ static bool check_scatter(const Inference *f) {
 static bool shape_asked(const Inference *f) {
   const Type *asked = &f->attrs->shape;
   if (f->op == OP_scatter_add && !check_scatter(f)) return false;
-  if ((f->op == OP_const || f->op == OP_counter) && asked->rank != 0)
+  if ((f->op == OP_const || f->op == OP_counter || f->op == OP_turn) && asked->rank != 0)
     return fail(f->error, "rank", "%s: a scalar, not %s", NAME(f), TYPE(asked));
   if (f->op == OP_iota && (f->attrs->axis < 0 || f->attrs->axis >= asked->rank))
     return fail(f->error, "axis", "iota: axis %d is not one of %s", f->attrs->axis, TYPE(asked));
   return *f->out = *asked, true;
+}
+
+/* Turns of loops, outermost first. */
+static bool shape_draw(const Inference *f) {
+  for (int i = 0; i < f->n; i++)
+    if (f->in[i]->rank != 0 || f->in[i]->dtype != I32)
+      return fail(f->error, "rank", "random: its operands are turns of loops, not %s", TYPE(f->in[i]));
+  return *f->out = f->attrs->shape, true;
 }
 
 static bool shape_rows(const Inference *f) {

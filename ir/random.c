@@ -11,14 +11,25 @@
 
 #include "ir/ir.h"
 
-static uint64_t fnv1a(const char *text) {
+/* FNV-1a. */
+uint64_t random_site(const char *text) {
   uint64_t hash = 14695981039346656037u;
   for (; *text; text++) hash = (hash ^ (unsigned char)*text) * 1099511628211u;
   return hash;
 }
 
+/* The hash goes on over the turn's four bytes, so each turn of a loop has a site of its own. */
+uint64_t random_turn(uint64_t site, uint32_t turn) {
+  for (int i = 0; i < 4; i++, turn >>= 8) site = (site ^ (turn & 255)) * 1099511628211u;
+  return site;
+}
+
 double random_draw(uint64_t seed, const char *site, uint64_t step, uint64_t micro, uint64_t element, int distribution) {
-  uint64_t mixed = seed ^ fnv1a(site);
+  return random_draw_at(seed, random_site(site), step, micro, element, distribution);
+}
+
+double random_draw_at(uint64_t seed, uint64_t site, uint64_t step, uint64_t micro, uint64_t element, int distribution) {
+  uint64_t mixed = seed ^ site;
   philox4x32_key_t key = {{(uint32_t)mixed, (uint32_t)(mixed >> 32)}};
   philox4x32_ctr_t counter = {{(uint32_t)element, (uint32_t)(element >> 32), (uint32_t)step, (uint32_t)micro}};
   philox4x32_ctr_t word = philox4x32(counter, key);

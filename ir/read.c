@@ -320,14 +320,23 @@ static void verify_all(Reader *r) {
   if (wrong) fail_at(r, broken.node ? (const void *)broken.node : broken.graph, wrong);
 }
 
+static const Node *find_group(const Graph *graph) {
+  const Node *found = NULL;
+  for (int i = 0; i < graph->n_nodes && !found; i++) {
+    const Node *node = graph->nodes[i];
+    found = node->op == OP_group ? node : node->body ? find_group(node->body) : NULL;
+  }
+  return found;
+}
+
 /* Passes before `fuse` trust that there are no groups. */
 static void check_passes(Reader *r) {
   for (int i = 0; i < r->program->n_passes; i++)
     if (!strcmp(r->program->passes[i], "fuse")) return;
-  for (int g = 0; g < r->n_graphs; g++)
-    for (int i = 0; i < r->graphs[g]->n_nodes; i++)
-      if (op_info[r->graphs[g]->nodes[i]->op].kind == GROUP)
-        fail_at(r, r->graphs[g]->nodes[i], "fuse makes the groups, but passes(...) in the first line does not name it");
+  for (int g = 0; g < r->n_graphs; g++) {
+    const Node *group = find_group(r->graphs[g]);
+    if (group) fail_at(r, group, "fuse makes the groups, but passes(...) in the first line does not name it");
+  }
 }
 
 static void read_all(Reader *r) {

@@ -29,8 +29,8 @@ static void read_operands(Reader *r, Node *node, const Graph *graph, Map *names)
   do {
     const char *start = r->at;
     Node *x = read_reference(r, graph, names);
-    if (op_info[x->op].kind == GROUP && node->op != OP_result)
-      read_fail(r, E0703, start, "a group is used through its results only");
+    if (x->body && node->op != OP_result)
+      read_fail(r, E0703, start, "a %s is used through its results only", op_info[x->op].name);
     LIST_PUSH(r->arena, node->in, node->n_in, x);
     if (!read_accept(r, "=")) continue;
     start = r->at;
@@ -42,7 +42,7 @@ static void read_operands(Reader *r, Node *node, const Graph *graph, Map *names)
 
 static void read_home(Reader *r, Node *node) {
   if (!read_accept(r, "in")) return;
-  node->home = (Home)read_word(r, home_words, 8, "a home");
+  node->home = (Home)read_word(r, home_words, 10, "a home");
   if (read_accept(r, "+")) node->offset = read_integer(r, INT64_MIN, INT64_MAX);
 }
 
@@ -66,7 +66,7 @@ static Type type_of(Reader *r, const Node *node, const char *at) {
     const Node *group = node->in[0];
     if (!group->body || node->attrs.index >= group->body->n_outputs)
       read_fail(r, E0703, at, "`%%%s` has no output %d", group->name, node->attrs.index);
-    return group->body->outputs[node->attrs.index].node->type;
+    return result_type(group, node->attrs.index);
   }
   const Type **in = arena_alloc(r->arena, sizeof *in * (size_t)(node->n_in + 1));
   for (int i = 0; i < node->n_in; i++) in[i] = &node->in[i]->type;
@@ -129,7 +129,7 @@ static void read_output(Reader *r, Graph *graph, Map *names) {
   read_expect(r, "=");
   const char *start = r->at;
   o.node = read_reference(r, graph, names);
-  if (op_info[o.node->op].kind == GROUP) read_fail(r, E0703, start, "a group is used through its results only");
+  if (o.node->body) read_fail(r, E0703, start, "a %s is used through its results only", op_info[o.node->op].name);
   for (int i = 0; i < 3; i++)
     if (read_accept(r, combine_words[i])) o.combine = (Combine)i;
   if (read_accept(r, "index")) o.index = (int)read_integer(r, 0, INT_MAX);

@@ -4,7 +4,7 @@
  * after each pass in tests and under --verify-each, and after reading a .ir
  * file.  It asks in the order of trust: first that the nodes of a graph are
  * there and in order, then their types, then what refers to the program, then
- * the bodies of groups (verify_group.c), then where plan put things
+ * the bodies of groups (verify_group.c) and of loops (verify_loop.c), then where plan put things
  * (verify_plan.c).  The first rule that is broken is told, with the graph and
  * the node's name.
  */
@@ -54,7 +54,7 @@ static const char *check_order(Verifier *v, const Graph *graph) {
 /* ---- types -------------------------------------------------------------- */
 
 static bool has_body(const Node *node) {
-  return op_info[node->op].kind == GROUP; /* no op is a LOOP yet */
+  return op_info[node->op].kind == GROUP || op_info[node->op].kind == LOOP;
 }
 
 static const char *check_dims(const Verifier *v, const Graph *graph, const Node *node, const Type *t) {
@@ -87,10 +87,10 @@ static const char *check_result(const Verifier *v, const Graph *graph, const Nod
   if (!has_body(group)) WRONG(graph, node, "result of %%%s, which has no body", group->name);
   if (node->attrs.index < 0 || node->attrs.index >= group->body->n_outputs)
     WRONG(graph, node, "%%%s has no output %d", group->name, node->attrs.index);
-  const Type *t = &group->body->outputs[node->attrs.index].node->type;
-  if (node->type.dtype != t->dtype || !type_same_shape(&node->type, t))
+  const Type t = result_type(group, node->attrs.index);
+  if (node->type.dtype != t.dtype || !type_same_shape(&node->type, &t))
     WRONG(graph, node, "its type is %s, output %d of %%%s is %s", type_text(v, &node->type), node->attrs.index,
-          group->name, type_text(v, t));
+          group->name, type_text(v, &t));
   return NULL;
 }
 
@@ -103,9 +103,9 @@ static const char *check_type(const Verifier *v, const Graph *graph, const Node 
   TRY(check_dims(v, graph, node, &node->type));
   for (int k = 0; k < node->n_in; k++)
     if (has_body(node->in[k]) && node->op != OP_result)
-      WRONG(graph, node, "uses %%%s, a group, other than by a result", node->in[k]->name);
+      WRONG(graph, node, "uses %%%s, a %s, other than by a result", node->in[k]->name, op_info[node->in[k]->op].name);
   if (node->op == OP_result) return check_result(v, graph, node);
-  const Type *in[3] = {0};
+  const Type **in = arena_alloc(v->arena, sizeof *in * ((size_t)node->n_in + 1));
   for (int k = 0; k < node->n_in; k++) in[k] = &node->in[k]->type;
   Type type;
   TypeError error = {0};
@@ -179,7 +179,7 @@ static const char *check_leaf(const Verifier *v, const Graph *graph, const Node 
 static const char *check_output(const Verifier *v, const Graph *graph, const Output *o) {
   const Program *p = v->program;
   if (!o->node || map_get_node(v->position, o->node) < 0) WRONG(graph, NULL, "output %s is no node of it", o->name ? o->name : "");
-  if (has_body(o->node)) WRONG(graph, o->node, "an output is a group");
+  if (has_body(o->node)) WRONG(graph, o->node, "an output is a %s", op_info[o->node->op].name);
   if (o->role != OUT_VALUE && !o->name) WRONG(graph, o->node, "an output has no name");
   if ((o->role == OUT_LOSS || o->role == OUT_LOG) && o->node->type.rank)
     WRONG(graph, o->node, "%s is no scalar", o->name);
@@ -208,7 +208,7 @@ static const char *check_body(Verifier *v, const Graph *graph, const Node *node)
   if (node->body->parent != graph) WRONG(graph, node, "its body belongs to another graph");
   TRY(check_dims(v, graph, node, &node->attrs.space));
   TRY(check_graph(v, node->body));
-  return verify_group(v, graph, node);
+  return op_info[node->op].kind == LOOP ? verify_loop(v, graph, node) : verify_group(v, graph, node);
 }
 
 static const char *check_graph(Verifier *v, const Graph *graph) {

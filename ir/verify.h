@@ -18,6 +18,7 @@ const char *verify_wrong(const Verifier *v, const Graph *graph, const Node *node
 
 const char *verify_group(Verifier *v, const Graph *graph, const Node *group); /* verify_group.c: GroupPattern's rules */
 bool verify_reads_in_place(Verifier *v, const Node *group, int operand);      /* only at the point that is written */
+const char *verify_loop(Verifier *v, const Graph *graph, const Node *loop);   /* verify_loop.c: what LOOP promises */
 const char *verify_params(Verifier *v);                                       /* verify_plan.c: the parameter block */
 const char *verify_plan(Verifier *v, const Graph *graph);                     /* verify_plan.c: buffers that overlap while alive */
 

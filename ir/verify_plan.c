@@ -14,6 +14,9 @@
 
 enum { ALIGNMENT = 256, PARAM_ALIGNMENT = 64 };
 
+/* Bytes of the arena; of a loop, of its own block. */
+static int64_t bytes_of(const Node *node) { return op_info[node->op].kind == LOOP ? loop_bytes(node) : type_bytes(&node->type); }
+
 /* ---- the parameter block ------------------------------------------------ */
 
 static int compare(int64_t a, int64_t b) { return (a > b) - (a < b); }
@@ -74,7 +77,14 @@ static const char *check_home(const Verifier *v, const Graph *graph, const Node 
   switch (node->home) {
   case HOME_NONE: break;
   case HOME_INPUT:
-    if (node->op != OP_input) WRONG(node, "its home is the batch, but it is no input");
+    if (node->op != OP_input || graph->parent) WRONG(node, "its home is the batch, but it is no input");
+    break;
+  case HOME_OPERAND:
+    if (node->op != OP_input || !graph->parent) WRONG(node, "its home is an operand, but it is no input of a loop's body");
+    break;
+  case HOME_RESULT:
+    if (!graph->parent || node->offset < 0 || node->offset >= graph->n_outputs || graph->outputs[node->offset].node != node)
+      WRONG(node, "its home is a result of the loop, but not one that it is");
     break;
   case HOME_PARAM:
     if (node->op != OP_param || param_offset(v, node->attrs.path) != node->offset)
@@ -86,7 +96,7 @@ static const char *check_home(const Verifier *v, const Graph *graph, const Node 
     break;
   case HOME_ARENA:
     if (node->offset < 0 || node->offset % ALIGNMENT) WRONG(node, "its offset is not aligned");
-    if (node->offset + type_bytes(&node->type) > graph->arena_bytes) WRONG(node, "it ends past the arena");
+    if (node->offset + bytes_of(node) > graph->arena_bytes) WRONG(node, "it ends past the arena");
     break;
   case HOME_GRAD:
     if (!is_gradient_of(v, graph, node)) WRONG(node, "its home is not that of a gradient it is");
@@ -131,10 +141,10 @@ static int find_lives(const Verifier *v, const Graph *graph, Life *lives) {
   const int *last = last_reads(v, graph);
   for (int i = 0; i < graph->n_nodes; i++) {
     const Node *node = graph->nodes[i];
-    if (node->home != HOME_ARENA || !type_bytes(&node->type)) continue;
+    if (node->home != HOME_ARENA || !bytes_of(node)) continue;
     const Node *writer = node->op == OP_result ? node->in[0] : node;
     lives[n++] = (Life){node, writer, map_get_node(v->position, writer), last[i], node->offset,
-                        node->offset + type_bytes(&node->type)};
+                        node->offset + bytes_of(node)};
   }
   qsort(lives, (size_t)n, sizeof *lives, by_first);
   return n;

@@ -12,8 +12,9 @@
  *   form       the groups are written into the graph, each with its reason
  *   epilogues  small matrix products move into the maps that read them
  *
- * After it only leaves, reshapes (aliases), matmuls, gathers, scatters, groups
- * and their results stand in a graph.  At -O0 each node keeps its own group.
+ * After it only leaves, reshapes (aliases), matmuls, gathers, scatters, groups,
+ * loops and their results stand in a graph; the bodies of loops are graphs of
+ * their own.  At -O0 each node keeps its own group.
  * The schedule graph is left alone: it is scalar text for the host.
  */
 #include <string.h>
@@ -119,6 +120,7 @@ static Fusion *start(PassContext *context, Graph *graph) {
   for (int i = 0; i < f->n; i++) {
     f->owner[i] = i;
     if (fuse_is_member(f, i)) start_kernel(f, i);
+    if (f->node[i]->op == OP_result) ints_push(f->arena, &f->kernels[f->node[i]->in[0]->id].members, i); /* a loop's */
   }
   return f;
 }

@@ -78,6 +78,7 @@ const Node *fuse_alias_root(const Node *n);   /* through reshapes */
 void fuse_find_uses(Fusion *f);
 bool fuse_must_load(const Fusion *f, const Node *reader, int base); /* may not compute it inside */
 Ints fuse_stores(Fusion *f, int root);                       /* members that must be in memory */
+bool fuse_is_known(const Node *n);
 bool fuse_is_inside(const Fusion *f, const Kernel *k, int id); /* computed in k, not loaded */
 int fuse_body(Fusion *f, const Kernel *k, const Ints *stores, int *order); /* ids it needs, loads included; their number */
 

@@ -1,7 +1,7 @@
 /* fuse_prepare.c - give every value that must be in memory a node that can be
  * stored.
  *
- * A graph output needs a slot of its own, so a leaf, a view, or a node that
+ * An output, of a graph or of a loop's body, needs a slot of its own, so a leaf, a view, or a node that
  * already answers another output gets a `copy`; the slots hold f32, so other
  * dtypes get a `cast`.  A matmul reads whole contiguous values, so an operand
  * that is a slice, a broadcast or a constant gets a `copy` too; a reshape of
@@ -35,7 +35,7 @@ static Node *add_copy(Graph *graph, Node *in) { return add_map(graph, OP_copy, i
 
 /* The slots of the outputs block are f32, those of logs and losses scalars. */
 static Node *as_slot(Graph *graph, const Output *output, Node *node) {
-  if (output->role == OUT_GRAD || output->role == OUT_STATE) return node;
+  if (output->role == OUT_GRAD || output->role == OUT_STATE || graph->parent) return node; /* a loop's have any dtype */
   bool scalar = output->role == OUT_LOG || output->role == OUT_LOSS;
   if (scalar && node->type.rank > 0) node = add_map(graph, OP_reshape, node, &(Attrs){.shape = type_scalar(node->type.dtype)}, "scalar");
   if (node->type.dtype != F32) {

@@ -50,7 +50,7 @@ static bool remake(Fusion *f, Remake *r, const Node *x, bool top) {
   int id = x->id;
   Kind kind = op_info[x->op].kind;
   const Kernel *k = &f->kernels[r->k];
-  if (x->op == OP_const || x->op == OP_rows || x->op == OP_counter || x->op == OP_iota) return true;
+  if (fuse_is_known(x)) return true;
   if (kind == LEAF) return add_load(f, r, id);
   if (kind != VIEW && !f->trivial[id]) {
     if (!top && (ints_have(&k->loads, id) || ints_have(&k->clones, id) || have(r->clone, r->n_clones, id))) return true;

@@ -86,7 +86,7 @@ static void walk(Fusion *f, int reader, const Node *x, Path path) {
     path = path_through_view(x, path);
     x = x->in[0];
   }
-  if (x->op == OP_const || x->op == OP_rows || x->op == OP_counter || x->op == OP_iota || f->trivial[x->id]) return;
+  if (fuse_is_known(x) || f->trivial[x->id]) return;
   add_use(f, reader, x->id, x->type.rank, &path);
 }
 
@@ -100,7 +100,7 @@ static bool is_trivial(const Fusion *f, const Node *n) {
   if (f->context->level == 0 || op_info[n->op].kind != MAP || type_count(&n->type) != 1 || f->must_store[n->id]) return false;
   for (int k = 0; k < n->n_in; k++) {
     const Node *x = behind_views(n->in[k]);
-    if (x->op != OP_const && x->op != OP_rows && x->op != OP_counter && !f->trivial[x->id]) return false;
+    if ((!fuse_is_known(x) || x->op == OP_iota) && !f->trivial[x->id]) return false;
   }
   return true;
 }
@@ -176,10 +176,15 @@ Ints fuse_stores(Fusion *f, int root) {
   return stores;
 }
 
+/* A leaf that is in no memory: a kernel knows it. */
+bool fuse_is_known(const Node *n) {
+  return n->op == OP_const || n->op == OP_rows || n->op == OP_counter || n->op == OP_turn || n->op == OP_iota;
+}
+
 bool fuse_is_inside(const Fusion *f, const Kernel *k, int id) {
   const Node *n = f->node[id];
   switch (op_info[n->op].kind) {
-  case LEAF: return n->op == OP_const || n->op == OP_rows || n->op == OP_counter || n->op == OP_iota;
+  case LEAF: return fuse_is_known(n);
   case VIEW: return true;
   default: return f->trivial[id] || ints_have(&k->members, id) || ints_have(&k->clones, id);
   }

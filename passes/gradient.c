@@ -18,27 +18,32 @@
 
 #include "passes/gradient.h"
 
-typedef struct Sweep {
-  Graph *graph;
-  const char *label; /* "grad.update0" */
-  int n;             /* nodes before the sweep; those it makes come after */
-  Arena *scratch;
-  bool *wanted;  /* all by id, which is the position in the list */
-  bool *reached; /* a gradient can flow from here to a wanted node */
-  bool *used;    /* y depends on it, perhaps only through the steps of a derivative, where the slope is 0 */
-  Node **adjoint;
-} Sweep;
+Sweep sweep_new(Graph *graph, const char *label, Arena *scratch) {
+  Sweep s = {.graph = graph, .label = label, .n = graph->n_nodes, .scratch = scratch};
+  size_t room = (size_t)s.n + 1;
+  graph_number(graph);
+  s.wanted = arena_alloc(scratch, room);
+  s.reached = arena_alloc(scratch, room);
+  s.used = arena_alloc(scratch, room);
+  s.adjoint = arena_alloc(scratch, room * sizeof *s.adjoint);
+  return s;
+}
 
-static Builder builder(const Sweep *s, const Node *x, const Span *span) {
+Builder sweep_builder(const Sweep *s, const Node *x, const Span *span) {
   return (Builder){s->graph, span, arena_print(s->graph->program->arena, "%s.%s", s->label, x->name)};
 }
 
 /* ---- which nodes take part ------------------------------------------------ */
 
-static void find_reached(Sweep *s) {
+static bool is_loop(const Node *node) { return op_info[node->op].kind == LOOP; }
+
+void sweep_reach(Sweep *s) {
+  bool **outputs = arena_alloc(s->scratch, ((size_t)s->n + 1) * sizeof *outputs); /* of loops */
   for (int i = 0; i < s->n; i++) {
     const Node *node = s->graph->nodes[i];
     s->reached[i] = s->wanted[i];
+    if (is_loop(node)) outputs[i] = loop_reached(s, node);
+    if (node->op == OP_result && is_loop(node->in[0])) s->reached[i] |= outputs[node->in[0]->id][node->attrs.index];
     for (int k = 0; k < node->n_in && !s->reached[i]; k++)
       s->reached[i] = gradient_flows(node, k) && s->reached[node->in[k]->id];
   }
@@ -52,7 +57,8 @@ static void find_used(Sweep *s, const Node *y) {
   for (int i = y->id; i >= 0; i--) {
     const Node *node = s->graph->nodes[i];
     for (int k = 0; k < node->n_in && s->used[i]; k++)
-      if (gradient_flows(node, k) || node->mark) s->used[node->in[k]->id] = true;
+      if (gradient_flows(node, k) || node->mark || is_loop(node) || node->op == OP_result)
+        s->used[node->in[k]->id] = true;
   }
 }
 
@@ -64,28 +70,32 @@ static Node *fitted(Builder *b, Node *g, const Node *x) {
   return b_cast(b, g, x->type.dtype);
 }
 
-static void hand_on(Sweep *s, Node *node, int k) {
-  Node *x = node->in[k];
-  Builder b = builder(s, x, node->span);
-  Step step = {.b = &b, .node = node, .g = s->adjoint[node->id], .x = node->in[0], .k = k};
-  if (node->n_in > 1) step.y = node->in[1];
-  Node *given = fitted(&b, gradient_rules[node->op](&step), x);
+void sweep_add(Sweep *s, Node *x, Node *given, const Span *span) {
+  Builder b = sweep_builder(s, x, span);
   Node **sum = &s->adjoint[x->id];
+  given = fitted(&b, given, x);
   *sum = *sum ? b_binary(&b, OP_add, *sum, given) : given;
 }
 
-/* The same number for all elements of x. */
-static Node *filled(const Sweep *s, const Node *x, double value) {
+static void hand_on(Sweep *s, Node *node, int k) {
+  Node *x = node->in[k];
+  Builder b = sweep_builder(s, x, node->span);
+  Step step = {.b = &b, .node = node, .g = s->adjoint[node->id], .x = node->in[0], .k = k};
+  if (node->n_in > 1) step.y = node->in[1];
+  sweep_add(s, x, gradient_rules[node->op](&step), node->span);
+}
+
+Node *sweep_filled(const Sweep *s, const Node *x, double value) {
   Builder b = {s->graph, x->span, "grad"};
   Node *number = b_const(&b, x->type.dtype, value);
-  b = builder(s, x, x->span);
+  b = sweep_builder(s, x, x->span);
   return type_same_shape(&number->type, &x->type) ? number : b_broadcast(&b, number, &x->type);
 }
 
-static void walk_back(Sweep *s, Node *y) {
-  s->adjoint[y->id] = filled(s, y, 1);
-  for (int i = y->id; i >= 0; i--) {
+void sweep_back(Sweep *s, int from) {
+  for (int i = from; i >= 0; i--) {
     Node *node = s->graph->nodes[i];
+    if (is_loop(node)) differentiate_loop(s, node);
     for (int k = 0; k < node->n_in && s->adjoint[i]; k++)
       if (gradient_flows(node, k) && s->reached[node->in[k]->id]) hand_on(s, node, k);
   }
@@ -93,19 +103,17 @@ static void walk_back(Sweep *s, Node *y) {
 
 /* The adjoints of x[0..n): NULL for those y does not depend on. */
 static void differentiate(Graph *graph, const char *label, Node *y, int n, Node *const *x, Node **result) {
-  Sweep s = {.graph = graph, .label = label, .n = graph->n_nodes, .scratch = arena_new()};
-  size_t room = (size_t)s.n + 1;
-  s.wanted = arena_alloc(s.scratch, room);
-  s.reached = arena_alloc(s.scratch, room);
-  s.used = arena_alloc(s.scratch, room);
-  s.adjoint = arena_alloc(s.scratch, room * sizeof *s.adjoint);
+  Sweep s = sweep_new(graph, label, arena_new());
   for (int i = 0; i < n; i++) s.wanted[x[i]->id] = true;
-  find_reached(&s);
+  sweep_reach(&s);
   find_used(&s, y);
-  if (s.reached[y->id]) walk_back(&s, y);
+  if (s.reached[y->id]) {
+    s.adjoint[y->id] = sweep_filled(&s, y, 1);
+    sweep_back(&s, y->id);
+  }
   for (int i = 0; i < n; i++) {
     result[i] = s.adjoint[x[i]->id];
-    if (!result[i] && s.used[x[i]->id]) result[i] = filled(&s, x[i], 0);
+    if (!result[i] && s.used[x[i]->id]) result[i] = sweep_filled(&s, x[i], 0);
   }
   for (int i = s.n; i < graph->n_nodes; i++) graph->nodes[i]->mark = 1;
   arena_free(s.scratch);

@@ -20,4 +20,30 @@ extern const GradientRule gradient_rules[OP_COUNT]; /* NULL: no gradient flows *
 /* Does a gradient flow from the result of `node` to its operand k? */
 bool gradient_flows(const Node *node, int k);
 
+/* gradient.c: one walk backwards over a graph, or over the body of a loop. */
+typedef struct Sweep {
+  Graph *graph;
+  const char *label; /* "grad.update0" */
+  int n;             /* nodes before the sweep; those it makes come after */
+  Arena *scratch;
+  bool *wanted;  /* all by id, which is the position in the list */
+  bool *reached; /* a gradient can flow from here to a wanted node */
+  bool *used;    /* y depends on it, perhaps only through the steps of a derivative, where the slope is 0 */
+  Node **adjoint;
+} Sweep;
+Sweep sweep_new(Graph *graph, const char *label, Arena *scratch); /* numbers the graph */
+void sweep_reach(Sweep *s);               /* from `wanted` */
+void sweep_back(Sweep *s, int from);      /* from node `from` on; some have an adjoint */
+void sweep_add(Sweep *s, Node *x, Node *given, const Span *span); /* to x's adjoint */
+Node *sweep_filled(const Sweep *s, const Node *x, double value);  /* the same number for all elements of x */
+Builder sweep_builder(const Sweep *s, const Node *x, const Span *span);
+
+/* gradient_loop.c */
+bool *loop_reached(const Sweep *s, const Node *loop);    /* by output of its body: a gradient can flow from it to a wanted node */
+void differentiate_loop(Sweep *s, Node *loop);           /* the adjoints of its results are known */
+
+/* gradient_saves.c: of the first `n` nodes of `back`, copies of a loop's body, those that the turn saves for its
+ * gradient: save[id].  The others are computed again, or are not needed. */
+void choose_saves(Graph *back, int n, bool remat, int carried, bool *save, Arena *scratch);
+
 #endif

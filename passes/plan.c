@@ -7,14 +7,15 @@
  * value takes the best-fitting hole when its node runs and gives it back after
  * its last reader, and a kernel writes over an operand that dies there where it
  * reads that at the same element only.  The arena's size is therefore known, exactly, before the program
- * runs.  At -O0 no bytes are shared, for finding out whether sharing is at fault.
+ * runs.  The body of a loop has an arena of its own, which is a block of its
+ * parent's while the loop runs; what a turn puts out goes where the results are.  At -O0 no bytes are shared, for finding out whether sharing is at fault.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "passes/internal.h"
 
-enum { PARAM_ALIGN = 64 /* elements */, ARENA_ALIGN = 256 /* bytes */ };
+enum { PARAM_ALIGN = 64 /* elements */ };
 
 static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
@@ -145,7 +146,7 @@ static int unit(const Node *n) { return n->op == OP_result ? n->in[0]->id : n->i
 
 static void place_leaf(Planner *p, Node *n) {
   switch (n->op) {
-  case OP_input: n->home = HOME_INPUT; break;
+  case OP_input: n->home = p->graph->parent ? HOME_OPERAND : HOME_INPUT; break;
   case OP_param: n->home = HOME_PARAM, n->offset = find_place(&p->params, n->attrs.path); break;
   case OP_state: n->home = HOME_STATE, n->offset = find_place(&p->states, n->attrs.path); break;
   case OP_result: n->home = HOME_ARENA; break;
@@ -161,13 +162,17 @@ static void place_homes(Planner *p) {
     Kind kind = op_info[n->op].kind;
     if (kind == LEAF) place_leaf(p, n);
     else if (kind == VIEW) n->home = HOME_ALIAS;
-    else if (kind != GROUP) n->home = HOME_ARENA;
+    else if (kind == LOOP ? loop_bytes(n) > 0 : kind != GROUP) n->home = HOME_ARENA;
   }
   int64_t slot = 0;
   for (int i = 0; i < graph->n_outputs; i++) {
     Output *output = &graph->outputs[i];
     Node *n = output->node;
     if (output->role == OUT_STATE) continue;
+    if (graph->parent) {
+      n->home = HOME_RESULT, n->offset = i;
+      continue;
+    }
     if (output->role == OUT_GRAD) {
       n->home = HOME_GRAD, n->offset = find_place(&p->params, output->name);
     } else {
@@ -204,11 +209,13 @@ static const Node *find_dying(Planner *p, const Node *group, const Node *result)
   return NULL;
 }
 
-static int64_t arena_size(const Node *n) { return round_up(type_bytes(&n->type), ARENA_ALIGN); }
+static int64_t arena_size(const Node *n) {
+  return op_info[n->op].kind == LOOP ? loop_bytes(n) : round_up(type_bytes(&n->type), ARENA_ALIGN);
+}
 
 static void place_result(Planner *p, Node *n) {
   if (n->home != HOME_ARENA) return;
-  const Node *dying = p->reuse && n->op == OP_result ? find_dying(p, n->in[0], n) : NULL;
+  const Node *dying = p->reuse && n->op == OP_result && n->in[0]->op == OP_group ? find_dying(p, n->in[0], n) : NULL;
   if (dying) {
     p->moved[p->root[dying->id]] = true;
     n->offset = dying->offset;
@@ -237,14 +244,30 @@ static void place_arena(Planner *p) {
     while (next < graph->n_nodes && graph->nodes[next]->op == OP_result && unit(graph->nodes[next]) == i) next++;
     for (int r = i; r < next; r++) place_result(p, graph->nodes[r]);
     if (n->home != HOME_ALIAS) release(p, n);
-    for (int r = i; p->reuse && r < next; r++) /* read by nobody */
+    for (int r = i; p->reuse && r < next; r++) /* read by nobody, or a loop's own block */
       if (graph->nodes[r]->home == HOME_ARENA && p->death[r] == r) give(&p->space, graph->nodes[r]->offset, arena_size(graph->nodes[r]));
     i = next;
   }
   graph->arena_bytes = p->space.end;
 }
 
-/* Results right behind their group, whatever order the graph came in. */
+/* A loop's results have a place each, read or not. */
+static void complete_results(Graph *graph, Arena *arena) {
+  for (int i = 0, n = graph->n_nodes; i < n; i++) {
+    Node *loop = graph->nodes[i];
+    if (op_info[loop->op].kind != LOOP) continue;
+    bool *there = arena_alloc(arena, (size_t)loop->body->n_outputs + 1);
+    for (int r = 0; r < n; r++)
+      if (graph->nodes[r]->op == OP_result && graph->nodes[r]->in[0] == loop) there[graph->nodes[r]->attrs.index] = true;
+    for (int k = 0; k < loop->body->n_outputs; k++) {
+      Attrs attrs = {.index = k, .shape = result_type(loop, k)};
+      if (!there[k]) node_new(graph, OP_result, &loop, 1, &attrs, loop->body->outputs[k].node->name, loop->span);
+    }
+  }
+  graph_number(graph);
+}
+
+/* Results right behind their group or loop, whatever order the graph came in. */
 static void gather_results(Graph *graph, Arena *arena) {
   Node **nodes = arena_alloc(graph->program->arena, (size_t)(graph->n_nodes + 1) * sizeof *nodes);
   int *first = arena_alloc(arena, (size_t)(graph->n_nodes + 1) * sizeof *first), *next = arena_alloc(arena, (size_t)(graph->n_nodes + 1) * sizeof *next);
@@ -267,6 +290,7 @@ static void gather_results(Graph *graph, Arena *arena) {
 static void plan_graph(PassContext *context, Graph *graph, Places params, Places states) {
   Arena *arena = arena_new();
   graph_number(graph);
+  complete_results(graph, arena);
   gather_results(graph, arena);
   Planner p = {.program = context->program, .graph = graph, .arena = arena, .params = params, .states = states};
   size_t n = (size_t)graph->n_nodes + 1;

@@ -73,7 +73,7 @@ static void list_push(Arena *arena, List *list, int value) {
   list->at[list->n++] = value;
 }
 
-/* Nodes that come at once and cost nothing: results of a group, aliases. */
+/* Nodes that come at once and cost nothing: results of a group or loop, aliases. */
 static bool is_free(const Node *n) {
   Kind kind = op_info[n->op].kind;
   return kind == LEAF || kind == VIEW;
@@ -83,7 +83,7 @@ static void find_values(Schedule *s) {
   for (int i = 0; i < s->n; i++) {
     const Node *n = s->graph->nodes[i];
     s->root[i] = op_info[n->op].kind == VIEW ? s->root[n->in[0]->id] : i;
-    bool stored = n->op == OP_result || (op_info[n->op].kind != LEAF && op_info[n->op].kind != VIEW && n->op != OP_group);
+    bool stored = n->op == OP_result || (op_info[n->op].kind != LEAF && op_info[n->op].kind != VIEW && !n->body);
     s->bytes[i] = stored ? type_bytes(&n->type) : 0;
   }
   for (int i = 0; i < s->graph->n_outputs; i++) {
@@ -119,7 +119,7 @@ static int64_t score(const Schedule *s, int i) {
     for (int e = 0; e < k; e++) again |= s->root[n->in[e]->id] == root;
     if (!again && s->left[root] == 1) result += s->bytes[root];
   }
-  if (n->op != OP_group) return result - s->bytes[i];
+  if (!n->body) return result - s->bytes[i];
   for (int r = 0; r < s->readers[i].n; r++) result -= s->bytes[s->readers[i].at[r]];
   return result;
 }

@@ -34,8 +34,10 @@ bool rewrite_fits(const Node *n, const Node *x) {
 bool rewrite_single_use(const Node *x) { return x->mark <= 1; }
 
 bool infer_candidate(const Node *n, Node *const *in, Type *out) {
-  const Type *types[3];
-  for (int k = 0; k < n->n_in && k < 3; k++) types[k] = &in[k]->type;
+  enum { MOST = 8 }; /* operands of any op that has no body: such have no type to infer */
+  const Type *types[MOST];
+  if (n->n_in > MOST) return *out = type_scalar(F32), true;
+  for (int k = 0; k < n->n_in; k++) types[k] = &in[k]->type;
   return infer_type(n->op, n->n_in, types, &n->attrs, false, out, NULL);
 }
 
@@ -60,7 +62,10 @@ static Node *improved(Rewriter *r, const Node *n, const RewriteRow *row) {
 /* The node for a candidate, or something better. */
 static Node *make(Rewriter *r, const Node *n) {
   Node *better = improved(r, n, op_info[n->op].kind == MAP ? map_rewrites : view_rewrites);
-  return better ? better : node_new(r->graph, n->op, n->in, n->n_in, &n->attrs, n->name, n->span);
+  if (better) return better;
+  Node *made = node_new(r->graph, n->op, n->in, n->n_in, &n->attrs, n->name, n->span);
+  if (n->body) made->body = n->body;
+  return made;
 }
 
 static Node *make_candidate(Rewriter *r, const char *name, const Span *span, Op op, Node *const *in, int n_in,

@@ -116,6 +116,12 @@ MT_ANYWHERE philox4x32_ctr_t mt_words(uint64_t seed, uint64_t site, uint64_t ele
   return philox4x32(counter, key);
 }
 
+/* The site of a draw in that turn of a loop: its hash (FNV-1a) goes on over the turn's four bytes. */
+MT_ANYWHERE uint64_t mt_turn(uint64_t site, uint32_t turn) {
+  for (int i = 0; i < 4; i++, turn >>= 8) site = (site ^ (turn & 255)) * 1099511628211u;
+  return site;
+}
+
 /* In [0, 1), steps of 2^-24: the same bits everywhere. */
 MT_ANYWHERE float mt_word_uniform(uint32_t word) { return (float)(word >> 8) * (1.0f / 16777216); }
 

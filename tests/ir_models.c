@@ -81,7 +81,7 @@ Program *ir_model_empty(Arena *arena) {
 }
 
 static Node *add_param(Program *p, const char *path, const char *dims, double bound, int64_t offset) {
-  Param param = {path, ir_type(p, F32, dims), {INIT_UNIFORM, -bound, bound}, &inner, offset};
+  Param param = {path, ir_type(p, F32, dims), {INIT_UNIFORM, -bound, bound}, &inner, offset, NULL};
   LIST_PUSH(p->arena, p->params, p->n_params, param);
   return ir_leaf(p->train.graph, OP_param, path, param.type);
 }
@@ -266,10 +266,30 @@ static Node *sample_group(Graph *g, Node *x) {
   return ir_group_result(g, group, 1);
 }
 
+/* Three turns: total += element of x, and each turn's total is collected. */
+static Node *sample_loop(Program *p, Graph *g, Op op) {
+  Node *start = ir_leaf(g, OP_input, "d.x", ir_type(p, F32, "B P")), *each = add_param(p, "net.w", "H P", 0.5, 0);
+  Attrs attrs = {.path = "net.t", .space = ir_type(p, F32, "H"), .carried = 1, .stacked = 1, .reverse = true};
+  Node *loop = node_new(g, OP_loop, (Node *[]){start, each, start}, 3, &attrs, "sample.loop", &inner);
+  loop->body = graph_new(p, "sample.loop", g);
+  loop->body->rows = g->rows;
+  Type element = ir_type(p, F32, "P");
+  Node *total = node_new(loop->body, OP_input, NULL, 0, &(Attrs){.shape = start->type}, "total", &inner);
+  Node *part = node_new(loop->body, OP_input, NULL, 0, &(Attrs){.index = 1, .shape = element}, "part", &inner);
+  Node *turn = node_new(loop->body, OP_turn, NULL, 0, &(Attrs){.path = "net.t", .shape = type_scalar(I32)}, "sample", &inner);
+  Builder b = {loop->body, &inner, "sample"};
+  Node *next = b_binary(&b, OP_add, total, b_binary(&b, OP_mul, part, b_cast(&b, turn, F32)));
+  graph_output(loop->body, OUT_VALUE, "next", next);
+  graph_output(loop->body, OUT_VALUE, "seen", op == OP_turn ? b_cast(&b, turn, F32) : b_unary(&b, OP_exp, next));
+  attrs = (Attrs){.index = 1, .shape = result_type(loop, 1)};
+  return node_new(g, OP_result, &loop, 1, &attrs, "sample", &inner);
+}
+
 static Node *sample(Program *p, Graph *g, Op op) {
   Builder b = {g, &inner, "sample"};
   Kind kind = op_info[op].kind;
   if (op == OP_group || op == OP_result) return sample_group(g, ir_leaf(g, OP_input, "d.x", ir_type(p, F32, "B P")));
+  if (op == OP_loop || op == OP_turn) return sample_loop(p, g, op);
   if (kind == LEAF || kind == RANDOM) return sample_leaf(p, g, op);
   Node *x = ir_leaf(g, OP_input, "d.x", ir_type(p, F32, "B P"));
   if (kind == VIEW) return sample_view(p, &b, op, x);

@@ -100,6 +100,8 @@ START_TEST(every_attribute_is_printed) {
       {OP_scatter_add, " : f32[H, P] = scatter_add %d.x, %d.y @"},
       {OP_group, "%sample.group = group %d.x {pattern=row axes=[1] space=[B, P]} @nn.mt:7:10-20<digits.mt:11:8-22 body sample.group {\n    %d.x : f32[B, P] = input {index=0}\n"},
       {OP_result, " : f32[B, 1] = result %sample.group {index=1} @"},
+      {OP_loop, "%sample.loop = loop %d.x, %net.w, %d.x {path=net.t space=[H] carried=1 stacked=1 reverse} @"},
+      {OP_turn, "    %sample : i32[] = turn net.t @"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     Arena *arena = arena_new();
@@ -178,7 +180,7 @@ START_TEST(each_edit_is_refused_at_its_place) {
       {"axes=[0, 1]", "axes=[0, 9]", "error[E0705]: the number must lie in 0..7"},
       {"space=[B, H]", "space=[B, P]", "error[E0704]: net.fc1.relu: %net.fc1.relu: it is an output, but has not the shape of the space"},
       {"in arena+256", "in arena+100", "error[E0704]: train: %net.fc1.relu.2: its offset is not aligned"},
-      {"in arena+256", "in attic", "error[E0701]: expected a home, one of `none` to `alias`"},
+      {"in arena+256", "in attic", "error[E0701]: expected a home, one of `none` to `result`"},
       {"-> loss", "-> lost", "error[E0701]: expected a role, one of `value` to `state`"},
       {"finish eval0.finish", "finish eval1.finish", "error[E0702]: no graph `eval1.finish` stands above"},
       {"using adamw", "using adamx", "error[E0702]: no optimizer is called `adamx`"},
