@@ -135,6 +135,7 @@ static void add_loop(Emit *e, Step *step, const Node *node, bool train) {
   *inner = (Step){.graph = node->body, .name = step->name, .outer = step};
   inner->carried = arena_alloc(e->arena, ((size_t)node->attrs.carried + 1) * sizeof *inner->carried);
   inner->next = arena_alloc(e->arena, ((size_t)node->attrs.carried + 1) * sizeof *inner->next);
+  inner->places = arena_alloc(e->arena, ((size_t)node->attrs.carried + 1) * sizeof *inner->places);
   Call call = {.node = node, .inner = inner};
   LIST_PUSH(e->arena, step->calls, step->n_calls, call);
   add_calls(e, inner, train);

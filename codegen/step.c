@@ -122,11 +122,12 @@ static const char *carried_place(Locals *l, Step *step, const Node *n, const cha
   const Node *loop = step->loop->node;
   int k = (int)n->offset;
   if (loop->attrs.space.dim[0].size == 1) return last;
+  if (step->places[k]) return step->places[k];
   const char *type = c_type(n->type.dtype), *second = names_take(l->names, arena_print(e->arena, "%s_second", last));
   int64_t offset = arena_of(step) + loop_second(loop, k);
   declare(l, 1, arena_print(e->arena, "%s *%s = AT(%s, %lld);", type, second, type, (long long)offset), shape_text(e, &n->type));
   bool odd = !loop->attrs.reverse && loop->attrs.space.dim[0].size % 2 == 0; /* is the last turn? */
-  return arena_print(e->arena, "%s %% 2 ? %s : %s", step->turn, odd ? last : second, odd ? second : last);
+  return step->places[k] = arena_print(e->arena, "%s %% 2 ? %s : %s", step->turn, odd ? last : second, odd ? second : last);
 }
 
 static const char *result_pointer(Locals *l, Step *step, const Node *n) {

@@ -178,22 +178,34 @@ static int emit_logs(Emit *e, const Graph *graph, const char *name) {
   return t.n_rows;
 }
 
-static void value_row(Table *t, int kernel, const Node *n) {
+static void value_row(Table *t, int64_t kernel, const Node *n) {
   Emit *e = t->e;
   const char *place = n->home == HOME_ARENA ? "MT_IN_ARENA" : n->home == HOME_GRAD ? "MT_IN_GRADS" : "MT_IN_OUTPUTS";
   bool batched = n->type.rank && n->type.dim[0].rows && n->type.dim[0].rows->size;
   int64_t count = type_count(&n->type);
   if (!dtype_is_float(n->type.dtype)) return;
+  for (int a = 1; a < n->type.rank; a++)
+    if (n->type.dim[a].rows) return; /* stacked: rows that are not there lie between those that are */
   add_row(t, 7, number(e, kernel), quote(e, n->name), quote(e, model_line(e->arena, n->span)), place,
           number(e, n->offset), number(e, count), number(e, batched ? count / n->type.dim[0].rows->size : 0));
 }
 
-/* What each call of the training step writes, in order. */
+/* How many kernels and products a call is, and those of a step. */
+static int64_t calls_in(const Call *call) {
+  if (!call->inner) return 1;
+  int64_t turn = 0;
+  for (int i = 0; i < call->inner->n_calls; i++) turn += calls_in(&call->inner->calls[i]);
+  return turn * call->node->attrs.space.dim[0].size;
+}
+
+/* What each call of the training step writes, in order; what a loop leaves, as written by its last. */
 static int emit_values(Emit *e, const Step *step) {
   Table t = {.e = e};
+  int64_t done = 0;
   for (int i = 0; i < step->n_calls; i++) {
     const Node *n;
-    for (int o = 0; (n = call_output(step, &step->calls[i], o)); o++) value_row(&t, i, n);
+    done += calls_in(&step->calls[i]);
+    for (int o = 0; (n = call_output(step, &step->calls[i], o)); o++) value_row(&t, done - 1, n);
   }
   if (!t.n_rows) return 0;
   text_add(e->out, "// call, value, where, place, offset, elements, elements a row\n");

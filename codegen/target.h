@@ -54,7 +54,7 @@ typedef struct Step {
   struct Step *outer;   /* of a loop: the step it stands in */
   const Call *loop;     /* of a loop: its call there */
   const char *turn;     /* ... its variable */
-  const char **carried, **next; /* ... by carried value: where this turn finds it, and where it puts the next */
+  const char **carried, **next, **places; /* ... by carried value: where this turn finds it, where it puts the next, which of two */
   int n_lines;
   const char **lines;   /* ... what a turn declares */
 } Step;

@@ -57,7 +57,7 @@ static void prepare_outputs(Graph *graph) {
     Output *output = &graph->outputs[i];
     Node *node = as_slot(graph, output, output->node);
     Kind kind = op_info[node->op].kind;
-    if (kind == LEAF || kind == VIEW) node = add_copy(graph, node);
+    if ((kind == LEAF && node->op != OP_result) || kind == VIEW) node = add_copy(graph, node);
     while (is_taken(graph, i, node)) node = add_copy(graph, node);
     output->node = node;
   }

@@ -37,18 +37,18 @@ static void add_edge(Flow *f, int from, int to, int64_t room) {
   LIST_PUSH(f->arena, f->edges, f->n_edges, back);
 }
 
-/* Breadth first over edges with room; by[] tells how, -1: not found. */
-static void search(Flow *f, int from) {
+/* Breadth first over edges with room, forwards or backwards; by[] tells how, -1: not found. */
+static void search(Flow *f, int from, bool backwards) {
   int *queue = arena_alloc(f->arena, (size_t)f->n_ends * sizeof *queue), n = 1;
   memset(f->by, -1, (size_t)f->n_ends * sizeof *f->by);
   queue[0] = from, f->by[from] = -2;
   for (int i = 0; i < n; i++)
     for (int e = f->first[queue[i]]; e >= 0; e = f->edges[e].next)
-      if (f->edges[e].room > 0 && f->by[f->edges[e].to] == -1) f->by[f->edges[e].to] = e, queue[n++] = f->edges[e].to;
+      if (f->edges[e ^ backwards].room > 0 && f->by[f->edges[e].to] == -1) f->by[f->edges[e].to] = e, queue[n++] = f->edges[e].to;
 }
 
 static void fill(Flow *f, int source, int sink) {
-  for (search(f, source); f->by[sink] != -1; search(f, source)) {
+  for (search(f, source, false); f->by[sink] != -1; search(f, source, false)) {
     int64_t room = ENDLESS;
     for (int at = sink; at != source; at = f->edges[f->by[at] ^ 1].to)
       if (f->edges[f->by[at]].room < room) room = f->edges[f->by[at]].room;
@@ -60,7 +60,11 @@ static void fill(Flow *f, int source, int sink) {
 
 /* ---- the body as a network -------------------------------------------------- */
 
-static bool is_carried(const Node *node, int carried) { return node->op == OP_input && node->attrs.index < carried; }
+/* In the turn of the adjoint loop as well, by itself. */
+static bool is_there(const Node *node, int carried) {
+  if (op_info[node->op].kind != LEAF || node->op == OP_result) return false;
+  return node->op != OP_input || node->attrs.index >= carried;
+}
 
 static const Node *behind_views(const Node *x) {
   while (op_info[x->op].kind == VIEW) x = x->in[0];
@@ -116,13 +120,13 @@ void choose_saves(Graph *back, int n, bool remat, int carried, bool *save, Arena
   memset(f.first, -1, (size_t)f.n_ends * sizeof *f.first);
   for (int i = 0; i < n; i++) {
     const Node *node = back->nodes[i];
-    bool leaf = op_info[node->op].kind == LEAF && node->op != OP_result;
-    if (leaf && !is_carried(node, carried)) continue; /* there in the other turn as well */
+    if (is_there(node, carried)) continue;
     add_edge(&f, 2 * i, 2 * i + 1, bytes_of(node));
-    if (leaf || (!remat && (is_made_once(node) || compared[i]))) add_edge(&f, source, 2 * i, ENDLESS);
+    if (node->op == OP_input || (!remat && (is_made_once(node) || compared[i]))) add_edge(&f, source, 2 * i, ENDLESS);
     if (needed[i]) add_edge(&f, 2 * i + 1, sink, ENDLESS);
     for (int k = 0; k < node->n_in; k++) add_edge(&f, 2 * node->in[k]->id + 1, 2 * i, ENDLESS);
   }
   fill(&f, source, sink);
-  for (int i = 0; i < n; i++) save[i] = f.by[2 * i] != -1 && f.by[2 * i + 1] == -1;
+  search(&f, sink, true); /* of cuts of as many bytes the one nearest to the gradient: the least is computed again */
+  for (int i = 0; i < n; i++) save[i] = !is_there(back->nodes[i], carried) && f.by[2 * i] == -1 && f.by[2 * i + 1] != -1;
 }
