@@ -114,6 +114,11 @@ const char *names_take(Names *names, const char *wanted) {
   return add(names, name)->name;
 }
 
+const char *names_take_letter(Names *names, const char *wanted) {
+  bool letter = wanted[0] && !wanted[1] && strchr("ijklmnost", wanted[0]);
+  return letter && !names_has(names, wanted) ? add(names, wanted)->name : names_take(names, wanted);
+}
+
 /* ---- paths ---------------------------------------------------------------- */
 
 static void add_root(Roots *roots, const char *path) {

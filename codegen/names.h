@@ -9,6 +9,8 @@ typedef struct Names Names;
 Names *names_new(Arena *arena, const Names *outer);
 /* `wanted` as a C identifier that nothing else has: "x", "x_2" ... */
 const char *names_take(Names *names, const char *wanted);
+/* Outside of kernels, whose loops have them: `i`, `t` and such stay as they are. */
+const char *names_take_letter(Names *names, const char *wanted);
 bool names_has(const Names *names, const char *name);
 
 /* First components of paths that say nothing: the one instance ("net" when no

@@ -330,7 +330,7 @@ static void write_indented(Text *out, const Text *text) {
 static const char *turn_name(Locals *l, const char *path) {
   for (int i = 0; i < l->n_turns; i++)
     if (!strcmp(l->turn_path[i], path)) return l->turn_name[i];
-  const char *dot = strrchr(path, '.'), *name = names_take(l->names, dot ? dot + 1 : path);
+  const char *dot = strrchr(path, '.'), *name = names_take_letter(l->names, dot ? dot + 1 : path);
   int n = l->n_turns;
   LIST_PUSH(l->e->arena, l->turn_path, n, path);
   LIST_PUSH(l->e->arena, l->turn_name, l->n_turns, name);
@@ -356,6 +356,7 @@ static void write_loop(Locals *l, Step *step, const Call *call) {
   else
     text_add(out, "  for (int64_t %s = 0; %s < %s; %s++) {\n", inner->turn, inner->turn, turns, inner->turn);
   for (int i = 0; i < inner->n_lines; i++) text_add(out, "    %s\n", inner->lines[i]);
+  if (inner->n_lines) text_add(out, "\n");
   write_indented(out, &calls);
   for (int k = 0; k < a->carried; k++)
     if (inner->carried[k] && inner->next[k]) text_add(out, "    %s = %s;\n", inner->carried[k], inner->next[k]);

@@ -90,11 +90,12 @@ static const char *rank_cell(Emit *e, const Type *type, int from) {
 
 static const char *const inits[] = {"MT_CONSTANT", "MT_UNIFORM", "MT_NORMAL"};
 
-static void tensor_row(Table *t, const char *path, const Type *type, int64_t offset, const Init *init,
-                       const Span *span) {
+static void tensor_row(Table *t, const char *path, const Type *type, int64_t offset, const Init *init, const Span *span,
+                       const char *pattern) {
   Emit *e = t->e;
-  add_row(t, 8, quote(e, path), rank_cell(e, type, 0), shape_cell(e, type, 0), number(e, offset), inits[init->kind],
-          real_number(e, init->a), real_number(e, init->b), quote(e, model_line(e->arena, span)));
+  add_row(t, 9, quote(e, path), rank_cell(e, type, 0), shape_cell(e, type, 0), number(e, offset),
+          inits[init->kind], real_number(e, init->a), real_number(e, init->b), quote(e, model_line(e->arena, span)),
+          pattern ? quote(e, pattern) : "NULL");
 }
 
 static void emit_tensors(Emit *e) {
@@ -102,12 +103,12 @@ static void emit_tensors(Emit *e) {
   Table params = {.e = e}, states = {.e = e};
   for (int i = 0; i < p->n_params; i++)
     tensor_row(&params, p->params[i].path, &p->params[i].type, p->params[i].offset, &p->params[i].init,
-               p->params[i].span);
+               p->params[i].span, p->params[i].pattern);
   for (int i = 0; i < p->n_states; i++)
     tensor_row(&states, p->states[i].path, &p->states[i].type, p->states[i].offset, &p->states[i].init,
-               p->states[i].span);
+               p->states[i].span, NULL);
   if (p->n_params) {
-    text_add(e->out, "// name, rank, shape, offset, initial distribution, where it is declared\n");
+    text_add(e->out, "// name, rank, shape, offset, initial distribution, where it is declared, name in files of a stacked block\n");
     emit_table(&params, "MtTensor params");
     text_add(e->out, "\n");
   }

@@ -182,10 +182,10 @@ Node *element_of_turn(Lower *l, Node *x, int axis, const Node *index, const Expr
 static bool range_of(Lower *l, const Expr *e, LoopFrame *f) {
   Dim end;
   if (!whole_number(l, e->args[0], &f->first) || !dim_of(l, e->args[1], &end)) return false;
-  if (end.rows) return report(l->d, E0211, place(l, e->at), "a loop cannot run over the rows of a batch: they have no order"), false;
+  if (end.rows) return report(l->d, E0308, place(l, e->at), "a loop cannot run over the rows of a batch: they have no order"), false;
   f->turns = f->first ? dim_literal(end.size - f->first) : end;
   if (f->turns.size >= 1 && f->first >= 0) return true;
-  report(l->d, E0207, place(l, e->at), "a loop from %lld to %lld has no turn", (long long)f->first, (long long)end.size);
+  report(l->d, E0308, place(l, e->at), "a loop from %lld to %lld has no turn", (long long)f->first, (long long)end.size);
   report_help(l->d, "0..T counts from 0 to T - 1");
   return false;
 }
@@ -196,13 +196,13 @@ static bool stack_of(Lower *l, const Syntax *s, LoopFrame *f) {
   Entry *entry = module && module->kind == EXPR_CALL && module->args[0]->kind == EXPR_NAME
                      ? lookup(l->scope, module->args[0]->name, true) : NULL;
   if (e->n_args != 3 || !entry || entry->value.kind != DEFINITION || entry->value.syntax->kind != SYN_MODULE) {
-    report(l->d, E0106, place(l, e->at), "stack takes a module with its configuration, and how many: stack(Block(), L)");
+    report(l->d, E0308, place(l, e->at), "stack takes a module with its configuration, and how many: stack(Block(), L)");
     return false;
   }
   if (!dim_of(l, e->args[2], &f->turns)) return false;
   if (f->turns.size < 1 || f->turns.rows)
-    return report(l->d, E0207, place(l, e->args[2]->at), "a stack has one block at least, and a fixed number of them"), false;
-  if (!l->instance) return report(l->d, E0304, place(l, s->at), "stack makes parameters: it stands only in modules"), false;
+    return report(l->d, E0308, place(l, e->args[2]->at), "a stack has one block at least, and a fixed number of them"), false;
+  if (!l->instance) return report(l->d, E0308, place(l, s->at), "stack makes parameters: it stands only in modules"), false;
   Call call;
   const char *path = join(l, l->instance->path, s->names[0]);
   for (int i = 0; i < l->instance->n_children; i++)
@@ -218,7 +218,7 @@ static bool source_of(Lower *l, const Syntax *s, LoopFrame *f) {
   const Expr *e = s->value;
   if (e->kind == EXPR_RANGE) return range_of(l, e, f);
   if (e->kind == EXPR_CALL && e->args[0]->kind == EXPR_NAME && !strcmp(e->args[0]->name, "stack")) return stack_of(l, s, f);
-  report(l->d, E0106, place(l, e->at), "a loop runs over a range, 0..T, or over blocks, stack(Block(), L)");
+  report(l->d, E0308, place(l, e->at), "a loop runs over a range, 0..T, or over blocks, stack(Block(), L)");
   return false;
 }
 
@@ -276,7 +276,7 @@ void set_kept(Lower *l, const char *name, Value v, const Span *at) {
   LoopFrame *f = (LoopFrame *)l->frame;
   Kept *kept = f ? find_kept(f, name) : NULL;
   if (!kept) {
-    report(l->d, E0106, place(l, at), "%s belongs to a loop further out", name);
+    report(l->d, E0307, place(l, at), "%s belongs to a loop further out", name);
     report_help(l->d, "carry it through this loop as well: for ... carry %s { ... }", name);
     return;
   }
@@ -305,7 +305,7 @@ static bool end_carried(Lower *l, const Syntax *s, LoopFrame *f) {
     Node *next = value_at_end(l, s, kept, kept->start->type.dtype);
     if (next && !same_type(&next->type, &kept->start->type)) {
       Value begins = tensor_value(kept->start), ends = tensor_value(next);
-      report(l->d, E0209, place(l, kept->set_at ? kept->set_at : s->at), "%s begins the turn as %s and ends it as %s", kept->name,
+      report(l->d, E0307, place(l, kept->set_at ? kept->set_at : s->at), "%s begins the turn as %s and ends it as %s", kept->name,
              describe(l, &begins), describe(l, &ends));
       if (kept->start->span) report_note(l->d, kept->start->span, "it begins as this");
       report_help(l->d, "what a loop carries keeps its type and shape; what differs from turn to turn is collected");
@@ -321,13 +321,13 @@ static bool end_collected(Lower *l, const Syntax *s, LoopFrame *f) {
   for (int i = 0; i < f->n_collected; i++) {
     const Kept *kept = &f->collected[i];
     if (!kept->entry) {
-      report(l->d, E0303, place(l, s->at), "the loop collects %s, but no turn sets it", kept->name);
+      report(l->d, E0307, place(l, s->at), "the loop collects %s, but no turn sets it", kept->name);
       report_help(l->d, "write %s = ... in its body", kept->name);
       return false;
     }
     Node *value = value_at_end(l, s, kept, F32);
     if (value && value->type.rank == MAX_RANK) {
-      report(l->d, E0204, place(l, kept->set_at), "%s has %d axes already: it cannot be stacked", kept->name, MAX_RANK);
+      report(l->d, E0307, place(l, kept->set_at), "%s has %d axes already: it cannot be stacked", kept->name, MAX_RANK);
       value = NULL;
     }
     if (!value) return false;
@@ -414,7 +414,7 @@ static bool run_turn(Lower *l, const Syntax *s, LoopFrame *f) {
   begin_names(l, s, f);
   Outcome o = run_body(l, s->n_body, s->body);
   if (o.returned && o.value.kind != POISON) {
-    report(l->d, E0304, place(l, s->at), "a turn of a loop returns nothing");
+    report(l->d, E0307, place(l, s->at), "a turn of a loop returns nothing");
     report_help(l->d, "carry the value, and return it behind the loop");
   }
   bool ok = !o.returned && end_carried(l, s, f) && end_collected(l, s, f);

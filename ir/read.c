@@ -74,6 +74,15 @@ static void read_data(Reader *r) {
   LIST_PUSH(r->arena, r->program->data, r->program->n_data, d);
 }
 
+/* "net.b.#.weight": an axis for each #. */
+static const char *read_pattern(Reader *r, const Type *type) {
+  const char *start = r->at, *pattern = read_name(r, "the name of one block");
+  int n = 0;
+  for (const char *c = pattern; *c; c++) n += *c == '#';
+  if (!n || n > type->rank) read_fail(r, E0703, start, "`%s` has %d of `#`, the parameter has %d axes", pattern, n, type->rank);
+  return pattern;
+}
+
 static Param read_stored(Reader *r, Map **names, int count) {
   const char *start = r->at;
   Param p = {.path = read_name(r, "a path")};
@@ -90,6 +99,7 @@ static Param read_stored(Reader *r, Map **names, int count) {
     p.init.b = read_number(r);
   }
   read_expect(r, ")");
+  if (read_accept(r, "blocks")) p.pattern = read_pattern(r, &p.type);
   if (read_accept(r, "at")) p.offset = read_integer(r, 0, MAX_ELEMENTS);
   p.span = read_span(r);
   return p;

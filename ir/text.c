@@ -298,8 +298,8 @@ static void write_data(Writer *w, const Data *d) {
   text_add(w->out, "\n");
 }
 
-static void write_stored(Writer *w, const char *keyword, const char *path, const Type *type, const Init *init,
-                         int64_t offset, const Span *span) {
+static void write_stored(Writer *w, const char *keyword, const char *path, const char *pattern, const Type *type,
+                         const Init *init, int64_t offset, const Span *span) {
   text_add(w->out, "%s ", keyword);
   write_name(w, path);
   text_add(w->out, " : ");
@@ -311,6 +311,10 @@ static void write_stored(Writer *w, const char *keyword, const char *path, const
     text_number(w->out, init->b);
   }
   text_add(w->out, ")");
+  if (pattern) {
+    text_add(w->out, " blocks ");
+    write_name(w, pattern);
+  }
   if (offset || w->program->param_elements) text_add(w->out, " at %lld", (long long)offset);
   write_span(w, span);
   text_add(w->out, "\n");
@@ -322,11 +326,11 @@ static void write_params(Writer *w) {
   if (p->param_elements) text_add(w->out, "block %lld\n", (long long)p->param_elements);
   for (int i = 0; i < p->n_params; i++) {
     const Param *q = &p->params[i];
-    write_stored(w, "param", q->path, &q->type, &q->init, q->offset, q->span);
+    write_stored(w, "param", q->path, q->pattern, &q->type, &q->init, q->offset, q->span);
   }
   for (int i = 0; i < p->n_states; i++) {
     const State *q = &p->states[i];
-    write_stored(w, "state", q->path, &q->type, &q->init, q->offset, q->span);
+    write_stored(w, "state", q->path, NULL, &q->type, &q->init, q->offset, q->span);
   }
 }
 

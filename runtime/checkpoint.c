@@ -33,14 +33,42 @@ static const MtGroup *group_of(const MtProgram *program, const MtTensor *param) 
 
 /* ---- a program's tensors, one after the other ---- */
 
-typedef bool (*Visit)(void *data, const char *name, const MtTensor *tensor, float *values);
+/* "net.b.#.weight" for block 3 -> "net.b.3.weight". */
+static void name_block(char out[1024], const char *pattern, const int64_t *block) {
+  size_t used = 0;
+  for (; *pattern && used < 1000; pattern++)
+    if (*pattern == '#') used += (size_t)snprintf(out + used, 1024 - used, "%" PRId64, *block++);
+    else out[used++] = *pattern;
+  out[used] = 0;
+}
+
+bool mt_each_block(const MtTensor *tensor, const char *prefix, float *values, MtVisit visit, void *data) {
+  char name[1024], part[1024];
+  int n = 0;
+  int64_t block[MT_MAX_RANK] = {0}, count = 1, blocks = 1;
+  if (!tensor->pattern) {
+    snprintf(name, sizeof name, "%s%s", prefix, tensor->name);
+    return visit(data, name, tensor, values);
+  }
+  for (const char *c = tensor->pattern; *c; c++) n += *c == '#';
+  MtTensor one = *tensor;
+  one.rank -= n;
+  for (int i = 0; i < n; i++) blocks *= tensor->shape[i];
+  for (int i = 0; i < one.rank; i++) count *= one.shape[i] = tensor->shape[n + i];
+  for (int64_t at = 0; at < blocks; at++) {
+    for (int64_t i = n - 1, rest = at; i >= 0; rest /= tensor->shape[i--]) block[i] = rest % tensor->shape[i];
+    name_block(part, tensor->pattern, block);
+    snprintf(name, sizeof name, "%.60s%.900s", prefix, part);
+    if (!visit(data, name, &one, values + at * count)) return false;
+  }
+  return true;
+}
 
 /* Parameters, states, then (when asked) the slots each parameter's optimizer has. */
-static bool each_tensor(const MtProgram *program, const MtBlocks *blocks, bool slots, Visit visit, void *data) {
-  char name[1024];
+static bool each_tensor(const MtProgram *program, const MtBlocks *blocks, bool slots, MtVisit visit, void *data) {
+  char prefix[64];
   for (int i = 0; i < program->n_params; i++)
-    if (!visit(data, program->params[i].name, &program->params[i], blocks->params + program->params[i].offset))
-      return false;
+    if (!mt_each_block(&program->params[i], "", blocks->params + program->params[i].offset, visit, data)) return false;
   for (int i = 0; i < program->n_states; i++)
     if (!visit(data, program->states[i].name, &program->states[i], blocks->states + program->states[i].offset))
       return false;
@@ -48,8 +76,8 @@ static bool each_tensor(const MtProgram *program, const MtBlocks *blocks, bool s
     const MtTensor *param = &program->params[i];
     const MtGroup *group = group_of(program, param);
     for (int s = 0; group && s < group->n_slots; s++) {
-      snprintf(name, sizeof name, "optimizer.%s.%s", group->slots[s], param->name);
-      if (!visit(data, name, param, blocks->slots[s] + param->offset)) return false;
+      snprintf(prefix, sizeof prefix, "optimizer.%s.", group->slots[s]);
+      if (!mt_each_block(param, prefix, blocks->slots[s] + param->offset, visit, data)) return false;
     }
   }
   return true;

@@ -217,6 +217,10 @@ static void record_first(MtRun *run, void *data) {
   s->program->train->gradients(run, (const void *const *)s->train.batch, rows);
 }
 
+static bool dump_tensor(void *archive, const char *name, const MtTensor *tensor, float *values) {
+  return mt_archive_add(archive, name, MT_WIDE_F32, tensor->rank, tensor->shape, values);
+}
+
 bool mt_dump_gradients(MtSession *s) {
   const MtProgram *p = s->program;
   MtArchive archive = {0};
@@ -228,8 +232,7 @@ bool mt_dump_gradients(MtSession *s) {
     ok = mt_archive_add(&archive, "loss", MT_WIDE_F32, 0, NULL, &loss);
     for (int i = 0; ok && i < p->n_params; i++)
       if (in_a_group(p->train, &p->params[i]))
-        ok = mt_archive_add(&archive, p->params[i].name, MT_WIDE_F32, p->params[i].rank, p->params[i].shape,
-                            grads + p->params[i].offset);
+        ok = mt_each_block(&p->params[i], "", grads + p->params[i].offset, dump_tensor, &archive);
     ok = ok || mt_error(&s->error, "out of memory");
     ok = ok && mt_write_safetensors(s->options->dump_grads, NULL, &archive, &s->error);
   }

@@ -119,6 +119,8 @@ typedef struct MtTensor {   /* a parameter or a state */
   MtInitKind init;
   double a, b;              /* constant a; uniform [a, b); normal mean a, deviation b */
   const char *where;        /* "nn.mt:6" */
+  const char *pattern;      /* of stacked blocks: "net.b.#.weight", a leading axis for each #; in files
+                             * each block stands by itself, net.b.0.weight; NULL: of none */
 } MtTensor;
 
 typedef struct MtField {

@@ -137,6 +137,10 @@ bool mt_load_checkpoint(const char *folder, const MtProgram *program, MtBlocks *
 /* Parameters and states of one instance with names relative to it, PyTorch's
  * layout ({"format": "pt"}).  `instance` "" keeps full names.  Loading is strict:
  * missing, unexpected and misshapen tensors are all named. */
+/* Of stacked blocks each by itself, of other tensors the whole; `visit` false stops and is the answer.
+ * Names get `prefix` in front. */
+typedef bool (*MtVisit)(void *data, const char *name, const MtTensor *tensor, float *values);
+bool mt_each_block(const MtTensor *tensor, const char *prefix, float *values, MtVisit visit, void *data);
 bool mt_save_weights(const char *path, const MtProgram *program, const char *instance, const MtBlocks *blocks,
                      MtError *error);
 bool mt_load_weights(const char *path, const MtProgram *program, const char *instance, MtBlocks *blocks,

@@ -59,8 +59,8 @@ static void update(MtRun *run, const MtEnd *end) {
 }
 
 static const MtTensor params[] = {
-    {"net.w", 1, {IN}, 0, MT_UNIFORM, -0.5, 0.5, "line.mt:5"},
-    {"net.b", 0, {0}, IN, MT_CONSTANT, 0, 0, "line.mt:6"},
+    {"net.w", 1, {IN}, 0, MT_UNIFORM, -0.5, 0.5, "line.mt:5", NULL},
+    {"net.b", 0, {0}, IN, MT_CONSTANT, 0, 0, "line.mt:6", NULL},
 };
 static const MtField fields[] = {{"x", MT_F32, 1, {IN}, 0, 0, 0}, {"t", MT_F32, 0, {0}, 0, 0, 0}};
 static const char *const paths[] = {"line.csv"};

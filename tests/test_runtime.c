@@ -69,7 +69,7 @@ END_TEST
 START_TEST(parameters_start_where_their_row_says) {
   enum { COUNT = 4096 };
   static float x[COUNT], again[COUNT];
-  MtTensor t = {"net.w", 2, {64, 64}, 0, MT_UNIFORM, -2, 3, ""};
+  MtTensor t = {"net.w", 2, {64, 64}, 0, MT_UNIFORM, -2, 3, "", NULL};
   double mean = 0;
   mt_init_tensor(&t, 9, x);
   for (int i = 0; i < COUNT; i++) {

@@ -280,8 +280,8 @@ END_TEST
 
 /* ---- checkpoints ---- */
 
-static const MtTensor params[] = {{"net.w", 2, {2, 2}, 0, MT_CONSTANT, 0, 0, "m.mt:3"},
-                                  {"net.b", 1, {2}, 64, MT_CONSTANT, 0, 0, "m.mt:4"}};
+static const MtTensor params[] = {{"net.w", 2, {2, 2}, 0, MT_CONSTANT, 0, 0, "m.mt:3", NULL},
+                                  {"net.b", 1, {2}, 64, MT_CONSTANT, 0, 0, "m.mt:4", NULL}};
 static const MtGroup groups[] = {{"net", "adamw", 2, {"m", "v"}, 0, 128}};
 static const MtTrain train = {.n_groups = 1, .groups = groups};
 static const MtProgram program = {
@@ -336,8 +336,8 @@ START_TEST(checkpoint_of_another_model_is_refused) {
   MtError error = {""};
   char note[512];
   ck_assert(mt_save_checkpoint(folder, &program, &blocks, &progress, &error));
-  static const MtTensor other[] = {{"net.w", 2, {2, 3}, 0, MT_CONSTANT, 0, 0, "m.mt:3"},
-                                   {"net.b", 1, {2}, 64, MT_CONSTANT, 0, 0, "m.mt:4"}};
+  static const MtTensor other[] = {{"net.w", 2, {2, 3}, 0, MT_CONSTANT, 0, 0, "m.mt:3", NULL},
+                                   {"net.b", 1, {2}, 64, MT_CONSTANT, 0, 0, "m.mt:4", NULL}};
   MtProgram changed = program;
   changed.params = other;
   p[0] = 42;
@@ -355,7 +355,7 @@ END_TEST
 
 START_TEST(weights_are_strict) {
   static float p[128];
-  MtBlocks blocks = {p, NULL, {NULL, NULL, NULL}};
+  MtBlocks blocks = {p, NULL, {NULL, NULL}};
   MtError error = {""};
   fill(p, 1);
   ck_assert(mt_save_weights(path, &program, "net", &blocks, &error));
@@ -529,7 +529,7 @@ END_TEST
 /* ---- running statistics, best values and tuned choices ---- */
 
 START_TEST(checkpoint_holds_states_and_choices) {
-  static const MtTensor states[] = {{"net.mean", 1, {3}, 0, MT_CONSTANT, 0, 0, "m.mt:5"}};
+  static const MtTensor states[] = {{"net.mean", 1, {3}, 0, MT_CONSTANT, 0, 0, "m.mt:5", NULL}};
   static float p[128], m[128], v[128], mean[64] = {7, 8, 9}, back[64];
   char choices[] = "1 2 3";
   MtProgram with_states = program;
@@ -553,9 +553,9 @@ END_TEST
 
 /* What the program's optimizers do not move has no slots: a parameter before the group's, one behind, all of them. */
 START_TEST(frozen_parameters_have_no_slots) {
-  static const MtTensor three[] = {{"net.a", 1, {1}, 0, MT_CONSTANT, 0, 0, "m.mt:3"},
-                                   {"net.b", 1, {1}, 64, MT_CONSTANT, 0, 0, "m.mt:4"},
-                                   {"net.c", 1, {1}, 128, MT_CONSTANT, 0, 0, "m.mt:5"}};
+  static const MtTensor three[] = {{"net.a", 1, {1}, 0, MT_CONSTANT, 0, 0, "m.mt:3", NULL},
+                                   {"net.b", 1, {1}, 64, MT_CONSTANT, 0, 0, "m.mt:4", NULL},
+                                   {"net.c", 1, {1}, 128, MT_CONSTANT, 0, 0, "m.mt:5", NULL}};
   static const MtGroup middle[] = {{"net.b", "sgd", 1, {"momentum"}, 64, 64}};
   static const MtTrain moves_one = {.n_groups = 1, .groups = middle};
   static float p[192] = {[0] = 1, [64] = 2, [128] = 3}, m[192] = {[0] = 4, [64] = 5, [128] = 6}, p2[192], m2[192];
@@ -586,7 +586,7 @@ START_TEST(frozen_parameters_have_no_slots) {
 END_TEST
 
 START_TEST(a_missing_state_is_named) {
-  static const MtTensor states[] = {{"net.mean", 1, {3}, 0, MT_CONSTANT, 0, 0, "m.mt:5"}};
+  static const MtTensor states[] = {{"net.mean", 1, {3}, 0, MT_CONSTANT, 0, 0, "m.mt:5", NULL}};
   static float p[128], m[128], v[128], mean[64];
   MtProgram with_states = program;
   with_states.n_states = 1;
@@ -604,8 +604,8 @@ END_TEST
 
 /* Weights of one instance are told from those of another; all of them keep their full names. */
 START_TEST(weights_of_one_instance) {
-  static const MtTensor two[] = {{"left.w", 1, {2}, 0, MT_CONSTANT, 0, 0, "m.mt:3"},
-                                 {"right.w", 1, {2}, 64, MT_CONSTANT, 0, 0, "m.mt:4"}};
+  static const MtTensor two[] = {{"left.w", 1, {2}, 0, MT_CONSTANT, 0, 0, "m.mt:3", NULL},
+                                 {"right.w", 1, {2}, 64, MT_CONSTANT, 0, 0, "m.mt:4", NULL}};
   const MtProgram pair = {.name = "model", .n_params = 2, .param_count = 128, .params = two};
   static float p[128] = {[0] = 1, [64] = 2};
   MtBlocks blocks = {p, NULL, {NULL}};
@@ -624,7 +624,7 @@ START_TEST(weights_of_one_instance) {
 END_TEST
 
 START_TEST(weights_of_other_floats_are_converted) {
-  static const MtTensor one[] = {{"w", 1, {2}, 0, MT_CONSTANT, 0, 0, "m.mt:3"}};
+  static const MtTensor one[] = {{"w", 1, {2}, 0, MT_CONSTANT, 0, 0, "m.mt:3", NULL}};
   const MtProgram small = {.name = "model", .n_params = 1, .param_count = 64, .params = one};
   static const uint16_t halves[] = {0x3f80, 0xc020};
   static const double doubles[] = {0.1, -3};

@@ -279,7 +279,7 @@ static void matmul_none(Program *p) { matmul_group(p, no_product); }
 
 static void plan_unaligned(Program *p) { find(p, "net.fc2.mm")->offset = 16; }
 static void plan_before_start(Program *p) { find(p, "net.fc2.mm")->offset = -256; }
-static void plan_nowhere(Program *p) { find(p, "net.fc2.mm")->home = (Home)(HOME_ALIAS + 1); }
+static void plan_nowhere(Program *p) { find(p, "net.fc2.mm")->home = (Home)(HOME_RESULT + 1); }
 static Node *state_leaf(Program *p) {
   return ir_leaf(p->train.graph, OP_state, "net.running mean", ir_type(p, F32, "H"));
 }

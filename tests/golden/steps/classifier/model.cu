@@ -379,12 +379,12 @@ static void train_update(MtRun *run, const MtEnd *end) {
 
 namespace f64 { static void train_gradients(MtRun *run, const void *const *batch, int64_t rows); }  // at the end of the file
 
-// name, rank, shape, offset, initial distribution, where it is declared
+// name, rank, shape, offset, initial distribution, where it is declared, name in files of a stacked block
 static const MtTensor params[] = {
-  {"net.fc1.weight", 2, {H, P}, 0,   MT_UNIFORM, -0.4082482904638631,  0.4082482904638631,  "model.mt:7"},
-  {"net.fc1.bias",   1, {H},    64,  MT_UNIFORM, -0.4082482904638631,  0.4082482904638631,  "model.mt:7"},
-  {"net.fc2.weight", 2, {K, H}, 128, MT_UNIFORM, -0.31622776601683794, 0.31622776601683794, "model.mt:7"},
-  {"net.fc2.bias",   1, {K},    192, MT_UNIFORM, -0.31622776601683794, 0.31622776601683794, "model.mt:7"},
+  {"net.fc1.weight", 2, {H, P}, 0,   MT_UNIFORM, -0.4082482904638631,  0.4082482904638631,  "model.mt:7", NULL},
+  {"net.fc1.bias",   1, {H},    64,  MT_UNIFORM, -0.4082482904638631,  0.4082482904638631,  "model.mt:7", NULL},
+  {"net.fc2.weight", 2, {K, H}, 128, MT_UNIFORM, -0.31622776601683794, 0.31622776601683794, "model.mt:7", NULL},
+  {"net.fc2.bias",   1, {K},    192, MT_UNIFORM, -0.31622776601683794, 0.31622776601683794, "model.mt:7", NULL},
 };
 
 // name, type, rank and shape of a row, labels from, to and besides

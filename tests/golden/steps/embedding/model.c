@@ -347,11 +347,11 @@ static void train_update(MtRun *run, const MtEnd *end) {
 
 static void train_gradients_f64(MtRun *run, const void *const *batch, int64_t rows);  // at the end of the file
 
-// name, rank, shape, offset, initial distribution, where it is declared
+// name, rank, shape, offset, initial distribution, where it is declared, name in files of a stacked block
 static const MtTensor params[] = {
-  {"net.table",       2, {V, D}, 0,   MT_NORMAL,  0,                   0.02,               "model.mt:6"},
-  {"net.head.weight", 2, {K, D}, 128, MT_UNIFORM, -0.4082482904638631, 0.4082482904638631, "model.mt:9"},
-  {"net.head.bias",   1, {K},    192, MT_UNIFORM, -0.4082482904638631, 0.4082482904638631, "model.mt:9"},
+  {"net.table",       2, {V, D}, 0,   MT_NORMAL,  0,                   0.02,               "model.mt:6", NULL},
+  {"net.head.weight", 2, {K, D}, 128, MT_UNIFORM, -0.4082482904638631, 0.4082482904638631, "model.mt:9", NULL},
+  {"net.head.bias",   1, {K},    192, MT_UNIFORM, -0.4082482904638631, 0.4082482904638631, "model.mt:9", NULL},
 };
 
 // name, type, rank and shape of a row, labels from, to and besides

@@ -238,12 +238,12 @@ static void train_update(MtRun *run, const MtEnd *end) {
 
 namespace f64 { static void train_gradients(MtRun *run, const void *const *batch, int64_t rows); }  // at the end of the file
 
-// name, rank, shape, offset, initial distribution, where it is declared
+// name, rank, shape, offset, initial distribution, where it is declared, name in files of a stacked block
 static const MtTensor params[] = {
-  {"net.fc.weight",  2, {8, P}, 0,   MT_UNIFORM, -0.5773502691896258,  0.5773502691896258,  "model.mt:6"},
-  {"net.fc.bias",    1, {8},    64,  MT_UNIFORM, -0.5773502691896258,  0.5773502691896258,  "model.mt:6"},
-  {"net.out.weight", 2, {1, 8}, 128, MT_UNIFORM, -0.35355339059327373, 0.35355339059327373, "model.mt:6"},
-  {"net.out.bias",   1, {1},    192, MT_UNIFORM, -0.35355339059327373, 0.35355339059327373, "model.mt:6"},
+  {"net.fc.weight",  2, {8, P}, 0,   MT_UNIFORM, -0.5773502691896258,  0.5773502691896258,  "model.mt:6", NULL},
+  {"net.fc.bias",    1, {8},    64,  MT_UNIFORM, -0.5773502691896258,  0.5773502691896258,  "model.mt:6", NULL},
+  {"net.out.weight", 2, {1, 8}, 128, MT_UNIFORM, -0.35355339059327373, 0.35355339059327373, "model.mt:6", NULL},
+  {"net.out.bias",   1, {1},    192, MT_UNIFORM, -0.35355339059327373, 0.35355339059327373, "model.mt:6", NULL},
 };
 
 // name, type, rank and shape of a row, labels from, to and besides

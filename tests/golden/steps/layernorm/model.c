@@ -228,10 +228,10 @@ static void train_update(MtRun *run, const MtEnd *end) {
 
 static void train_gradients_f64(MtRun *run, const void *const *batch, int64_t rows);  // at the end of the file
 
-// name, rank, shape, offset, initial distribution, where it is declared
+// name, rank, shape, offset, initial distribution, where it is declared, name in files of a stacked block
 static const MtTensor params[] = {
-  {"net.norm.weight", 1, {D}, 0,    MT_CONSTANT, 1, 0, "model.mt:6"},
-  {"net.norm.bias",   1, {D}, 1024, MT_CONSTANT, 0, 0, "model.mt:6"},
+  {"net.norm.weight", 1, {D}, 0,    MT_CONSTANT, 1, 0, "model.mt:6", NULL},
+  {"net.norm.bias",   1, {D}, 1024, MT_CONSTANT, 0, 0, "model.mt:6", NULL},
 };
 
 // name, type, rank and shape of a row, labels from, to and besides
