@@ -287,6 +287,14 @@ static void index_reshape(Arena *arena, const Type *from, const Type *to, const 
   if (from->rank > 0 && from->dim[0].size == 1) in[0] = index_const(arena, 0);
 }
 
+/* One condition more, unless it always holds. */
+static void add_test(IndexTests *tests, const Index *test, int64_t limit, int64_t by) {
+  if (by == 1 && inside(test, limit)) return;
+  tests->test[tests->n] = test;
+  tests->limit[tests->n] = limit;
+  tests->by[tests->n++] = by;
+}
+
 /* Element out[i] of a pad stands where (out[i] - start) is a multiple of step inside the operand. */
 static void index_pad(Arena *arena, const Node *pad, const Index *const *out, const Index **in, IndexTests *tests) {
   const Type *from = &pad->in[0]->type;
@@ -297,11 +305,22 @@ static void index_pad(Arena *arena, const Node *pad, const Index *const *out, co
       continue;
     }
     const Index *moved = index_add(arena, out[i], index_const(arena, -start));
-    tests->test[tests->n] = moved;
-    tests->limit[tests->n] = size;
-    tests->by[tests->n++] = step;
+    add_test(tests, moved, size, step);
     in[i] = index_div(arena, moved, step);
   }
+}
+
+/* h = o * stride + k * dilation - padding: read at (o, k) a skew asks for h, read at (h, k) an unskew for o. */
+static void index_skew(Arena *arena, const Node *view, const Index *const *out, const Index **in, IndexTests *tests) {
+  const Type *from = &view->in[0]->type;
+  const Attrs *a = &view->attrs;
+  bool back = view->op == OP_unskew;
+  for (int i = 0; i < from->rank; i++) in[i] = out[i];
+  const Index *place = index_mul(arena, out[a->window], back ? -a->dilation : a->dilation);
+  const Index *at = index_add(arena, index_mul(arena, out[a->axis], back ? 1 : a->stride), place);
+  at = index_add(arena, at, index_const(arena, back ? a->padding : -a->padding));
+  add_test(tests, at, from->dim[a->axis].size, back ? a->stride : 1);
+  in[a->axis] = back ? index_div(arena, at, a->stride) : at;
 }
 
 void index_view(Arena *arena, const Node *view, const Index *const *out, const Index **in, IndexTests *tests) {
@@ -317,6 +336,8 @@ void index_view(Arena *arena, const Node *view, const Index *const *out, const I
       in[i] = index_add(arena, index_mul(arena, out[i], view->attrs.step[i]), index_const(arena, view->attrs.start[i]));
     break;
   case OP_pad: index_pad(arena, view, out, in, tests); break;
+  case OP_skew:
+  case OP_unskew: index_skew(arena, view, out, in, tests); break;
   case OP_reshape: index_reshape(arena, from, &view->type, out, in); break;
   default: fault("%s is no view", op_info[view->op].name);
   }

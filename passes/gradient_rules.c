@@ -127,6 +127,11 @@ static Node *grad_pad(const Step *s) {
   return b_slice(s->b, s->g, &s->x->type, s->node->attrs.start, s->node->attrs.step);
 }
 
+static Node *grad_skew(const Step *s) {
+  Op back = s->node->op == OP_skew ? OP_unskew : OP_skew;
+  return b_skew(s->b, back, s->g, s->x->type.dim[s->node->attrs.axis], &s->node->attrs);
+}
+
 /* A reduced value with 1 where an axis was, so that it broadcasts to the operand. */
 static Node *kept(const Step *s, Node *reduced) {
   Type shape = s->x->type;
@@ -136,9 +141,26 @@ static Node *kept(const Step *s, Node *reduced) {
 
 static Node *grad_sum(const Step *s) { return b_broadcast(s->b, kept(s, s->g), &s->x->type); }
 
+/* All to the first of equals; where there are NaNs, to the last: as a loop that keeps the best so far and takes what
+ * is better or NaN. */
+static Node *grad_first(const Step *s) {
+  const Attrs *a = &s->node->attrs;
+  int axis = a->axes[0];
+  Type places = {.rank = s->x->type.rank};
+  for (int i = 0; i < places.rank; i++) places.dim[i] = i == axis ? s->x->type.dim[i] : dim_literal(1);
+  Node *place = b_iota(s->b, &places, axis), *none = b_const(s->b, I32, 0);
+  Node *best = b_reduce(s->b, s->node->op == OP_max ? OP_argmax : OP_argmin, s->x, 1, &axis, true);
+  Node *is_nan = b_binary(s->b, OP_ne, s->x, s->x);
+  Node *last = b_reduce(s->b, OP_max, b_where(s->b, is_nan, place, none), 1, &axis, true);
+  Node *value = kept(s, s->node);
+  Node *chosen = b_where(s->b, b_binary(s->b, OP_ne, value, value), last, best);
+  return pass_where(s, b_binary(s->b, OP_eq, place, chosen), kept(s, s->g));
+}
+
 /* Shared evenly among the equals of the result; a NaN result is equal to every NaN. */
 static Node *grad_max(const Step *s) {
   const Attrs *a = &s->node->attrs;
+  if (a->first) return grad_first(s);
   Node *is_nan = b_binary(s->b, OP_ne, s->x, s->x);
   Node *chosen = b_binary(s->b, OP_or, b_binary(s->b, OP_eq, s->x, kept(s, s->node)), is_nan);
   Node *count = b_reduce(s->b, OP_sum, b_cast(s->b, chosen, s->g->type.dtype), a->n_axes, a->axes, true);

@@ -409,6 +409,22 @@ static void check_view(Page *p, Op op, DType dtype) {
     shape.dim[1] = dim_literal(4);
     check_view_of(p, op, batch, &(Attrs){.shape = shape, .start = {0, 1, 0}, .step = {1, 1, 1}});
     break;
+  case OP_skew:
+  case OP_unskew:
+    for (int i = 0; i < 12; i++) { /* stride, dilation, padding, and each order of the two axes */
+      Attrs attrs = {.stride = 1 + i % 3, .dilation = 1 + i / 3 % 2, .padding = i % 4, .axis = i % 3};
+      attrs.window = (attrs.axis + 1 + i / 6) % 3;
+      attrs.shape = x->type;
+      attrs.shape.dim[attrs.axis] = dim_literal(1 + i);
+      check_view_of(p, op, x, &attrs);
+      if (attrs.axis == 0 || attrs.window == 0) continue;
+      attrs.shape = batch->type;
+      attrs.shape.dim[attrs.axis] = dim_literal(i);
+      check_view_of(p, op, batch, &attrs);
+    }
+    check_view_of(p, op, empty,
+                  &(Attrs){.shape = shape_of(dtype, 2, (int64_t[]){2, 3}), .window = 1, .stride = 1, .dilation = 1});
+    break;
   default: ck_abort_msg("view %s has no case in the walk", op_info[op].name);
   }
 }
