@@ -168,18 +168,19 @@ static Node *channels_first(Convolution *c, Node *x, int inner) {
   return b_transpose(&c->b, x, axes);
 }
 
-/* [o, .., h, w] to [.., o, h, w], plus the bias. */
+/* A bias for channels with `behind` axes after them. */
+static Node *add_bias(Convolution *c, Node *y, int behind) {
+  if (!c->bias) return y;
+  Type column = {.dtype = c->bias->type.dtype, .rank = behind + 1, .dim = {c->bias->type.dim[0]}};
+  for (int i = 0; i < behind; i++) column.dim[1 + i] = dim_literal(1);
+  return b_binary(&c->b, OP_add, y, b_reshape(&c->b, c->bias, &column));
+}
+
+/* [o, .., h, w] to [.., o, h, w]; the bias before, for its gradient's sum runs along rows there. */
 static Node *finish(Convolution *c, Node *y) {
   int lead = before_channels(c), axes[MAX_RANK];
   for (int i = 0; i < y->type.rank; i++) axes[i] = i < lead ? i + 1 : i == lead ? 0 : i;
-  return b_transpose(&c->b, y, axes);
-}
-
-static Node *add_bias(Convolution *c, Node *y) {
-  if (!c->bias) return y;
-  Type column = {.dtype = c->bias->type.dtype, .rank = c->n + 1, .dim = {c->bias->type.dim[0]}};
-  for (int i = 0; i < c->n; i++) column.dim[1 + i] = dim_literal(1);
-  return b_binary(&c->b, OP_add, y, b_reshape(&c->b, c->bias, &column));
+  return b_transpose(&c->b, add_bias(c, y, y->type.rank - 1), axes);
 }
 
 static int64_t places(const Convolution *c) {
@@ -226,7 +227,7 @@ static Node *by_channel(Convolution *c) {
   out = c->x->type;
   out.dim[lead] = c->weight->type.dim[0];
   for (int i = 0; i < c->n; i++) out.dim[lead + 1 + i] = slide_dim(c->x->type.dim[lead + 1 + i], &c->slides[i]);
-  return b_reshape(&c->b, y, &out);
+  return add_bias(c, b_reshape(&c->b, y, &out), c->n);
 }
 
 /* Every element of x times the weights, laid down where its window stands: the convolution's own backward. */
@@ -247,5 +248,5 @@ Value convolution_call(Lower *l, Call *call, const Builtin *self) {
   c.transposed = strstr(self->name, "transpose") != NULL;
   if (!right_count(l, call, self) || !start(&c)) return poison();
   bool apart = c.groups == c.in && c.groups > 1 && c.x->type.rank + c.n + (c.out > c.groups) <= MAX_RANK;
-  return tensor_value(add_bias(&c, c.transposed ? by_fold(&c) : apart ? by_channel(&c) : by_product(&c)));
+  return tensor_value(c.transposed ? by_fold(&c) : apart ? by_channel(&c) : by_product(&c));
 }

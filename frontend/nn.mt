@@ -133,47 +133,43 @@ module Dropout(p: float = 0.5)(x: [*s]) -> [*s] {
 # A size, stride, padding or dilation is one number, or one an axis: [3, 5]; padding may be "same".
 module Conv1d(o: dim, kernel: int, stride = 1, padding = 0, dilation = 1, groups: int = 1, bias: bool = true)(x: [*s, c, w]) -> [*s, o, *t] {
   param weight: [o, c // groups, kernel] = kaiming(fan: c // groups * kernel)
-  let y = conv1d(x, weight, stride: stride, padding: padding, dilation: dilation, groups: groups)
   if bias {
     param bias: [o] = kaiming(fan: c // groups * kernel)
-    return y + reshape(bias, [o, 1])
+    return conv1d(x, weight, bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
   } else {
-    return y
+    return conv1d(x, weight, stride: stride, padding: padding, dilation: dilation, groups: groups)
   }
 }
 
 module Conv2d(o: dim, kernel, stride = 1, padding = 0, dilation = 1, groups: int = 1, bias: bool = true)(x: [*s, c, h, w]) -> [*s, o, *t] {
   let kh, kw = pair(kernel)
   param weight: [o, c // groups, kh, kw] = kaiming(fan: c // groups * kh * kw)
-  let y = conv2d(x, weight, stride: stride, padding: padding, dilation: dilation, groups: groups)
   if bias {
     param bias: [o] = kaiming(fan: c // groups * kh * kw)
-    return y + reshape(bias, [o, 1, 1])
+    return conv2d(x, weight, bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
   } else {
-    return y
+    return conv2d(x, weight, stride: stride, padding: padding, dilation: dilation, groups: groups)
   }
 }
 
 module ConvTranspose1d(o: dim, kernel: int, stride = 1, padding = 0, output_padding = 0, groups: int = 1, bias: bool = true, dilation = 1)(x: [*s, c, w]) -> [*s, o, *t] {
   param weight: [c, o // groups, kernel] = kaiming(fan: o // groups * kernel)
-  let y = conv_transpose1d(x, weight, stride: stride, padding: padding, output_padding: output_padding, dilation: dilation, groups: groups)
   if bias {
     param bias: [o] = kaiming(fan: o // groups * kernel)
-    return y + reshape(bias, [o, 1])
+    return conv_transpose1d(x, weight, bias, stride: stride, padding: padding, output_padding: output_padding, dilation: dilation, groups: groups)
   } else {
-    return y
+    return conv_transpose1d(x, weight, stride: stride, padding: padding, output_padding: output_padding, dilation: dilation, groups: groups)
   }
 }
 
 module ConvTranspose2d(o: dim, kernel, stride = 1, padding = 0, output_padding = 0, groups: int = 1, bias: bool = true, dilation = 1)(x: [*s, c, h, w]) -> [*s, o, *t] {
   let kh, kw = pair(kernel)
   param weight: [c, o // groups, kh, kw] = kaiming(fan: o // groups * kh * kw)
-  let y = conv_transpose2d(x, weight, stride: stride, padding: padding, output_padding: output_padding, dilation: dilation, groups: groups)
   if bias {
     param bias: [o] = kaiming(fan: o // groups * kh * kw)
-    return y + reshape(bias, [o, 1, 1])
+    return conv_transpose2d(x, weight, bias, stride: stride, padding: padding, output_padding: output_padding, dilation: dilation, groups: groups)
   } else {
-    return y
+    return conv_transpose2d(x, weight, stride: stride, padding: padding, output_padding: output_padding, dilation: dilation, groups: groups)
   }
 }
 

@@ -275,16 +275,42 @@ const Index *index_flat(Arena *arena, const Type *t, const Index *const *in) {
   return flat;
 }
 
-static void index_reshape(Arena *arena, const Type *from, const Type *to, const Index *const *out, const Index **in) {
-  const Index *flat = index_flat(arena, to, out);
+/* Axes [i, i_end) of the operand have the elements of axes [k, k_end) of the result. */
+static void reshape_part(Arena *arena, const Type *from, int i, int i_end, const Type *to, int k, int k_end,
+                         const Index *const *out, const Index **in) {
+  const Index *flat = index_const(arena, 0);
   int64_t stride = 1;
-  for (int i = from->rank - 1; i >= 0; i--) {
-    int64_t size = from->dim[i].size;
+  for (int axis = k_end - 1; axis >= k; axis--) {
+    flat = index_add(arena, index_mul(arena, out[axis], stride), flat);
+    stride *= to->dim[axis].size;
+  }
+  stride = 1;
+  for (int axis = i_end - 1; axis >= i; axis--) {
+    int64_t size = from->dim[axis].size;
     const Index *q = index_div(arena, flat, stride);
-    in[i] = i == 0 || size == 0 ? q : index_mod(arena, q, size);
+    in[axis] = axis == i || size == 0 ? q : index_mod(arena, q, size);
     stride *= size ? size : 1;
   }
-  if (from->rank > 0 && from->dim[0].size == 1) in[0] = index_const(arena, 0);
+}
+
+/* Axes part by part, as few as have the same elements on both sides: an axis that stays gets the index it had, which
+ * matters where that may lie outside (a skew's). */
+static void index_reshape(Arena *arena, const Type *from, const Type *to, const Index *const *out, const Index **in) {
+  bool empty = type_count(from) == 0;
+  for (int i = 0, k = 0; i < from->rank || k < to->rank;) {
+    int i_end = i, k_end = k;
+    int64_t a = 1, b = 1;
+    if (empty) i_end = from->rank, k_end = to->rank;
+    else if (i < from->rank && from->dim[i].size == 1) i_end++;
+    else if (k < to->rank && to->dim[k].size == 1) k_end++;
+    else
+      do {
+        if (a <= b) a *= from->dim[i_end++].size;
+        else b *= to->dim[k_end++].size;
+      } while (a != b);
+    reshape_part(arena, from, i, i_end, to, k, k_end, out, in);
+    i = i_end, k = k_end;
+  }
 }
 
 /* One condition more, unless it always holds. */
