@@ -78,14 +78,25 @@ static bool leaves_axis(const Slide *s) {
   return s->before > 0 || (s->positions - 1) * s->stride + (s->kernel - 1) * s->dilation >= s->size;
 }
 
-/* The windows with -inf where they leave the axis. */
+/* [.., K, L, O, P] with the places of a window as one axis, [.., K * L, O, P]. */
+static Node *flat_places(Pooling *p, Node *windows, int at) {
+  Type flat = windows->type;
+  int64_t places = 1;
+  for (int i = 0; i < p->n; i++) places *= p->slides[i].kernel;
+  flat.dim[at] = dim_literal(places);
+  for (int i = at + p->n; i < windows->type.rank; i++) flat.dim[i - p->n + 1] = flat.dim[i];
+  flat.rank = windows->type.rank - p->n + 1;
+  return b_reshape(&p->b, windows, &flat);
+}
+
+/* -inf where windows leave the axis. */
 static Node *hide_padding(Pooling *p, Node *windows) {
   bool leaves = false;
   Type inside = {.dtype = BOOL};
   for (int i = 0; i < p->n; i++) leaves |= leaves_axis(&p->slides[i]), inside.dim[inside.rank++] = *axis_dim(p, i);
   if (!leaves) return windows;
   Node *there = slide_windows(&p->b, b_broadcast(&p->b, b_const(&p->b, BOOL, 1), &inside), p->n, p->slides);
-  return b_where(&p->b, there, windows, b_const(&p->b, windows->type.dtype, -INFINITY));
+  return b_where(&p->b, flat_places(p, there, 0), windows, b_const(&p->b, windows->type.dtype, -INFINITY));
 }
 
 /* The largest along one axis; the first of equals. */
@@ -95,15 +106,8 @@ static Node *largest(Pooling *p, Node *x, int axis) {
 }
 
 static Node *largest_of_windows(Pooling *p) {
-  Node *windows = hide_padding(p, slide_windows(&p->b, p->x, p->n, p->slides));
-  int at = first_axis(p), rank = windows->type.rank;
-  Type flat = windows->type;
-  int64_t places = 1;
-  for (int i = 0; i < p->n; i++) places *= p->slides[i].kernel;
-  flat.dim[at] = dim_literal(places);
-  for (int i = at + p->n; i < rank; i++) flat.dim[i - p->n + 1] = flat.dim[i];
-  flat.rank = rank - p->n + 1;
-  return largest(p, b_reshape(&p->b, windows, &flat), at);
+  int at = first_axis(p);
+  return largest(p, hide_padding(p, flat_places(p, slide_windows(&p->b, p->x, p->n, p->slides), at)), at);
 }
 
 /* ---- the mean ---- */
