@@ -51,7 +51,7 @@ static bool check_weight(Convolution *c) {
   c->in = channels.size;
   c->out = w->dim[c->transposed ? 1 : 0].size * (c->transposed ? c->groups : 1);
   if (c->in % c->groups || c->out % c->groups) {
-    report(c->l->d, E0207, at, "%s: %lld groups divide neither or only one of the %lld channels in and %lld out", c->name,
+    report(c->l->d, E0213, at, "%s: groups: %lld must divide the channels, %lld in and %lld out", c->name,
            (long long)c->groups, (long long)c->in, (long long)c->out);
     return false;
   }
@@ -87,7 +87,7 @@ static bool read_padding(Convolution *c, int64_t *before, int64_t *after) {
     const Slide *s = &c->slides[i];
     int64_t all = s->dilation * (s->kernel - 1);
     if (s->stride != 1)
-      return report(c->l->d, E0106, place(c->l, e->at), "padding: \"same\" has no meaning with stride %lld",
+      return report(c->l->d, E0213, place(c->l, e->at), "padding: \"same\" has no meaning with a stride of %lld",
                     (long long)s->stride),
              false;
     before[i] = all / 2;
@@ -115,7 +115,7 @@ static bool read_slides(Convolution *c) {
     int64_t reach = s->dilation * (s->kernel - 1) + 1;
     s->before = before[i];
     if (s->kernel < 1)
-      return report(c->l->d, E0210, place(c->l, c->call->e->at), "%s: a window without elements", c->name), false;
+      return report(c->l->d, E0213, place(c->l, c->call->e->at), "%s: a window without elements", c->name), false;
     if (!c->transposed) {
       if (!slide_fits(c->l, c->call, s, after[i])) return false;
       s->positions = (s->size + before[i] + after[i] - reach) / s->stride + 1;
@@ -124,12 +124,12 @@ static bool read_slides(Convolution *c) {
     s->positions = s->size;
     s->size = (s->positions - 1) * s->stride - 2 * s->before + reach + more[i];
     if (more[i] >= s->stride && more[i] >= s->dilation)
-      return report(c->l->d, E0106, place(c->l, c->call->e->at),
+      return report(c->l->d, E0213, place(c->l, c->call->e->at),
                     "output_padding: %lld must be less than the stride, %lld, or the dilation, %lld", (long long)more[i],
                     (long long)s->stride, (long long)s->dilation),
              false;
     if (s->size < 1)
-      return report(c->l->d, E0210, place(c->l, c->call->e->at), "%s: padding %lld leaves nothing of the result", c->name,
+      return report(c->l->d, E0213, place(c->l, c->call->e->at), "%s: padding %lld leaves nothing of the result", c->name,
                     (long long)s->before),
              false;
   }

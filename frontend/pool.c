@@ -52,7 +52,7 @@ static bool read_slides(Pooling *p) {
     Slide *s = &p->slides[i];
     *s = (Slide){axis_dim(p, i)->size, kernel[i], stride[i], dilation[i], padding[i], 0};
     if (2 * s->before > s->kernel)
-      return report(p->l->d, E0106, place(p->l, p->call->e->at),
+      return report(p->l->d, E0213, place(p->l, p->call->e->at),
                     "%s: padding %lld is more than half of a window of %lld: some windows would hold nothing else", p->name,
                     (long long)s->before, (long long)s->kernel),
              false;
@@ -187,7 +187,7 @@ Value adaptive_pool_call(Lower *l, Call *call, const Builtin *self) {
   for (int i = 0; i < p.n; i++) {
     int64_t size = axis_dim(&p, i)->size;
     if (size < 1)
-      return report(l->d, E0210, place(l, call->e->at), "%s of an axis without elements", p.name), poison();
+      return report(l->d, E0213, place(l, call->e->at), "%s of an axis without elements", p.name), poison();
     p.slides[i] = (Slide){size, size / n[i], size / n[i], 1, 0, n[i]};
     even &= size % n[i] == 0;
   }

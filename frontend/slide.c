@@ -92,7 +92,7 @@ bool slide_fits(Lower *l, Call *call, const Slide *s, int64_t after) {
   if (s->dilation > 1) text_add(&text, " (over %lld, dilated)", (long long)reach);
   text_add(&text, " is larger than its axis of %lld", (long long)s->size);
   if (room > s->size) text_add(&text, ", with padding %lld", (long long)room);
-  report(l->d, E0210, place(l, call->e->at), "%s: %s", call->e->args[0]->name, text.data);
+  report(l->d, E0213, place(l, call->e->at), "%s: %s", call->e->args[0]->name, text.data);
   text_free(&text);
   return false;
 }
