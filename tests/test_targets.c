@@ -561,9 +561,15 @@ static void check_random(Page *p) {
     }
 }
 
+static uint64_t seed_of(Op op) {
+  uint64_t seed = 1000003;
+  for (const char *c = op_info[op].name; *c; c++) seed = seed * 31 + (unsigned char)*c;
+  return seed;
+}
+
 /* A case for each op: by kind, so that a new map has one at once and a new kind fails. */
 static void check_op(Page *p, Op op) {
-  p->seed = 1000003u * (unsigned)op;
+  p->seed = seed_of(op); /* not by its number: new ops leave the others' values alone */
   if (op == OP_grad || op == OP_group) return; /* every gradient here is one; groups: check_groups */
   switch (op_info[op].kind) {
   case LEAF: check_leaf(p, op); break;
