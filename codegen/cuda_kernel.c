@@ -6,7 +6,8 @@
  *          long; each thread takes every 32nd (every n-th) element.  Values
  *          that several passes need stay in registers: their loop is unrolled.
  * column   one block for 32 neighbouring columns; its threads stride over the
- *          rows, then add up over threadIdx.y.
+ *          rows, then add up over threadIdx.y.  Of many short columns, the
+ *          windows of a pool, each thread adds up its own.
  *
  * Every sum is a fixed tree, so two runs give the same bits.
  */
@@ -15,7 +16,14 @@
 
 #include "codegen/target.h"
 
-enum { MAP_THREADS = 256, WARP = 32, LONGEST_ROW = 16384 };
+enum {
+  MAP_THREADS = 256,
+  WARP = 32,
+  LONGEST_ROW = 16384,
+  SHORT_COLUMN = 64,   /* rows that one thread may add up by itself ... */
+  MANY_COLUMNS = 8192, /* ... when there are threads enough */
+  UNROLLED = 32
+};
 
 static const char *int_type(const Kernel *k) { return k->wide ? "int64_t" : "int"; }
 
@@ -284,6 +292,44 @@ static void write_columns(Writer *w, KernelText *out) {
   out->block = arena_print(w->arena, "dim3(32, %d)", height);
 }
 
+static bool has_short_columns(const Kernel *k) {
+  return kernel_inner(k) <= SHORT_COLUMN && kernel_outer(k) >= MANY_COLUMNS;
+}
+
+static void write_short_pass(Writer *w, int pass) {
+  const Loop *loop = inner_loop(w->k);
+  const char *condition = rows_condition(w, loop), *i = loop->name;
+  Text body = {0}, *before = writer_divert(w, &body, 1);
+  if (condition) write_line(w, "if (!(%s)) continue;", condition);
+  write_pass(w, pass);
+  writer_divert(w, before, -1);
+  if (loop->size <= UNROLLED && !loop->rows && !condition) write_line(w, "#pragma unroll");
+  const char *type = int_type(w->k);
+  write_block(w, arena_print(w->arena, "for (%s %s = 0; %s < %s; %s++)", type, i, i, extent(w, loop), i), &body);
+}
+
+static void write_short_columns(Writer *w, KernelText *out) {
+  Kernel *k = w->k;
+  Loop *outer = &k->loops[0], *inner = &k->loops[k->n_loops - 1];
+  outer->name = "column";
+  inner->name = "row";
+  const char *condition = rows_condition(w, outer);
+  write_line(w, "const %s column = %s;", int_type(k), block_index(w, MAP_THREADS));
+  if (outer->rows || outer->size % MAP_THREADS) write_return(w, arena_print(w->arena, "column >= %s", extent(w, outer)));
+  if (condition) write_return(w, arena_print(w->arena, "!(%s)", condition));
+  write_section(w, 0);
+  for (int pass = 1; pass <= k->n_passes; pass++) {
+    if (!pass_is_empty(k, pass)) {
+      declare_reductions(w, pass);
+      write_short_pass(w, pass);
+    }
+    write_section(w, pass);
+  }
+  out->grid = grid_of(w, outer, MAP_THREADS);
+  w->block_threads = MAP_THREADS;
+  out->block = arena_print(w->arena, "%d", MAP_THREADS);
+}
+
 /* ---- the function ------------------------------------------------------------------ */
 
 static void cuda_kernel(Writer *w, KernelText *out) {
@@ -296,7 +342,7 @@ static void cuda_kernel(Writer *w, KernelText *out) {
   else if (!kernel_reduces(k))
     write_map(w, out);
   else if (k->column && outer_loop(k))
-    write_columns(w, out);
+    has_short_columns(k) ? write_short_columns(w, out) : write_columns(w, out);
   else
     write_rows(w, out);
   w->out = &text;

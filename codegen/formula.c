@@ -66,8 +66,19 @@ static Expr write_number(Arena *arena, const Node *n) {
   return (Expr){text_take(&text, arena), n->attrs.value < 0 ? BIND_UNARY : BIND_ATOM, false};
 }
 
+/* Nothing that a reader of the formula would miss. */
+static bool is_silent(const Node *n) {
+  bool zeros = n->op == OP_pad || n->op == OP_skew || n->op == OP_unskew;
+  return (op_info[n->op].kind == VIEW && !zeros) || n->op == OP_copy || n->op == OP_stop;
+}
+
 static Expr write(const Roots *roots, Arena *arena, const Node *group, const Node *n, int depth) {
-  while ((op_info[n->op].kind == VIEW && n->op != OP_pad) || n->op == OP_copy || n->op == OP_stop) n = n->in[0];
+  while (is_silent(n)) n = n->in[0];
+  if (n->op == OP_skew || n->op == OP_unskew) { /* one word for both axes of an image */
+    const char *what = n->op == OP_skew ? "windows" : "fold";
+    for (Op op = n->op; n->op == op || is_silent(n);) n = n->in[0];
+    return expr_atom(arena_print(arena, "%s(%s)", what, write(roots, arena, group, n, depth - 1).text));
+  }
   switch (n->op) {
   case OP_input: return expr_atom(formula_name(roots, arena, group->in[n->attrs.index]->name));
   case OP_const: return write_number(arena, n);

@@ -148,10 +148,16 @@ static int input_pointer(Kernel *k, int input, const Node *node) {
   return k->n_pointers++;
 }
 
+/* The result of a guarded map is guarded: its operands need it only where they may not even be read. */
+static bool needs_guard(const Kernel *k, const Guard *guard, const Type *type, const Index *index) {
+  return guard != k->map_guard || index->low < 0 || index->low + index->extent > type_count(type);
+}
+
 static Value *load(Kernel *k, const Node *input, const Index *const *at, const Guard *guard) {
-  Value v = {.kind = VALUE_LOAD, .node = input, .dtype = input->type.dtype, .guard = guard};
+  Value v = {.kind = VALUE_LOAD, .node = input, .dtype = input->type.dtype};
   v.pointer = input_pointer(k, input->attrs.index, input);
   v.index = index_flat(k->arena, &input->type, at);
+  v.guard = guard && needs_guard(k, guard, &input->type, v.index) ? guard : NULL;
   if (type_count(&input->type) >= INT_ELEMENTS) k->wide = true;
   return add_value(k, &v);
 }
@@ -190,6 +196,8 @@ static Value *view(Kernel *k, const Node *node, const Index *const *at, const Gu
   }
   Value *v = value_at(k, node->in[0], in, inner);
   if (inner == guard || v->kind == VALUE_LOAD) return v; /* a guarded load is zero outside */
+  for (const Guard *g = v->kind == VALUE_GUARD ? v->guard : NULL; g; g = g->up)
+    if (g == inner) return v;
   Value guarded = {.kind = VALUE_GUARD, .node = node, .dtype = v->dtype, .guard = inner, .n_in = 1, .in = &v};
   Value **operand = arena_alloc(k->arena, sizeof *operand);
   *operand = v;
@@ -200,11 +208,15 @@ static Value *view(Kernel *k, const Node *node, const Index *const *at, const Gu
 static Value *map(Kernel *k, const Node *node, const Index *const *at, const Guard *guard) {
   Value v = {.kind = VALUE_MAP, .node = node, .dtype = node->type.dtype, .n_in = node->n_in};
   v.in = arena_alloc(k->arena, (size_t)node->n_in * sizeof *v.in);
+  const Guard *outside = k->map_guard;
+  bool same_op = node->op == OP_copy || node->op == OP_stop || node->op == OP_cast; /* may be its operand itself */
+  if (!same_op) k->map_guard = guard;
   for (int i = 0; i < node->n_in; i++) {
     const Index *in[MAX_RANK];
     index_broadcast(k->arena, &node->type, at, &node->in[i]->type, in);
     v.in[i] = value_at(k, node->in[i], in, guard);
   }
+  k->map_guard = outside;
   bool same = node->op == OP_copy || node->op == OP_stop || (node->op == OP_cast && v.in[0]->dtype == v.dtype);
   return same ? v.in[0] : add_value(k, &v);
 }

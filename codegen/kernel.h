@@ -116,6 +116,7 @@ typedef struct Kernel {
   const char *turns[MAX_TURNS], *turn_names[MAX_TURNS];
   bool scatter; /* no nest: scatter_add of pointers 1 (rows) and 2 (ids) into pointer 0 */
   bool wide;    /* an index may pass 2^31 */
+  const Guard *map_guard; /* while walking: of the map whose operands are walked */
   Value *product; /* of a matmul group: its element, loops being its rows and columns; else NULL */
   int product_in[2]; /* pointers */
   Arena *arena;

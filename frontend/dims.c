@@ -8,7 +8,9 @@
 static void print_name(Lower *l, Text *out, const Expr *e) {
   const Entry *entry = lookup(l->scope, e->name, false);
   Dim dim = entry && entry->value.kind == DIM ? outermost(entry->value.dim) : (Dim){0};
-  if (!entry || entry->value.kind != DIM)
+  if (entry && entry->value.kind == NUMBER)
+    text_number(out, entry->value.number);
+  else if (!entry || entry->value.kind != DIM)
     text_add(out, "%s", e->name);
   else if (dim.symbol || dim.text)
     text_add(out, dim.symbol ? "%s" : "(%s)", dim.symbol ? dim.symbol->name : dim.text);

@@ -65,6 +65,27 @@ Instance *make_instance(Lower *l, const Value *module, const Call *config, const
   return instance;
 }
 
+/* A run of axes that no input has stands for those the body made: -> [n, o, *t]. */
+static void bind_result_run(Lower *l, const TypeExpr *promise, const Type *got) {
+  int run = got->rank, at = 0;
+  for (int i = 0; i < promise->n_dims; i++) {
+    const Expr *e = promise->dims[i];
+    const Entry *known = e->kind == EXPR_SPREAD ? lookup(l->scope, e->name, false) : NULL;
+    run -= e->kind != EXPR_SPREAD ? 1 : known && known->value.kind == RUN ? known->value.n : 0;
+  }
+  for (int i = 0; i < promise->n_dims && run >= 0; i++) {
+    const Expr *e = promise->dims[i];
+    const Entry *known = e->kind == EXPR_SPREAD ? lookup(l->scope, e->name, false) : NULL;
+    if (e->kind == EXPR_SPREAD && !known) {
+      Dim *dims = arena_alloc(l->arena, sizeof *dims * ((size_t)run + 1));
+      memcpy(dims, &got->dim[at], sizeof *dims * (size_t)run);
+      define(l, e->name, (Value){.kind = RUN, .n = run, .dims = dims}, NULL);
+      return;
+    }
+    at += known && known->value.kind == RUN ? known->value.n : 1;
+  }
+}
+
 /* One result against its promise; on the way out it takes the caller's names. */
 static bool leave_result(Lower *l, const Syntax *s, const TypeExpr *promise, Value *v) {
   Type wanted, joined;
@@ -72,6 +93,7 @@ static bool leave_result(Lower *l, const Syntax *s, const TypeExpr *promise, Val
   if (v->kind == POISON) return false;
   if (v->kind != TENSOR)
     return report(l->d, E0209, promise->at, "%s returns %s, not a tensor", s->name, describe(l, v)), false;
+  bind_result_run(l, promise, &v->node->type);
   if (!shape_of(l, promise, &wanted)) return false;
   const Type *got = &v->node->type;
   bool fits =

@@ -258,6 +258,10 @@ Value reduce_call(Lower *l, Call *call, const Builtin *self);
 Value softmax_call(Lower *l, Call *call, const Builtin *self);
 Value argmax_call(Lower *l, Call *call, const Builtin *self);
 Value count_call(Lower *l, Call *call, const Builtin *self);
+Value convolution_call(Lower *l, Call *call, const Builtin *self);  /* convolve.c */
+Value pool_call(Lower *l, Call *call, const Builtin *self);         /* pool.c */
+Value adaptive_pool_call(Lower *l, Call *call, const Builtin *self);
+Value pair_call(Lower *l, Call *call, const Builtin *self);         /* slide.c */
 bool axes_of(Lower *l, const Expr *over, const Type *type, int *axes, int *n);
 
 /* ---- schedule.c ---- */

@@ -128,3 +128,91 @@ module LayerNorm(eps: float = 1e-5)(x: [*s, d]) -> [*s, d] {
 module Dropout(p: float = 0.5)(x: [*s]) -> [*s] {
   return dropout(x, p)
 }
+
+# ---- convolutions: weights [out, in / groups, h, w], transposed [in, out / groups, h, w], as in PyTorch ----
+# A size, stride, padding or dilation is one number, or one an axis: [3, 5]; padding may be "same".
+module Conv1d(o: dim, kernel: int, stride = 1, padding = 0, dilation = 1, groups: int = 1,
+    bias: bool = true)(x: [*s, c, w]) -> [*s, o, *t] {
+  param weight: [o, c // groups, kernel] = kaiming(fan: c // groups * kernel)
+  if bias {
+    param bias: [o] = kaiming(fan: c // groups * kernel)
+    return conv1d(x, weight, bias, stride: stride, padding: padding, dilation: dilation,
+        groups: groups)
+  } else {
+    return conv1d(x, weight, stride: stride, padding: padding, dilation: dilation, groups: groups)
+  }
+}
+
+module Conv2d(o: dim, kernel, stride = 1, padding = 0, dilation = 1, groups: int = 1,
+    bias: bool = true)(x: [*s, c, h, w]) -> [*s, o, *t] {
+  let kh, kw = pair(kernel)
+  param weight: [o, c // groups, kh, kw] = kaiming(fan: c // groups * kh * kw)
+  if bias {
+    param bias: [o] = kaiming(fan: c // groups * kh * kw)
+    return conv2d(x, weight, bias, stride: stride, padding: padding, dilation: dilation,
+        groups: groups)
+  } else {
+    return conv2d(x, weight, stride: stride, padding: padding, dilation: dilation, groups: groups)
+  }
+}
+
+module ConvTranspose1d(o: dim, kernel: int, stride = 1, padding = 0, output_padding = 0,
+    groups: int = 1, bias: bool = true, dilation = 1)(x: [*s, c, w]) -> [*s, o, *t] {
+  param weight: [c, o // groups, kernel] = kaiming(fan: o // groups * kernel)
+  if bias {
+    param bias: [o] = kaiming(fan: o // groups * kernel)
+    return conv_transpose1d(x, weight, bias, stride: stride, padding: padding,
+        output_padding: output_padding, dilation: dilation, groups: groups)
+  } else {
+    return conv_transpose1d(x, weight, stride: stride, padding: padding,
+        output_padding: output_padding, dilation: dilation, groups: groups)
+  }
+}
+
+module ConvTranspose2d(o: dim, kernel, stride = 1, padding = 0, output_padding = 0,
+    groups: int = 1, bias: bool = true, dilation = 1)(x: [*s, c, h, w]) -> [*s, o, *t] {
+  let kh, kw = pair(kernel)
+  param weight: [c, o // groups, kh, kw] = kaiming(fan: o // groups * kh * kw)
+  if bias {
+    param bias: [o] = kaiming(fan: o // groups * kh * kw)
+    return conv_transpose2d(x, weight, bias, stride: stride, padding: padding,
+        output_padding: output_padding, dilation: dilation, groups: groups)
+  } else {
+    return conv_transpose2d(x, weight, stride: stride, padding: padding,
+        output_padding: output_padding, dilation: dilation, groups: groups)
+  }
+}
+
+# ---- pools: a stride of "kernel" sets window beside window ----
+module MaxPool1d(kernel, stride = "kernel", padding = 0, dilation = 1,
+    ceil_mode: bool = false)(x: [*s, c, w]) -> [*s, c, *t] {
+  return max_pool1d(x, kernel, stride: stride, padding: padding, dilation: dilation,
+      ceil_mode: ceil_mode)
+}
+module MaxPool2d(kernel, stride = "kernel", padding = 0, dilation = 1,
+    ceil_mode: bool = false)(x: [*s, c, h, w]) -> [*s, c, *t] {
+  return max_pool2d(x, kernel, stride: stride, padding: padding, dilation: dilation,
+      ceil_mode: ceil_mode)
+}
+module AvgPool1d(kernel, stride = "kernel", padding = 0, ceil_mode: bool = false,
+    count_include_pad: bool = true)(x: [*s, c, w]) -> [*s, c, *t] {
+  return avg_pool1d(x, kernel, stride: stride, padding: padding, ceil_mode: ceil_mode,
+      count_include_pad: count_include_pad)
+}
+module AvgPool2d(kernel, stride = "kernel", padding = 0, ceil_mode: bool = false,
+    count_include_pad: bool = true)(x: [*s, c, h, w]) -> [*s, c, *t] {
+  return avg_pool2d(x, kernel, stride: stride, padding: padding, ceil_mode: ceil_mode,
+      count_include_pad: count_include_pad)
+}
+module AdaptiveAvgPool1d(size)(x: [*s, c, w]) -> [*s, c, *t] {
+  return adaptive_avg_pool1d(x, size)
+}
+module AdaptiveAvgPool2d(size)(x: [*s, c, h, w]) -> [*s, c, *t] {
+  return adaptive_avg_pool2d(x, size)
+}
+module AdaptiveMaxPool1d(size)(x: [*s, c, w]) -> [*s, c, *t] {
+  return adaptive_max_pool1d(x, size)
+}
+module AdaptiveMaxPool2d(size)(x: [*s, c, h, w]) -> [*s, c, *t] {
+  return adaptive_max_pool2d(x, size)
+}

@@ -73,6 +73,13 @@ Node *b_pad(Builder *b, Node *x, const Type *shape, const int64_t *start, const 
   return shaped(b, OP_pad, x, shape, start, step);
 }
 
+Node *b_skew(Builder *b, Op op, Node *x, Dim positions, const Attrs *attrs) {
+  Attrs own = {.axis = attrs->axis, .window = attrs->window, .stride = attrs->stride, .dilation = attrs->dilation,
+               .padding = attrs->padding, .shape = x->type};
+  own.shape.dim[own.axis] = positions;
+  return make(b, op, NULL, 1, &x, &own);
+}
+
 Node *b_transpose(Builder *b, Node *x, const int *axes) {
   Attrs attrs = {.n_axes = x->type.rank};
   bool moved = false;

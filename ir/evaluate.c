@@ -301,6 +301,27 @@ static Tensor evaluate_pad(const Context *c, const Node *node, const Tensor *x) 
   return out;
 }
 
+/* Both go over the elements (o, k) of the skewed side; h is where each stands on the other. */
+static Tensor evaluate_skew(const Context *c, const Node *node, const Tensor *x) {
+  const Attrs *a = &node->attrs;
+  Tensor out = tensor_new(c, &node->type);
+  bool back = node->op == OP_unskew;
+  Shape straight = shape_of(back ? &node->type : &x->type, c->options->rows);
+  Walk walk = {.shape = shape_of(back ? &x->type : &node->type, c->options->rows)};
+  int64_t stride[MAX_RANK], count = back ? x->count : out.count;
+  shape_strides(&straight, stride);
+  for (int64_t i = 0; i < count; i++, walk_next(&walk)) {
+    int64_t at = 0, h = walk.at[a->axis] * a->stride + walk.at[a->window] * a->dilation - a->padding;
+    if (h < 0 || h >= straight.dim[a->axis]) continue;
+    for (int d = 0; d < straight.rank; d++) at += (d == a->axis ? h : walk.at[d]) * stride[d];
+    if (back)
+      out.data[at] = x->data[i];
+    else
+      out.data[i] = x->data[at];
+  }
+  return out;
+}
+
 /* ---- reductions --------------------------------------------------------- */
 
 static double identity_of(Op op) { return op == OP_sum ? 0 : op == OP_max ? -INFINITY : INFINITY; }
@@ -461,6 +482,8 @@ static Tensor evaluate_view(const Context *c, const Node *node, const Tensor *x)
   case OP_reshape: return tensor_copy(c, x, &node->type);
   case OP_slice: return evaluate_slice(c, node, x);
   case OP_pad: return evaluate_pad(c, node, x);
+  case OP_skew:
+  case OP_unskew: return evaluate_skew(c, node, x);
   default: return evaluate_strided(c, node, x);
   }
 }

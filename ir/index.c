@@ -275,16 +275,50 @@ const Index *index_flat(Arena *arena, const Type *t, const Index *const *in) {
   return flat;
 }
 
-static void index_reshape(Arena *arena, const Type *from, const Type *to, const Index *const *out, const Index **in) {
-  const Index *flat = index_flat(arena, to, out);
+/* Axes [i, i_end) of the operand have the elements of axes [k, k_end) of the result. */
+static void reshape_part(Arena *arena, const Type *from, int i, int i_end, const Type *to, int k, int k_end,
+                         const Index *const *out, const Index **in) {
+  const Index *flat = index_const(arena, 0);
   int64_t stride = 1;
-  for (int i = from->rank - 1; i >= 0; i--) {
-    int64_t size = from->dim[i].size;
+  for (int axis = k_end - 1; axis >= k; axis--) {
+    flat = index_add(arena, index_mul(arena, out[axis], stride), flat);
+    stride *= to->dim[axis].size;
+  }
+  stride = 1;
+  for (int axis = i_end - 1; axis >= i; axis--) {
+    int64_t size = from->dim[axis].size;
     const Index *q = index_div(arena, flat, stride);
-    in[i] = i == 0 || size == 0 ? q : index_mod(arena, q, size);
+    in[axis] = axis == i || size == 0 ? q : index_mod(arena, q, size);
     stride *= size ? size : 1;
   }
-  if (from->rank > 0 && from->dim[0].size == 1) in[0] = index_const(arena, 0);
+}
+
+/* Axes part by part, as few as have the same elements on both sides: an axis that stays gets the index it had, which
+ * matters where that may lie outside (a skew's). */
+static void index_reshape(Arena *arena, const Type *from, const Type *to, const Index *const *out, const Index **in) {
+  bool empty = type_count(from) == 0;
+  for (int i = 0, k = 0; i < from->rank || k < to->rank;) {
+    int i_end = i, k_end = k;
+    int64_t a = 1, b = 1;
+    if (empty) i_end = from->rank, k_end = to->rank;
+    else if (i < from->rank && from->dim[i].size == 1) i_end++;
+    else if (k < to->rank && to->dim[k].size == 1) k_end++;
+    else
+      do {
+        if (a <= b) a *= from->dim[i_end++].size;
+        else b *= to->dim[k_end++].size;
+      } while (a != b);
+    reshape_part(arena, from, i, i_end, to, k, k_end, out, in);
+    i = i_end, k = k_end;
+  }
+}
+
+/* One condition more, unless it always holds. */
+static void add_test(IndexTests *tests, const Index *test, int64_t limit, int64_t by) {
+  if (by == 1 && inside(test, limit)) return;
+  tests->test[tests->n] = test;
+  tests->limit[tests->n] = limit;
+  tests->by[tests->n++] = by;
 }
 
 /* Element out[i] of a pad stands where (out[i] - start) is a multiple of step inside the operand. */
@@ -297,11 +331,22 @@ static void index_pad(Arena *arena, const Node *pad, const Index *const *out, co
       continue;
     }
     const Index *moved = index_add(arena, out[i], index_const(arena, -start));
-    tests->test[tests->n] = moved;
-    tests->limit[tests->n] = size;
-    tests->by[tests->n++] = step;
+    add_test(tests, moved, size, step);
     in[i] = index_div(arena, moved, step);
   }
+}
+
+/* h = o * stride + k * dilation - padding: read at (o, k) a skew asks for h, read at (h, k) an unskew for o. */
+static void index_skew(Arena *arena, const Node *view, const Index *const *out, const Index **in, IndexTests *tests) {
+  const Type *from = &view->in[0]->type;
+  const Attrs *a = &view->attrs;
+  bool back = view->op == OP_unskew;
+  for (int i = 0; i < from->rank; i++) in[i] = out[i];
+  const Index *place = index_mul(arena, out[a->window], back ? -a->dilation : a->dilation);
+  const Index *at = index_add(arena, index_mul(arena, out[a->axis], back ? 1 : a->stride), place);
+  at = index_add(arena, at, index_const(arena, back ? a->padding : -a->padding));
+  add_test(tests, at, from->dim[a->axis].size, back ? a->stride : 1);
+  in[a->axis] = back ? index_div(arena, at, a->stride) : at;
 }
 
 void index_view(Arena *arena, const Node *view, const Index *const *out, const Index **in, IndexTests *tests) {
@@ -317,6 +362,8 @@ void index_view(Arena *arena, const Node *view, const Index *const *out, const I
       in[i] = index_add(arena, index_mul(arena, out[i], view->attrs.step[i]), index_const(arena, view->attrs.start[i]));
     break;
   case OP_pad: index_pad(arena, view, out, in, tests); break;
+  case OP_skew:
+  case OP_unskew: index_skew(arena, view, out, in, tests); break;
   case OP_reshape: index_reshape(arena, from, &view->type, out, in); break;
   default: fault("%s is no view", op_info[view->op].name);
   }

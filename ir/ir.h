@@ -171,11 +171,14 @@ typedef struct Attrs {
   double high;               /* clamp's upper bound */
   const char *path;          /* leaf: "d.x", "net.fc1.weight", "step"; random: its site; loop, turn: the loop's */
   const Symbol *symbol;      /* rows: whose rows */
-  int axis;                  /* iota, argmax, argmin, gather */
+  int axis;                  /* iota; skew, unskew: the axis of positions */
+  int window;                /* skew, unskew: the axis of places in a window */
+  int stride, dilation, padding; /* skew: out[o, k] = in[o*stride + k*dilation - padding, k]; unskew is its transpose */
   int index;                 /* result: which output; input of a group body: which operand */
   int n_axes;                /* reduce: axes, ascending; transpose: the permutation (out axis a is in axis axes[a]) */
   int axes[MAX_RANK];
   bool keep;                 /* reduce: leave 1 where an axis was */
+  bool first;                /* max, min: of equals the first takes the gradient, of NaNs the last */
   bool ta, tb;               /* matmul: the last two axes of operand 0, 1 are swapped */
   int64_t start[MAX_RANK];   /* slice, pad: out[i] = in[start + i*step]; pad is its transpose, zero elsewhere */
   int64_t step[MAX_RANK];
@@ -185,7 +188,7 @@ typedef struct Attrs {
   int carried, stacked;      /* loop: how many operands are carried, then stacked */
   bool reverse;              /* loop: from the last turn to the first */
   bool remat;                /* loop: its gradient keeps the carried values only and computes the rest again */
-  Type shape;                /* reshape, broadcast, slice, pad, iota, random, leaf, cast (dtype): the result type asked for */
+  Type shape;                /* reshape, broadcast, slice, pad, skew, unskew, iota, random, leaf, cast (dtype): the result type asked for */
 } Attrs;
 
 typedef struct OpInfo {
@@ -490,6 +493,7 @@ Node *b_broadcast(Builder *b, Node *x, const Type *shape);
 Node *b_transpose(Builder *b, Node *x, const int *axes);
 Node *b_slice(Builder *b, Node *x, const Type *shape, const int64_t *start, const int64_t *step);
 Node *b_pad(Builder *b, Node *x, const Type *shape, const int64_t *start, const int64_t *step);
+Node *b_skew(Builder *b, Op op, Node *x, Dim positions, const Attrs *attrs); /* skew or unskew; attrs: axis to padding */
 Node *b_matmul(Builder *b, Node *x, Node *y, bool ta, bool tb);
 Node *b_iota(Builder *b, const Type *shape, int axis);
 Node *b_rows(Builder *b, const Symbol *symbol);           /* i32 scalar: the rows there are */
@@ -518,7 +522,7 @@ const Index *index_mod(Arena *arena, const Index *a, int64_t divisor);
 bool index_equal(const Index *a, const Index *b);
 /* Element out[] of broadcast operand `in` of a MAP whose result has type `result`. */
 void index_broadcast(Arena *arena, const Type *result, const Index *const *out, const Type *in, const Index **in_index);
-/* Element out[] of a VIEW's result in its operand.  For pad, elements outside
+/* Element out[] of a VIEW's result in its operand.  For pad, skew and unskew, elements outside
  * are zero: *n_tests conditions `0 <= test[i] < limit[i]` (and divisible by
  * by[i], 1 for none) must all hold, the index counted after division. */
 typedef struct IndexTests {

@@ -337,6 +337,33 @@ static bool check_window(const Inference *f, const Type *small, const Type *larg
 static bool shape_slice(const Inference *f) { return check_window(f, &f->attrs->shape, f->in[0], "slice"); }
 static bool shape_pad(const Inference *f) { return check_window(f, f->in[0], &f->attrs->shape, "pad"); }
 
+/* Elements (o, k) and h = o * stride + k * dilation - padding of one axis pair; the batch is neither. */
+static bool shape_skew(const Inference *f) {
+  const Type *x = f->in[0], *to = &f->attrs->shape;
+  const Attrs *a = f->attrs;
+  if (x->rank != to->rank)
+    return fail(f->error, "rank", "%s: %s and %s have different ranks", NAME(f), TYPE(x), TYPE(to));
+  if (a->axis == a->window || a->axis < 0 || a->axis >= x->rank || a->window < 0 || a->window >= x->rank)
+    return fail(f->error, "axis", "%s: axes %d and %d are no pair of axes of %s", NAME(f), a->axis, a->window, TYPE(x));
+  if (a->stride < 1 || a->dilation < 1 || a->padding < 0)
+    return fail(f->error, "index", "%s: stride %d, dilation %d and padding %d: at least 1, 1 and 0", NAME(f), a->stride,
+                a->dilation, a->padding);
+  for (int i = 0; i < x->rank; i++)
+    if (i != a->axis && !dim_same(x->dim[i], to->dim[i], false))
+      return fail(f->error, "index", "%s: axis %d of %s is %s in the result", NAME(f), i, TYPE(x), DIM(&to->dim[i]));
+  int64_t positions = f->op == OP_skew ? to->dim[a->axis].size : x->dim[a->axis].size, by_position, by_place, last;
+  for (int i = 0; i < 3; i++) {
+    const Dim *d = i == 0 ? &x->dim[a->axis] : i == 1 ? &to->dim[a->axis] : &x->dim[a->window];
+    if (d->rows)
+      return fail(f->error, "rows", "%s: %s is the batch axis, over which no window slides", NAME(f), DIM(d));
+  }
+  if (__builtin_mul_overflow(positions, (int64_t)a->stride, &by_position) ||
+      __builtin_mul_overflow(x->dim[a->window].size, (int64_t)a->dilation, &by_place) ||
+      __builtin_add_overflow(by_position, by_place, &last))
+    return fail(f->error, "index", "%s: the windows reach too far", NAME(f));
+  return with_dtype(f, to);
+}
+
 /* ---- reductions ---- */
 
 static bool reduce_axes(const Inference *f) {
@@ -364,6 +391,8 @@ static bool reduce_axes(const Inference *f) {
 
 static bool shape_reduce(const Inference *f) {
   if (!reduce_axes(f)) return false;
+  if (f->attrs->first && f->attrs->n_axes != 1)
+    return fail(f->error, "axis", "%s: the first of equals is that along one axis, not %d", NAME(f), f->attrs->n_axes);
   if (f->op == OP_sum && !dtype_is_float(f->out->dtype)) f->out->dtype = I32;
   return true;
 }

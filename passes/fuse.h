@@ -17,7 +17,7 @@ enum { AXIS_ONE = -1 /* size 1 */, AXIS_OTHER = -2 /* not at one axis of the rea
 /* One path from a node, through views, to a value it reads. */
 typedef struct Use {
   int base;               /* id of the value */
-  bool padded;            /* through a pad: some elements are not read at all */
+  bool padded;            /* through a pad or a skew: some elements are not read at all */
   int8_t axis[MAX_RANK];  /* for each axis of the value: the reader's axis, or AXIS_* */
 } Use;
 

@@ -33,6 +33,13 @@ static Node *add_map(Graph *graph, Op op, Node *in, const Attrs *attrs, const ch
 
 static Node *add_copy(Graph *graph, Node *in) { return add_map(graph, OP_copy, in, &(Attrs){0}, "copy"); }
 
+/* In memory, read by a product: the copy is made in the axes that there are before a last reshape, whose bytes it is. */
+static Node *add_operand(Graph *graph, Node *in) {
+  if (in->op != OP_reshape) return add_copy(graph, in);
+  Node *copy = add_operand(graph, in->in[0]);
+  return node_new(graph, OP_reshape, &copy, 1, &in->attrs, arena_print(graph->program->arena, "%s.whole", in->name), in->span);
+}
+
 /* The slots of the outputs block are f32, those of logs and losses scalars. */
 static Node *as_slot(Graph *graph, const Output *output, Node *node) {
   if (output->role == OUT_GRAD || output->role == OUT_STATE || graph->parent) return node; /* a loop's have any dtype */
@@ -71,7 +78,7 @@ static void prepare_operands(Graph *graph) {
     for (int k = 0; k < node->n_in; k++) {
       bool whole = fuse_is_materialized(node->in[k]);
       if (node->op == OP_gather && k == 0 && node->in[k]->op == OP_reshape) whole = false; /* groups fold views away */
-      if (!whole) node->in[k] = add_copy(graph, node->in[k]);
+      if (!whole) node->in[k] = node->op == OP_matmul ? add_operand(graph, node->in[k]) : add_copy(graph, node->in[k]);
     }
   }
 }

@@ -64,11 +64,20 @@ static Path path_through_reshape(const Node *view, Path path) {
   return result;
 }
 
+/* The axis of positions is read at other places, and outside of it not at all. */
+static Path path_through_skew(const Node *view, Path path) {
+  path.padded = true;
+  path.axis[view->attrs.axis] = view->in[0]->type.dim[view->attrs.axis].size == 1 ? AXIS_ONE : AXIS_OTHER;
+  return path;
+}
+
 static Path path_through_view(const Node *view, Path path) {
   switch (view->op) {
   case OP_broadcast: return path_through_broadcast(&view->type, &view->in[0]->type, path);
   case OP_transpose: return path_through_transpose(view, path);
   case OP_reshape: return path_through_reshape(view, path);
+  case OP_skew:
+  case OP_unskew: return path_through_skew(view, path);
   default: return path_through_window(view, path);
   }
 }

@@ -6,6 +6,8 @@
  * derivative can be said in terms of the result it is, so that the operand
  * need not be kept.
  */
+#include <math.h>
+
 #include "passes/gradient.h"
 
 /* ---- short words for the rules ------------------------------------------ */
@@ -127,6 +129,11 @@ static Node *grad_pad(const Step *s) {
   return b_slice(s->b, s->g, &s->x->type, s->node->attrs.start, s->node->attrs.step);
 }
 
+static Node *grad_skew(const Step *s) {
+  Op back = s->node->op == OP_skew ? OP_unskew : OP_skew;
+  return b_skew(s->b, back, s->g, s->x->type.dim[s->node->attrs.axis], &s->node->attrs);
+}
+
 /* A reduced value with 1 where an axis was, so that it broadcasts to the operand. */
 static Node *kept(const Step *s, Node *reduced) {
   Type shape = s->x->type;
@@ -136,9 +143,38 @@ static Node *kept(const Step *s, Node *reduced) {
 
 static Node *grad_sum(const Step *s) { return b_broadcast(s->b, kept(s, s->g), &s->x->type); }
 
+/* Of an operand where(shown, x, worst): the first place that is shown.  When all x are the worst too, the gradient is
+ * theirs and not that of what is hidden, the padding of a pool. */
+static Node *first_shown(const Step *s, double worst, int axis) {
+  const Node *x = s->x;
+  bool hides = x->op == OP_where && x->in[2]->op == OP_const && x->in[2]->attrs.value == worst;
+  if (!hides) return NULL;
+  Node *shown = b_broadcast(s->b, b_cast(s->b, x->in[0], F32), &x->type);
+  return b_reduce(s->b, OP_argmax, shown, 1, &axis, true);
+}
+
+/* All to the first of equals; where there are NaNs, to the last: as a loop that keeps the best so far and takes what
+ * is better or NaN. */
+static Node *grad_first(const Step *s) {
+  const Attrs *a = &s->node->attrs;
+  int axis = a->axes[0];
+  double worst = s->node->op == OP_max ? -INFINITY : INFINITY;
+  Type places = {.rank = s->x->type.rank};
+  for (int i = 0; i < places.rank; i++) places.dim[i] = i == axis ? s->x->type.dim[i] : dim_literal(1);
+  Node *place = b_iota(s->b, &places, axis), *none = b_const(s->b, I32, 0);
+  Node *best = b_reduce(s->b, s->node->op == OP_max ? OP_argmax : OP_argmin, s->x, 1, &axis, true);
+  Node *is_nan = b_binary(s->b, OP_ne, s->x, s->x);
+  Node *last = b_reduce(s->b, OP_max, b_where(s->b, is_nan, place, none), 1, &axis, true);
+  Node *value = kept(s, s->node), *shown = first_shown(s, worst, axis);
+  if (shown) best = b_where(s->b, compare(s, OP_eq, value, worst), shown, best);
+  Node *chosen = b_where(s->b, b_binary(s->b, OP_ne, value, value), last, best);
+  return pass_where(s, b_binary(s->b, OP_eq, place, chosen), kept(s, s->g));
+}
+
 /* Shared evenly among the equals of the result; a NaN result is equal to every NaN. */
 static Node *grad_max(const Step *s) {
   const Attrs *a = &s->node->attrs;
+  if (a->first) return grad_first(s);
   Node *is_nan = b_binary(s->b, OP_ne, s->x, s->x);
   Node *chosen = b_binary(s->b, OP_or, b_binary(s->b, OP_eq, s->x, kept(s, s->node)), is_nan);
   Node *count = b_reduce(s->b, OP_sum, b_cast(s->b, chosen, s->g->type.dtype), a->n_axes, a->axes, true);

@@ -232,7 +232,7 @@ static Node *sample_leaf(Program *p, Graph *g, Op op) {
 }
 
 static Node *sample_view(Program *p, Builder *b, Op op, Node *x) {
-  Type flat = ir_type(p, F32, "24"), wide = ir_type(p, F32, "H B P"), part = ir_type(p, F32, "B 2"), padded = ir_type(p, F32, "B 14");
+  Type flat = ir_type(p, F32, "24"), wide = ir_type(p, F32, "H B P"), part = ir_type(p, F32, "B 2"), padded = ir_type(p, F32, "B 14"), ones, places;
   flat.dim[0] = (Dim){.size = 24, .text = "B * P", .rows = ir_symbol(p, "B")};
   const int64_t start[] = {0, 1}, step[] = {1, 2};
   switch (op) {
@@ -240,6 +240,11 @@ static Node *sample_view(Program *p, Builder *b, Op op, Node *x) {
   case OP_transpose: return b_transpose(b, x, (int[]){1, 0});
   case OP_broadcast: return b_broadcast(b, x, &wide);
   case OP_slice: return b_slice(b, x, &part, start, step);
+  case OP_skew:
+  case OP_unskew:
+    ones = ir_type(p, F32, "B P 1"), places = ir_type(p, F32, "B P 3");
+    x = b_broadcast(b, b_reshape(b, x, &ones), &places);
+    return b_skew(b, op, x, dim_literal(9), &(Attrs){.axis = 1, .window = 2, .stride = 2, .dilation = 3, .padding = 4});
   default: return b_pad(b, x, &padded, start, step);
   }
 }

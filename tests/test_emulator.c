@@ -102,6 +102,9 @@ static const struct {
     {"samples/regression.mt", "clang++", "", "--stop-after 12"},
     {"samples/benchmark/mlp_tiny.mt", "g++", "", "--stop-after 10"},
     {"tests/emulator/shapes.mt", "clang++", "", "--stop-after 6"},
+    {"tests/emulator/windows.mt", "g++", "", "--stop-after 5"},
+    {"tests/emulator/windows.mt", "clang++", "-fsanitize=address,undefined -fno-sanitize-recover=undefined",
+     "--stop-after 3"},
     {"tests/emulator/shapes.mt", "g++", "-fsanitize=address,undefined -fno-sanitize-recover=undefined",
      "--stop-after 3"},
 };

@@ -147,6 +147,15 @@ static Node *view_case(Kit *kit, Op op) {
     if (op == OP_slice) attrs.shape = small;
     small = type;
     break;
+  case OP_skew:
+  case OP_unskew:
+    while (small.rank < 2) small.dim[small.rank++] = dim_literal((int64_t)kit_random(kit, 4));
+    attrs = (Attrs){.axis = (int)kit_random(kit, (uint64_t)small.rank), .stride = 1 + (int)kit_random(kit, 3)};
+    attrs.window = (attrs.axis + 1 + (int)kit_random(kit, (uint64_t)small.rank - 1)) % small.rank;
+    attrs.dilation = 1 + (int)kit_random(kit, 2), attrs.padding = (int)kit_random(kit, 3);
+    attrs.shape = small;
+    attrs.shape.dim[attrs.axis] = dim_literal((int64_t)kit_random(kit, 6));
+    break;
   default: ck_abort_msg("no case for the view %s", op_info[op].name);
   }
   for (int i = attrs.n_axes; i < MAX_RANK; i++) attrs.axes[i] = 0;
@@ -160,6 +169,7 @@ static Node *reduce_case(Kit *kit, Op op) {
   for (int i = 0; i < x->type.rank; i++)
     if (kit_random(kit, 2) && (op == OP_sum || x->type.dim[i].size > 0))
       attrs.axes[attrs.n_axes++] = i; /* nothing has no maximum */
+  attrs.first = op != OP_sum && attrs.n_axes == 1 && kit_random(kit, 2);
   return make(kit, op, 1, &x, &attrs);
 }
 

@@ -178,6 +178,18 @@ static int64_t origin(const Node *view, int64_t at) {
   int64_t out[MAX_RANK], in[MAX_RANK];
   if (view->op == OP_reshape) return at;
   point_at(to, at, out);
+  if (view->op == OP_skew || view->op == OP_unskew) { /* the position that takes the window's element here or there */
+    int64_t h, limit = from->dim[a->axis].size;
+    memcpy(in, out, sizeof in);
+    if (view->op == OP_skew) {
+      h = out[a->axis] * a->stride + out[a->window] * a->dilation - a->padding;
+    } else {
+      for (h = 0; h < limit; h++)
+        if (h * a->stride + out[a->window] * a->dilation - a->padding == out[a->axis]) break;
+    }
+    in[a->axis] = h;
+    return h < 0 || h >= limit ? -1 : position(from, in);
+  }
   for (int i = 0; i < to->rank; i++) {
     int64_t moved = out[i] - a->start[i];
     switch (view->op) {
@@ -213,8 +225,15 @@ static Node *random_view(Builder *b, Node *x) {
   const Type *t = &x->type;
   int64_t size[MAX_RANK], start[MAX_RANK], step[MAX_RANK];
   int order[MAX_RANK], rank = t->rank;
+  Attrs attrs;
   Type to;
-  switch (draw(5)) {
+  switch (draw(7)) {
+  case 5:
+  case 6:
+    if (rank < 2) return x;
+    attrs = (Attrs){.axis = draw(rank), .stride = 1 + draw(3), .dilation = 1 + draw(2), .padding = draw(3)};
+    attrs.window = (attrs.axis + 1 + draw(rank - 1)) % rank;
+    return b_skew(b, draw(2) ? OP_skew : OP_unskew, x, dim_literal(1 + draw(6)), &attrs);
   case 0:
     to = type_of(size, random_factors(type_count(t), size));
     return b_reshape(b, x, &to);

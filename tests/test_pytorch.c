@@ -193,11 +193,20 @@ static json_t *load(const char *name) {
   return list;
 }
 
+/* The cases of all files, as one list. */
+static json_t *load_cases(void) {
+  json_t *all = load("ops"), *windows = load("windows");
+  ck_assert_uint_ge(json_array_size(windows), 400);
+  ck_assert_int_eq(json_array_extend(all, windows), 0);
+  json_decref(windows);
+  return all;
+}
+
 /* In parts, so that a failure does not hide the rest. */
 enum { PARTS = 50 };
 
 static void check_part(int part, const char *stop_after) {
-  json_t *list = load("ops");
+  json_t *list = load_cases();
   size_t n = json_array_size(list);
   ck_assert_uint_ge(n, 1900);
   for (size_t i = (size_t)part; i < n; i += PARTS) check_case(json_array_get(list, i), stop_after);
@@ -415,7 +424,7 @@ static void run_round(const Block *b, const MtProgram *emitted, int round, int r
 }
 
 START_TEST(ops_on_the_c_target) {
-  json_t *list = load("ops");
+  json_t *list = load_cases();
   Generated *set = generated_new();
   Block *blocks[64];
   int n = 0;

@@ -7,8 +7,8 @@
 
 #include "tests/shell.h"
 
-static const char *const samples[] = {"digits", "regression", "benchmark/mlp_tiny", "benchmark/mlp_mnist", "benchmark/mlp_wide",
-                                      "benchmark/ffn_bound"};
+static const char *const samples[] = {"digits", "digits-cnn", "regression", "benchmark/mlp_tiny", "benchmark/mlp_mnist", "benchmark/mlp_wide",
+                                      "benchmark/ffn_bound", "benchmark/lenet"};
 enum { N_SAMPLES = sizeof samples / sizeof samples[0] };
 
 START_TEST(compiles_to_c_without_warnings) {
@@ -66,6 +66,18 @@ START_TEST(digits_are_learned) {
 }
 END_TEST
 
+/* Pictures as pictures: a convolutional network makes half the mistakes. */
+START_TEST(digits_are_learned_by_windows) {
+  const char *folder = scratch_folder();
+  free(shell_ok(MTC " build samples/digits-cnn.mt --target=c -o %s/cnn", folder));
+  char *output = shell_ok("cd %s && ./cnn --data-dir " SOURCE_DIR "/samples --save-dir run && ./cnn eval --json --save-dir run "
+                          "--init run/net.best.safetensors --data-dir " SOURCE_DIR "/samples", folder);
+  double accuracy = last_number_after(output, "\"accuracy\":");
+  ck_assert_msg(accuracy >= 0.985 && accuracy <= 1, "accuracy %g\n%s", accuracy, output);
+  free(output);
+}
+END_TEST
+
 /* A line after each update makes each a play of its own; otherwise several go together. */
 START_TEST(steps_played_together_are_those_played_alone) {
   const char *folder = scratch_folder();
@@ -96,6 +108,7 @@ Suite *samples_suite(void) {
   TCase *train = tcase_create("train");
   tcase_set_timeout(train, 240);
   tcase_add_test(train, digits_are_learned);
+  tcase_add_test(train, digits_are_learned_by_windows);
   tcase_add_test(train, without_a_gpu_the_cuda_trainer_says_so);
   tcase_add_test(train, steps_played_together_are_those_played_alone);
   tcase_add_test(train, regression_beats_the_mean);

@@ -410,6 +410,22 @@ static void check_view(Page *p, Op op, DType dtype) {
     shape.dim[1] = dim_literal(4);
     check_view_of(p, op, batch, &(Attrs){.shape = shape, .start = {0, 1, 0}, .step = {1, 1, 1}});
     break;
+  case OP_skew:
+  case OP_unskew:
+    for (int i = 0; i < 12; i++) { /* stride, dilation, padding, and each order of the two axes */
+      Attrs attrs = {.stride = 1 + i % 3, .dilation = 1 + i / 3 % 2, .padding = i % 4, .axis = i % 3};
+      attrs.window = (attrs.axis + 1 + i / 6) % 3;
+      attrs.shape = x->type;
+      attrs.shape.dim[attrs.axis] = dim_literal(1 + i);
+      check_view_of(p, op, x, &attrs);
+      if (attrs.axis == 0 || attrs.window == 0) continue;
+      attrs.shape = batch->type;
+      attrs.shape.dim[attrs.axis] = dim_literal(i);
+      check_view_of(p, op, batch, &attrs);
+    }
+    check_view_of(p, op, empty,
+                  &(Attrs){.shape = shape_of(dtype, 2, (int64_t[]){2, 3}), .window = 1, .stride = 1, .dilation = 1});
+    break;
   default: ck_abort_msg("view %s has no case in the walk", op_info[op].name);
   }
 }
@@ -546,9 +562,15 @@ static void check_random(Page *p) {
     }
 }
 
+static uint64_t seed_of(Op op) {
+  uint64_t seed = 1000003;
+  for (const char *c = op_info[op].name; *c; c++) seed = seed * 31 + (unsigned char)*c;
+  return seed;
+}
+
 /* A case for each op: by kind, so that a new map has one at once and a new kind fails. */
 static void check_op(Page *p, Op op) {
-  p->seed = 1000003u * (unsigned)op;
+  p->seed = seed_of(op); /* not by its number: new ops leave the others' values alone */
   if (op == OP_grad || op == OP_group) return; /* every gradient here is one; groups: check_groups */
   if (op == OP_loop) return; /* whole models: tests/random/kept/loop-* */
   switch (op_info[op].kind) {

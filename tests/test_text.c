@@ -91,6 +91,7 @@ START_TEST(every_attribute_is_printed) {
       {OP_broadcast, " : f32[H, B, P] = broadcast %d.x @"},
       {OP_slice, " : f32[B, 2] = slice %d.x {start=[0, 1] step=[1, 2]} @"},
       {OP_pad, " : f32[B, 14] = pad %d.x {start=[0, 1] step=[1, 2]} @"},
+      {OP_skew, " : f32[B, 9, 3] = skew %sample.broadcast {axis=1 window=2 stride=2 dilation=3 padding=4} @"},
       {OP_cast, " : bf16[B, P] = cast %d.x @"},
       {OP_clamp, " : f32[B, P] = clamp %d.x {value=-inf high=0.1} @"},
       {OP_gt, " : bool[B, P] = gt %d.x, %sample.const=0 @"},

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""Make ops.json, optimizers.json and clipped.json: what PyTorch computes, in float64.
+"""Make ops.json, windows.json, optimizers.json and clipped.json: what PyTorch computes, in float64.
 
     apt install python3-torch && /usr/bin/python3 tests/pytorch/make.py
 
-Each case of ops.json is one expression of the model language over named inputs,
+Each case of ops.json and windows.json is one expression of the model language over named inputs,
     {"e": expression, "x": [[name, shape, data, gradient or null], ...],
      "s": shape of the value, "v": value, "u": upstream gradient,
      "f": what float may be off by, where PyTorch's own float is worse than 1e-5}
@@ -376,6 +376,122 @@ torch.set_rng_state(state)
 with open(os.path.join(here, "ops.json"), "w") as file:
     file.write("[\n" + ",\n".join(cases) + "\n]\n")
 
+# ---- convolutions and pools, in a file of their own ----
+n_ops, cases, state = len(cases), [], torch.get_rng_state()
+torch.manual_seed(11)
+random.seed(11)
+
+
+def words(options):
+    """Options as the language has them."""
+    show = lambda v: '"%s"' % v if isinstance(v, str) else str(v).lower() if isinstance(v, bool) else str(list(v)) if isinstance(v, tuple) else str(v)
+    return "".join(", %s: %s" % (k, show(v)) for k, v in options.items())
+
+
+def convolution(name, f, x, w, bias=False, **options):
+    """x and w: shapes."""
+    expr = "%s(x, w%s%s)" % (name, ", y" if bias else "", words(options))
+    bias_of = (w[1] * options.get("groups", 1),) if "transpose" in name else w[:1]
+    more = {"y": n(*bias_of)} if bias else {}
+    case(expr, lambda x, w, y=None: f(x, w, y, **options), x=n(*x), w=n(*w), **more)
+
+
+for x, w, options in [
+        ((1, 1, 4), (1, 1, 1), {}), ((2, 3, 7), (4, 3, 3), {}), ((2, 3, 7), (4, 3, 3), {"padding": 1}), ((1, 2, 9), (3, 2, 3), {"stride": 2}),
+        ((2, 2, 8), (3, 2, 3), {"stride": 2, "padding": 1}), ((2, 2, 9), (2, 2, 3), {"dilation": 2}), ((2, 2, 9), (2, 2, 3), {"dilation": 2, "padding": 2}),
+        ((2, 2, 10), (2, 2, 2), {"stride": 3, "padding": 1, "dilation": 2}), ((2, 4, 6), (6, 2, 3), {"groups": 2, "padding": 1}),
+        ((2, 4, 6), (4, 1, 3), {"groups": 4}), ((2, 4, 6), (8, 1, 3), {"groups": 4, "padding": 1}), ((2, 3, 7), (2, 3, 3), {"padding": "same"}),
+        ((2, 3, 7), (2, 3, 4), {"padding": "same"}), ((1, 3, 7), (2, 3, 2), {"padding": "same", "dilation": 3}), ((2, 3, 7), (2, 3, 3), {"padding": "valid"}),
+        ((3, 5), (2, 3, 3), {"padding": 1}), ((2, 2, 8), (3, 2, 2), {"stride": 2}), ((2, 2, 9), (3, 2, 4), {"stride": 4}), ((1, 1, 33), (2, 1, 5), {"stride": 2, "padding": 2}),
+        ((0, 2, 5), (3, 2, 3), {}), ((2, 2, 5), (3, 2, 1), {"stride": 2}), ((2, 2, 3), (1, 2, 3), {"padding": 5}), ((1, 6, 5), (6, 2, 3), {"groups": 3, "stride": 2, "padding": 1})]:
+    convolution("conv1d", F.conv1d, x, w, **options)
+    convolution("conv1d", F.conv1d, x, w, bias=True, **options)
+for x, w, options in [
+        ((1, 1, 3, 3), (1, 1, 2, 2), {}), ((2, 2, 5, 4), (3, 2, 3, 3), {"padding": 1}), ((2, 3, 4, 4), (2, 3, 3, 3), {}), ((1, 2, 6, 5), (3, 2, 3, 2), {"stride": 2}),
+        ((1, 2, 6, 5), (3, 2, 3, 2), {"stride": (2, 1), "padding": (1, 0)}), ((2, 2, 5, 6), (2, 2, 3, 3), {"stride": 2, "padding": 1}), ((1, 2, 7, 6), (2, 2, 3, 2), {"dilation": (2, 3)}),
+        ((1, 2, 7, 7), (2, 2, 3, 3), {"dilation": 2, "padding": 2, "stride": 2}), ((2, 4, 3, 4), (4, 2, 2, 3), {"groups": 2, "padding": 1}), ((2, 4, 4, 4), (4, 1, 3, 3), {"groups": 4, "padding": 1}),
+        ((2, 3, 4, 4), (6, 1, 3, 3), {"groups": 3, "padding": 1}), ((1, 3, 5, 5), (3, 1, 3, 3), {"groups": 3, "stride": 2, "padding": 1}), ((2, 3, 4, 3), (5, 3, 1, 1), {}),
+        ((2, 3, 5, 4), (4, 3, 1, 1), {"stride": 2}), ((1, 2, 4, 5), (2, 2, 3, 3), {"padding": "same"}), ((1, 2, 4, 5), (2, 2, 2, 4), {"padding": "same"}),
+        ((1, 2, 5, 5), (2, 2, 2, 3), {"padding": "same", "dilation": 2}), ((1, 2, 5, 4), (2, 2, 3, 3), {"padding": "valid"}), ((2, 4, 4), (3, 2, 3, 3), {"padding": 1}),
+        ((1, 2, 6, 6), (3, 2, 2, 2), {"stride": 2}), ((1, 2, 7, 5), (3, 2, 3, 2), {"stride": (3, 2)}), ((0, 2, 4, 4), (3, 2, 3, 3), {}), ((2, 1, 5, 5), (4, 1, 5, 5), {}),
+        ((1, 2, 3, 3), (2, 2, 5, 5), {"padding": 2}), ((1, 1, 1, 9), (2, 1, 1, 4), {"stride": (1, 2), "padding": (0, 3)}), ((1, 4, 4, 4), (8, 1, 2, 2), {"groups": 4, "stride": 2})]:
+    convolution("conv2d", F.conv2d, x, w, **options)
+    convolution("conv2d", F.conv2d, x, w, bias=True, **options)
+for x, w, options in [
+        ((1, 1, 3), (1, 1, 2), {}), ((2, 3, 4), (3, 2, 3), {}), ((2, 3, 4), (3, 2, 3), {"stride": 2}), ((2, 3, 4), (3, 2, 3), {"stride": 2, "padding": 1}),
+        ((2, 3, 4), (3, 2, 3), {"stride": 2, "padding": 1, "output_padding": 1}), ((1, 2, 5), (2, 3, 2), {"dilation": 3}), ((1, 2, 5), (2, 3, 3), {"dilation": 2, "stride": 3, "padding": 2}),
+        ((2, 4, 4), (4, 2, 3), {"groups": 2}), ((2, 4, 4), (4, 1, 3), {"groups": 4, "stride": 2}), ((2, 4, 4), (4, 2, 2), {"groups": 4, "stride": 2}), ((3, 5), (3, 2, 3), {}),
+        ((0, 2, 4), (2, 3, 2), {}), ((1, 2, 4), (2, 2, 2), {"stride": 2}), ((1, 2, 4), (2, 2, 1), {}), ((1, 2, 3), (2, 2, 1), {"stride": 3}), ((2, 2, 6), (2, 1, 5), {"padding": 2}),
+        ((1, 1, 7), (1, 4, 4), {"stride": 2, "padding": 1}), ((1, 3, 2), (3, 3, 4), {"stride": 4}), ((1, 2, 5), (2, 3, 2), {"dilation": 3, "output_padding": 2}), ((2, 6, 3), (6, 2, 3), {"groups": 3, "stride": 2, "output_padding": 1})]:
+    convolution("conv_transpose1d", F.conv_transpose1d, x, w, **options)
+    convolution("conv_transpose1d", F.conv_transpose1d, x, w, bias=True, **options)
+for x, w, options in [
+        ((1, 1, 2, 2), (1, 1, 2, 2), {}), ((1, 2, 3, 3), (2, 3, 3, 3), {}), ((2, 2, 3, 2), (2, 2, 3, 3), {"stride": 2, "padding": 1}),
+        ((1, 2, 3, 2), (2, 2, 3, 3), {"stride": 2, "padding": 1, "output_padding": 1}), ((1, 2, 3, 2), (2, 2, 3, 2), {"stride": (2, 3), "padding": (1, 0), "output_padding": (0, 2)}),
+        ((1, 2, 3, 3), (2, 2, 2, 2), {"stride": 2}), ((1, 2, 3, 3), (2, 1, 2, 3), {"dilation": (2, 1)}), ((1, 4, 3, 2), (4, 2, 2, 2), {"groups": 2}), ((1, 4, 2, 2), (4, 1, 3, 3), {"groups": 4}),
+        ((1, 4, 2, 2), (4, 2, 2, 2), {"groups": 4, "stride": 2}), ((2, 3, 3), (2, 2, 2, 2), {}), ((0, 2, 3, 3), (2, 2, 2, 2), {}), ((1, 2, 3, 3), (2, 3, 1, 1), {}), ((1, 2, 2, 3), (2, 3, 1, 1), {"stride": 2}),
+        ((1, 1, 4, 4), (1, 2, 5, 5), {"padding": 2}), ((1, 1, 3, 4), (1, 2, 4, 4), {"stride": 2, "padding": 1}), ((2, 1, 1, 1), (1, 3, 4, 4), {}), ((1, 2, 1, 4), (2, 2, 1, 3), {"stride": (1, 2), "padding": (0, 1)}),
+        ((1, 2, 3, 3), (2, 2, 2, 2), {"dilation": 2, "stride": 2, "output_padding": 1}), ((1, 2, 2, 2), (2, 1, 3, 3), {"stride": 3})]:
+    convolution("conv_transpose2d", F.conv_transpose2d, x, w, **options)
+    convolution("conv_transpose2d", F.conv_transpose2d, x, w, bias=True, **options)
+
+
+def specials(t, *values):
+    """The values strewn over a tensor."""
+    t = t.clone().reshape(-1)
+    for v in values:
+        t[random.randrange(t.numel())] = v
+    return t
+
+
+def pool(name, f, kernel, x, **options):
+    torch_options = {k: v for k, v in options.items() if k != "stride" or v != "kernel"}
+    expr = "%s(x, %s%s)" % (name, list(kernel) if isinstance(kernel, tuple) else kernel, words(options))
+    case(expr, lambda x: f(x, kernel, **torch_options), x=x)
+
+
+def pool_inputs(shape):
+    """Ordinary, ties, infinities, NaNs."""
+    yield n(*shape)
+    yield torch.round(n(*shape))
+    yield specials(n(*shape), inf, -inf, inf, -inf, -inf).reshape(shape)
+    yield specials(n(*shape), nan, nan, nan).reshape(shape)
+
+
+for shape, kernel, options in [
+        ((2, 2, 6), 2, {}), ((1, 2, 7), 3, {"stride": 1}), ((2, 1, 7), 3, {"stride": 2, "padding": 1}), ((1, 1, 8), 3, {"stride": 2, "ceil_mode": True}),
+        ((1, 1, 9), 2, {"dilation": 3, "stride": 1}), ((2, 7), 2, {}), ((1, 1, 5), 5, {}), ((1, 2, 6), 4, {"padding": 2, "stride": 3, "ceil_mode": True}), ((1, 1, 4), 1, {})]:
+    for x in pool_inputs(shape):
+        pool("max_pool1d", F.max_pool1d, kernel, x, **options)
+for shape, kernel, options in [
+        ((1, 2, 4, 4), 2, {}), ((1, 1, 5, 6), (2, 3), {}), ((1, 2, 5, 5), 3, {"stride": 1}), ((1, 1, 6, 7), 3, {"stride": 2, "padding": 1}), ((1, 1, 6, 5), (3, 2), {"stride": (2, 1), "padding": (1, 0)}),
+        ((1, 1, 6, 7), 3, {"stride": 2, "ceil_mode": True}), ((1, 1, 7, 7), 2, {"dilation": (2, 3), "stride": 2}), ((2, 5, 5), 2, {"ceil_mode": True}), ((1, 1, 4, 4), 4, {"padding": 2, "stride": 2, "dilation": 1})]:
+    for x in pool_inputs(shape):
+        pool("max_pool2d", F.max_pool2d, kernel, x, **options)
+for shape, kernel, options in [
+        ((2, 2, 6), 2, {}), ((1, 2, 7), 3, {"stride": 1}), ((2, 1, 7), 3, {"stride": 2, "padding": 1}), ((2, 1, 7), 3, {"stride": 2, "padding": 1, "count_include_pad": False}),
+        ((1, 1, 8), 3, {"stride": 2, "ceil_mode": True}), ((1, 1, 8), 3, {"stride": 2, "ceil_mode": True, "padding": 1}), ((1, 1, 8), 4, {"stride": 3, "ceil_mode": True, "padding": 2, "count_include_pad": False}),
+        ((2, 7), 2, {}), ((1, 1, 5), 5, {}), ((1, 2, 6), 4, {"padding": 2, "stride": 3, "ceil_mode": True}), ((1, 1, 4), 1, {})]:
+    for x in pool_inputs(shape):
+        pool("avg_pool1d", F.avg_pool1d, kernel, x, **options)
+for shape, kernel, options in [
+        ((1, 2, 4, 4), 2, {}), ((1, 1, 5, 6), (2, 3), {}), ((1, 2, 5, 5), 3, {"stride": 1}), ((1, 1, 6, 7), 3, {"stride": 2, "padding": 1}),
+        ((1, 1, 6, 5), (3, 2), {"stride": (2, 1), "padding": (1, 0), "count_include_pad": False}), ((1, 1, 6, 7), 3, {"stride": 2, "ceil_mode": True}),
+        ((1, 1, 6, 7), 3, {"stride": 2, "ceil_mode": True, "padding": 1, "count_include_pad": False}), ((1, 1, 6, 8), 3, {"stride": 2, "ceil_mode": True, "padding": 1}), ((2, 5, 5), 2, {"ceil_mode": True})]:
+    for x in pool_inputs(shape):
+        pool("avg_pool2d", F.avg_pool2d, kernel, x, **options)
+for shape, size in [((2, 2, 6), 3), ((1, 2, 7), 3), ((2, 1, 5), 4), ((3, 6), 1), ((1, 1, 4), 6), ((1, 1, 9), 5)]:
+    for x in pool_inputs(shape):
+        pool("adaptive_avg_pool1d", F.adaptive_avg_pool1d, size, x)
+        pool("adaptive_max_pool1d", F.adaptive_max_pool1d, size, x)
+for shape, size in [((1, 2, 4, 6), 2), ((1, 1, 5, 6), (3, 3)), ((2, 1, 5, 4), (2, 3)), ((3, 4, 3), 1), ((1, 1, 3, 4), 5), ((1, 1, 6, 4), (6, 2))]:
+    for x in pool_inputs(shape):
+        pool("adaptive_avg_pool2d", F.adaptive_avg_pool2d, size, x)
+        pool("adaptive_max_pool2d", F.adaptive_max_pool2d, size, x)
+torch.set_rng_state(state)
+with open(os.path.join(here, "windows.json"), "w") as file:
+    file.write("[\n" + ",\n".join(cases) + "\n]\n")
+
 # ---- optimizers over ten steps ----
 runs = []
 
@@ -421,4 +537,4 @@ for clip in (1.0, 0.25, 100.0):
 run("sgd", plain, lambda p: O.SGD(p, 0.1), 1.0, lambda step: torch.tensor([0.5, -0.5, 0.5, -0.5]))
 run("sgd", plain, lambda p: O.SGD(p, 0.1), 1.0, lambda step: torch.tensor([0.5, nan, 0.0, -0.5]) if step == 4 else torch.tensor([3.0, 0.0, 0.0, 4.0]))
 write_runs("clipped.json")
-print(len(cases), "cases, PyTorch", torch.__version__)
+print(n_ops + len(cases), "cases, PyTorch", torch.__version__)

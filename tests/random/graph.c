@@ -195,6 +195,26 @@ static Node *make_view(Pool *p, Op op) {
       t->rank++;
     }
     break;
+  case OP_skew:
+  case OP_unskew: /* as windows, or as it stands */
+    if (op == OP_skew && t->rank && t->rank < MOST_AXES && pick(p, 2)) {
+      Type ones = *t, wide = *t;
+      int at = type_rows(t) ? 1 : pick(p, t->rank + 1); /* behind the batch */
+      memmove(&ones.dim[at + 1], &t->dim[at], sizeof t->dim[0] * (size_t)(t->rank - at));
+      ones.dim[at] = dim_literal(1), ones.rank++;
+      wide = ones, wide.dim[at] = dim_literal(1 + pick(p, 3));
+      x = b_broadcast(p->b, b_reshape(p->b, x, &ones), &wide);
+      *t = x->type, a.window = at;
+      a.axis = at + 1 < t->rank ? at + 1 : at - 1;
+    } else {
+      if (t->rank < 2) return NULL;
+      a.axis = pick(p, t->rank);
+      a.window = (a.axis + 1 + pick(p, t->rank - 1)) % t->rank;
+    }
+    if (t->dim[a.axis].rows || t->dim[a.window].rows) return NULL;
+    a.stride = 1 + pick(p, 3), a.dilation = 1 + pick(p, 2), a.padding = pick(p, 3);
+    t->dim[a.axis] = dim_literal(pick(p, 7));
+    break;
   default: /* slice and pad: the batch is left alone */
     for (int i = 0; i < t->rank; i++) {
       a.step[i] = 1;
@@ -298,6 +318,8 @@ static Node *make_reduce(Pool *p, Op op) {
   }
   for (int i = 0; i < x->type.rank && !one; i++)
     if (pick(p, 2)) a.axes[a.n_axes++] = i;
+  a.first = (op == OP_max || op == OP_min) && a.n_axes == 1 && pick(p, 2);
+  if (a.first && op_info[x->op].kind != LEAF) x = apart(p, x, a.axes[0]);
   return try_op(p, op, 1, &x, &a);
 }
 
