@@ -67,7 +67,7 @@ static void declare(Locals *l, int rank, const char *left, const char *comment) 
 
 static const char *declare_value(Locals *l, const Node *n) {
   Emit *e = l->e;
-  const char *name = names_take(l->names, name_of_path(&e->roots, n->name)), *type = c_type(n->type.dtype), *left;
+  const char *name = names_take(l->names, name_of_path(&e->roots, n->name)), *type = c_storage(n->type.dtype), *left;
   if (n->home == HOME_INPUT)
     left = arena_print(e->arena, "const %s *%s = (const %s *)batch[%d];", type, name, type,
                        batch_index(e, l->step, n->attrs.path));
@@ -185,16 +185,18 @@ static void gemm_call(Locals *l, const Call *call) {
   const Node *node = call->node;
   const Type *a = &node->in[0]->type, *b = &node->in[1]->type, *c = &node->type;
   const char *t = transposes[2 * node->attrs.ta + node->attrs.tb];
+  const char *bf16 = a->dtype == BF16 ? "_bf16" : "";
+  const char *run = a->dtype != BF16 ? "run" : c->dtype == BF16 ? "run, MT_TO_BF16" : "run, MT_TO_REAL";
   const char *pa = pointer_of(l, node->in[0]), *pb = pointer_of(l, node->in[1]), *pc = pointer_of(l, node);
   const char *n = extent(e, &c->dim[c->rank - 1]), *k = extent(e, &a->dim[node->attrs.ta ? a->rank - 2 : a->rank - 1]);
   Text line = {0};
   if (is_single(node)) {
-    const char *argument[] = {"run", t, extents(e, c, 0, c->rank - 1), n, k, pa, pb, pc};
-    text_add(&line, "  STEP(mt_gemm(");
+    const char *argument[] = {run, t, extents(e, c, 0, c->rank - 1), n, k, pa, pb, pc};
+    text_add(&line, "  STEP(mt_gemm%s(", bf16);
     add_arguments(e, &line, argument, 8, "));");
     return;
   }
-  const char *argument[] = {"run",
+  const char *argument[] = {run,
                             t,
                             extents(e, c, 0, c->rank - 2),
                             extent(e, &c->dim[c->rank - 2]),
@@ -209,7 +211,7 @@ static void gemm_call(Locals *l, const Call *call) {
                             pc,
                             size_of(e, &c->dim[c->rank - 1]),
                             stride(e, c)};
-  text_add(&line, "  STEP(mt_gemm_batched(");
+  text_add(&line, "  STEP(mt_gemm%s_batched(", bf16);
   add_arguments(e, &line, argument, 15, "));");
 }
 

@@ -4,6 +4,7 @@
 
 #include "passes/passes.h"
 
+void pass_precision(PassContext *context); /* precision.c: bf16 where the train block asks for it */
 void pass_gradient(PassContext *context); /* gradient.c: grad(y, x) and the gradients of updates, as ordinary nodes */
 void pass_simplify(PassContext *context); /* simplify.c: cheaper ways to the same values */
 void pass_split(PassContext *context);    /* split.c: large reductions in two steps */
