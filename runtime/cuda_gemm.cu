@@ -120,7 +120,8 @@ static cublasStatus_t multiply(MtRun *run, const GemmPlan *plan, const cublasLtM
 static int candidates(MtRun *run, const GemmPlan *plan, int most, cublasLtMatmulHeuristicResult_t *found) {
   cublasLtMatmulPreference_t wish = NULL;
   size_t workspace = WORKSPACE;
-  uint32_t align = (uint32_t)plan->shape.align, reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE;
+  uint32_t align = (uint32_t)plan->shape.align, reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+  if (plan->shape.kind != MT_TO_BF16) reductions |= CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE; /* parts of a sum are never bf16 */
   int n = 0;
   if (!blas_check(run, cublasLtMatmulPreferenceCreate(&wish), "cublasLtMatmulPreferenceCreate")) return 0;
   cublasLtMatmulPreferenceSetAttribute(wish, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace);
