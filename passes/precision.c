@@ -15,6 +15,11 @@
  * value: products of the backward pass are of bf16 as well, but for the
  * gradients of parameters, which stay f32.  The graphs of eval and predict get
  * the same.  needs: nothing.
+ *
+ * `narrow` comes after simplify and looks at the gradients of biases: sums over
+ * rows of an adjoint that the products beside them read as bf16.  They read
+ * that too, as under autocast, so that the f32 one need not be stored.
+ * needs: gradient.
  */
 #include "passes/internal.h"
 
@@ -91,4 +96,40 @@ void pass_precision(PassContext *context) {
   Graph **graphs = program_graphs(program);
   for (int i = 0; graphs[i]; i++)
     if (graphs[i] != program->schedule) round_graph(context, graphs[i]);
+}
+
+/* ---- narrow -------------------------------------------------------------------- */
+
+static Node *rounded_twin(const Graph *graph, const Node *x) {
+  for (int i = 0; i < graph->n_nodes; i++) {
+    Node *n = graph->nodes[i];
+    if (n->op == OP_cast && n->in[0] == x && n->type.dtype == BF16) return n;
+  }
+  return NULL;
+}
+
+/* Over rows of what a map makes: another kernel than the map's, which must store what it reads. */
+static bool sums_rows(const Node *sum) {
+  const Node *x = sum->in[0];
+  bool last = sum->attrs.n_axes && sum->attrs.axes[sum->attrs.n_axes - 1] == x->type.rank - 1;
+  return sum->attrs.n_axes && !last && x->type.dtype == F32 && op_info[x->op].kind == MAP && x->op != OP_cast;
+}
+
+void pass_narrow(PassContext *context) {
+  Program *program = context->program;
+  if (!program->has_train || program->train.precision != PRECISION_BF16) return;
+  Graph *graph = program->train.graph;
+  bool changed = false;
+  for (int i = 0; i < graph->n_outputs; i++) {
+    Node *sum = graph->outputs[i].node, *twin;
+    if (graph->outputs[i].role != OUT_GRAD || sum->op != OP_sum || !sums_rows(sum)) continue;
+    if (!(twin = rounded_twin(graph, sum->in[0])) || !rewrite_allowed(context, "narrow.sum", sum)) continue;
+    sum->in[0] = cast_to(graph, twin, F32);
+    changed = true;
+  }
+  if (!changed) return;
+  graph_uncons(graph);
+  graph_sort(graph);
+  graph_sweep(graph);
+  graph_number(graph);
 }

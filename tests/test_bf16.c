@@ -428,6 +428,20 @@ START_TEST(gradients_of_parameters_stay_f32) {
 }
 END_TEST
 
+START_TEST(gradients_of_biases_read_what_products_read) {
+  char *trace;
+  Kit *kit = mlp(PRECISION_BF16, "narrow", LONG_MAX, &trace);
+  ck_assert_int_eq(count_lines(trace, "narrow.sum"), 3);
+  for (int i = 0; i < kit->graph->n_outputs; i++) {
+    const Node *n = kit->graph->outputs[i].node;
+    if (kit->graph->outputs[i].role != OUT_GRAD || n->op != OP_sum) continue;
+    ck_assert_msg(n->in[0]->op == OP_cast && n->in[0]->in[0]->type.dtype == BF16, "%s", n->name);
+  }
+  kit_free(kit);
+  free(trace);
+}
+END_TEST
+
 START_TEST(rewrites_can_be_left_out) {
   for (int limit = 0; limit <= 3; limit++) {
     char *trace;
@@ -564,6 +578,7 @@ Suite *bf16_suite(void) {
   suite_add_tcase(suite, rounding);
   tcase_add_test(pass, products_become_narrow_and_nothing_else);
   tcase_add_test(pass, gradients_of_parameters_stay_f32);
+  tcase_add_test(pass, gradients_of_biases_read_what_products_read);
   tcase_add_test(pass, rewrites_can_be_left_out);
   tcase_add_test(pass, other_precisions_change_nothing);
   tcase_add_test(pass, gradients_are_near_those_of_f32);
