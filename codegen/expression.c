@@ -18,7 +18,8 @@
 
 const char *c_type(DType dtype) {
   switch (dtype) {
-  case F32: return "real";
+  case F32:
+  case BF16: return "real";
   case F64: return "double";
   case I32: return "int32_t";
   case U8: return "uint8_t";
@@ -27,7 +28,49 @@ const char *c_type(DType dtype) {
   }
 }
 
+const char *c_storage(DType dtype) { return dtype == BF16 ? "bf16" : c_type(dtype); }
+
 Expr expr_atom(const char *text) { return (Expr){text, BIND_ATOM, false}; }
+
+bool const_is_bf16(double value) {
+  int exponent;
+  double significant = ldexp(frexp(value, &exponent), 8);
+  return !isfinite(value) || value == 0 || (significant == rint(significant) && exponent > -125 && exponent <= 128);
+}
+
+Expr expr_rounded(Arena *arena, Expr e) {
+  return (Expr){arena_print(arena, "as_bf16(%s)", e.text), BIND_ATOM, false};
+}
+
+/* The end of the bracket that `open` begins. */
+static const char *closing(const char *open) {
+  for (int depth = 0;; open++) {
+    depth += *open == '(';
+    depth -= *open == ')';
+    if (depth == 0) return open;
+  }
+}
+
+Expr expr_stored(Arena *arena, Expr e) {
+  static const char rounded[] = "as_bf16";
+  size_t n = strlen(rounded);
+  bool whole = !strncmp(e.text, rounded, n) && e.text[n] == '(' && !closing(e.text + n)[1];
+  const char *format = whole ? "to_bf16%s" : "to_bf16(%s)";
+  Text text = {0};
+  text_add(&text, format, e.text + (whole ? n : 0));
+  return (Expr){text_take(&text, arena), BIND_ATOM, false};
+}
+
+bool expr_is_bf16(const Node *node, const DType *in_dtype) {
+  static const Op keeping[] = {OP_copy,  OP_stop, OP_cast,    OP_neg,     OP_abs,   OP_relu, OP_floor,
+                               OP_ceil, OP_round, OP_maximum, OP_minimum, OP_where};
+  if (node->op == OP_sign) return true;
+  for (int i = 0; i < node->n_in; i++)
+    if (in_dtype[i] != BF16 && in_dtype[i] != U8 && in_dtype[i] != BOOL) return false;
+  for (size_t i = 0; i < sizeof keeping / sizeof keeping[0]; i++)
+    if (node->op == keeping[i]) return true;
+  return false;
+}
 
 const char *expr_within(Arena *arena, Expr e, int bind) {
   return e.bind >= bind ? e.text : arena_print(arena, "(%s)", e.text);
@@ -136,11 +179,14 @@ static const struct {
               {OP_relu, U8, "%0"},               {OP_neg, U8, "(%t)(-%0)"},         {OP_add, U8, "(%t)(%0 + %1)"},
               {OP_sub, U8, "(%t)(%0 - %1)"},     {OP_mul, U8, "(%t)(%0 * %1)"},     {OP_pow, U8, "(%t)pow(%0, %1)"}};
 
-/* A clamp that is open on one side asks one question only. */
+static bool is_real(DType dtype) { return dtype == F32 || dtype == BF16; }
+
+/* A clamp that is open on one side asks one question only; between f32 and bf16 only rounding happens. */
 static const char *template_of(const Node *node) {
   const Attrs *a = &node->attrs;
   for (size_t i = 0; i < sizeof narrow / sizeof narrow[0]; i++)
     if (narrow[i].op == node->op && narrow[i].dtype == node->type.dtype) return narrow[i].text;
+  if (node->op == OP_cast && is_real(node->type.dtype) && is_real(node->in[0]->type.dtype)) return "%0";
   if (node->op != OP_clamp) return op_info[node->op].expression;
   bool byte = node->type.dtype == U8, below = byte ? a->value >= 1 : a->value > -INFINITY,
        above = byte ? a->high < 255 : a->high < INFINITY;
@@ -260,7 +306,7 @@ Expr expr_map(Arena *arena, const Node *node, const DType *in_dtype, const Expr 
   if (node->op == OP_where)
     e.integer = all_integer(node, in, 1);
   else if (node->op == OP_cast)
-    e.integer = !floats;
+    e.integer = floats ? in[0].integer && is_real(in_dtype[0]) && is_real(node->type.dtype) : true;
   else if (!floats || node->op == OP_sign)
     e.integer = true;
   else if (node->op == OP_neg || node->op == OP_clamp || node->op == OP_relu)

@@ -29,10 +29,17 @@ Expr expr_atom(const char *text);
 const char *expr_within(Arena *arena, Expr e, int bind);
 /* A constant of a dtype: 2, 0.5f, (real)0.1, true, -INFINITY. */
 Expr expr_const(Arena *arena, double value, DType dtype);
+bool const_is_bf16(double value); /* without rounding */
+/* as_bf16(e); to_bf16(e), which rounds by itself. */
+Expr expr_rounded(Arena *arena, Expr e);
+Expr expr_stored(Arena *arena, Expr e);
 /* op(operands), from the op's row in ops.def. */
 Expr expr_map(Arena *arena, const Node *node, const DType *in_dtype, const Expr *in);
 /* How often the text of an op names operand k. */
 int expr_repeats(const Node *node, int k);
-const char *c_type(DType dtype); /* "real", "int32_t" */
+/* Are the op's results bf16 without rounding, its operands being of these dtypes?  A neg of one is. */
+bool expr_is_bf16(const Node *node, const DType *in_dtype);
+const char *c_type(DType dtype);    /* of a variable: "real", "int32_t" */
+const char *c_storage(DType dtype); /* of an array's elements: "real", "bf16" */
 
 #endif

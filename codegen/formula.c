@@ -53,7 +53,7 @@ static bool is_operator(Op op) {
 
 static Expr write_call(const Roots *roots, Arena *arena, const Node *group, const Node *n, int depth) {
   Text text = {0};
-  text_add(&text, "%s(", op_info[n->op].name);
+  text_add(&text, "%s(", n->op == OP_cast ? dtype_name(n->type.dtype) : op_info[n->op].name);
   for (int i = 0; i < n->n_in; i++)
     text_add(&text, "%s%s", i ? ", " : "", write(roots, arena, group, n->in[i], depth - 1).text);
   text_add(&text, ")");
@@ -103,6 +103,8 @@ static Expr write(const Roots *roots, Arena *arena, const Node *group, const Nod
     text_add(&text, format, a, b);
     return (Expr){text_take(&text, arena), BIND_MUL, false};
   }
+  if (n->op == OP_cast && n->type.dtype == F32 && n->in[0]->type.dtype == BF16)
+    return write(roots, arena, group, n->in[0], depth);
   if (!is_operator(n->op)) return write_call(roots, arena, group, n, depth);
   Expr in[2];
   DType dtypes[2];

@@ -26,7 +26,7 @@ static const char *const reserved[] = {
     "std",     "f64",      "real",      "AT",       "STEP",     "LAUNCH",    "SHARED",  "Params",  "main",
     "run",     "batch",    "rows",      "row",      "column",   "lane",      "own",     "first",   "last",
     "scalars", "i",        "j",         "k",        "l",        "m",         "n",       "o",       "t",
-    "p",       "d",        "s",         "to"};
+    "p",       "d",        "s",         "to",       "bf16",     "as_bf16",   "to_bf16", "from_bf16"};
 
 /* Not as functions and tables: what the included headers or the file itself declare. */
 static const char *const declared[] = {

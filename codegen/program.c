@@ -41,12 +41,15 @@ static void emit_includes(Emit *e) {
   if (e->target->cuda) {
     text_add(e->out, "#include \"mtrt_cuda.cuh\"\n");
     if (e->program->has_train) text_add(e->out, "#include \"mtrt_update.cuh\"\n");
-    text_add(e->out, "\n#define real float\n");
+    text_add(e->out, "%s\n#define real float\n%s", e->bf16 ? "#include \"mtrt_bf16.h\"\n" : "",
+             e->bf16 ? "#define bf16 MtBf16\n" : "");
   } else {
-    text_add(e->out, "#include \"mtrt.h\"\n#include \"mtrt_math.h\"\n\n#define real float\n");
+    text_add(e->out, "#include \"mtrt.h\"\n#include \"mtrt_math.h\"\n%s\n#define real float\n%s",
+             e->bf16 ? "#include \"mtrt_bf16.h\"\n" : "", e->bf16 ? "#define bf16 MtBf16  // 2 bytes\n" : "");
     text_add(e->out, "// An array of the arena; offsets are in bytes for floats.\n");
-    text_add(e->out, "#define AT(type, offset) (type *)((char *)run->arena + (int64_t)(offset) * "
-                     "(int64_t)(sizeof(real) / sizeof(float)))\n");
+    text_add(e->out,
+             "#define AT(type, offset) (type *)((char *)run->arena + (int64_t)(offset) * (int64_t)(sizeof(%s))\n",
+             e->bf16 ? "bf16) / 2" : "real) / sizeof(float)");
     text_add(e->out, "#define STEP(call) do { if (mt_go(run)) call; } while (0)\n");
   }
   const Program *p = e->program;
@@ -65,8 +68,11 @@ static void name_params(Emit *e) {
   const Program *p = e->program;
   Names *fields = names_new(e->arena, NULL);
   e->param_names = arena_alloc(e->arena, ((size_t)p->n_params + 1) * sizeof *e->param_names);
-  for (int i = 0; i < p->n_params; i++)
+  for (int i = 0; i < p->n_params; i++) {
+    DType dtype = p->params[i].type.dtype;
+    if (dtype != F32) fault("%s: parameters of %s have no generated code yet", p->params[i].path, dtype_name(dtype));
     e->param_names[i] = names_take(fields, name_of_path(&e->roots, p->params[i].path));
+  }
 }
 
 static const char *thousands(Arena *arena, int64_t n) {
@@ -113,6 +119,7 @@ static void emit_double(Emit *e) {
            "// what stands between #ifndef MT_DOUBLE and #endif is left out.\n",
            e->target->cuda ? " and in a namespace" : " and other names");
   text_add(e->out, "#define MT_DOUBLE\n#undef real\n#define real double\n");
+  if (e->bf16) text_add(e->out, "#undef bf16\n#define bf16 double\n");
   if (e->target->cuda) {
     text_add(e->out, "namespace f64 {\n%s}\n", again);
     return;
@@ -133,6 +140,19 @@ static void emit_declaration(Emit *e) {
 }
 
 /* ---- the file ----------------------------------------------------------------------------- */
+
+static bool has_bf16(const Graph *graph) {
+  for (int i = 0; i < graph->n_nodes; i++) {
+    const Node *n = graph->nodes[i];
+    if (n->type.dtype == BF16 || (n->body && has_bf16(n->body))) return true;
+  }
+  return false;
+}
+
+static void find_bf16(Emit *e) {
+  Graph **graphs = program_graphs((Program *)e->program);
+  for (int i = 0; graphs[i]; i++) e->bf16 |= has_bf16(graphs[i]);
+}
 
 static void make_steps(Emit *e) {
   const Program *p = e->program;
@@ -159,6 +179,7 @@ void emit_program(Text *out, const Program *program, Arena *arena, const Target 
   *e = (Emit){.program = program, .target = target, .arena = arena, .out = out, .globals = names_new(arena, NULL)};
   e->roots = roots_of(program, arena, e->globals);
   name_params(e);
+  find_bf16(e);
   make_steps(e);
   name_kernels(e);
   bool train = program->has_train;

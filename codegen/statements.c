@@ -92,7 +92,27 @@ static const char *site_text(Writer *w, Value *v) {
   return text;
 }
 
-static Expr text_of(Writer *w, Value *v) {
+static DType operand_dtypes(const Value *v, DType *dtypes) {
+  for (int i = 0; i < v->n_in && i < 3; i++) dtypes[i] = v->in[i]->dtype;
+  return v->dtype;
+}
+
+/* A bf16 value is rounded where it is made; what memory holds, or a choice among such values, is so already. */
+static bool must_round(const Value *v) {
+  DType dtypes[3] = {0};
+  if (operand_dtypes(v, dtypes) != BF16) return false;
+  switch (v->kind) {
+  case VALUE_LOAD:
+  case VALUE_GUARD:
+  case VALUE_PRODUCT: return false;
+  case VALUE_REDUCE: return v->node->op == OP_sum;
+  case VALUE_MAP: return !expr_is_bf16(v->node, dtypes);
+  case VALUE_CONST: return !const_is_bf16(v->node->attrs.value);
+  default: return true;
+  }
+}
+
+static Expr exact_text(Writer *w, Value *v) {
   Arena *arena = w->arena;
   switch (v->kind) {
   case VALUE_CONST: return expr_const(arena, v->node->attrs.value, v->dtype);
@@ -107,8 +127,10 @@ static Expr text_of(Writer *w, Value *v) {
   }
   case VALUE_LOAD: {
     const Pointer *p = &w->k->pointers[v->pointer];
-    Expr e = {arena_print(arena, "%s[%s]", p->name, index_text(w, v->index, p->type)), BIND_ATOM,
-              !dtype_is_float(v->dtype)};
+    const char *format = v->dtype == BF16 ? "from_bf16(%s[%s])" : "%s[%s]", *at = index_text(w, v->index, p->type);
+    Text text = {0};
+    text_add(&text, format, p->name, at);
+    Expr e = {text_take(&text, arena), BIND_ATOM, !dtype_is_float(v->dtype)};
     return guarded(w, v->guard, e, v->dtype);
   }
   case VALUE_RANDOM:
@@ -119,16 +141,19 @@ static Expr text_of(Writer *w, Value *v) {
   case VALUE_MAP: {
     Expr in[3];
     DType dtypes[3];
-    for (int i = 0; i < v->n_in && i < 3; i++) {
-      in[i] = write_operand(w, v->in[i]);
-      dtypes[i] = v->in[i]->dtype;
-    }
+    operand_dtypes(v, dtypes);
+    for (int i = 0; i < v->n_in && i < 3; i++) in[i] = write_operand(w, v->in[i]);
     return expr_map(arena, v->node, dtypes, in);
   }
   case VALUE_REDUCE:
   case VALUE_PRODUCT: break;
   }
   return variable(w, v);
+}
+
+static Expr text_of(Writer *w, Value *v) {
+  Expr e = exact_text(w, v);
+  return must_round(v) ? expr_rounded(w->arena, e) : e;
 }
 
 static Expr declare(Writer *w, Value *v, Expr e) {
@@ -148,7 +173,8 @@ static bool is_simple(const Value *v) {
 }
 
 Expr write_operand(Writer *w, Value *v) {
-  if (is_declared(w, v)) return variable(w, v);
+  if (is_declared(w, v)) /* a sum is rounded when it is complete: where it is read */
+    return v->kind == VALUE_REDUCE && must_round(v) ? expr_rounded(w->arena, variable(w, v)) : variable(w, v);
   Expr e = text_of(w, v);
   if (is_simple(v)) return e;
   bool keep_now = v->kept && v->stage == w->pass, name_now = !v->full && v->named && w->pass == 0;
@@ -184,6 +210,7 @@ static void write_stores(Writer *w, int pass, int section) {
     if (!is_stored_in(s, pass, section)) continue;
     const Pointer *p = &w->k->pointers[s->pointer];
     Expr e = write_operand(w, s->value);
+    if (p->type->dtype == BF16) e = expr_stored(w->arena, e);
     lines[n++] = arena_print(w->arena, "%s[%s] = %s;", p->name, index_text(w, s->index, p->type), e.text);
   }
   if (pass > 0 || !w->store_if || n == 0) {

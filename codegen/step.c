@@ -76,7 +76,7 @@ static int64_t arena_of(const Step *step) {
 
 static const char *declare_value(Locals *l, const Step *step, const Node *n) {
   Emit *e = l->e;
-  const char *name = names_take(l->names, name_of_path(&e->roots, n->name)), *type = c_type(n->type.dtype), *left;
+  const char *name = names_take(l->names, name_of_path(&e->roots, n->name)), *type = c_storage(n->type.dtype), *left;
   if (n->home == HOME_INPUT)
     left = arena_print(e->arena, "const %s *%s = (const %s *)batch[%d];", type, name, type,
                        batch_index(e, step, n->attrs.path));
@@ -109,7 +109,7 @@ static const char *operand_pointer(Locals *l, Step *step, const Node *n) {
   const Node *loop = step->loop->node;
   int k = n->attrs.index;
   if (k >= loop->attrs.carried + loop->attrs.stacked) return pointer_of(l, step->outer, loop->in[k]);
-  const char *name = names_take(l->names, name_of_path(&l->e->roots, n->name)), *type = c_type(n->type.dtype);
+  const char *name = names_take(l->names, name_of_path(&l->e->roots, n->name)), *type = c_storage(n->type.dtype);
   if (k < loop->attrs.carried) return step->carried[k] = name; /* declared before the loop */
   const char *array = pointer_of(l, step->outer, loop->in[k]);
   declare_in_turn(l, step, arena_print(l->e->arena, "const %s *%s = %s;", type, name, part_of(l, step, array, &n->type)));
@@ -123,7 +123,7 @@ static const char *carried_place(Locals *l, Step *step, const Node *n, const cha
   int k = (int)n->offset;
   if (loop->attrs.space.dim[0].size == 1) return last;
   if (step->places[k]) return step->places[k];
-  const char *type = c_type(n->type.dtype), *second = names_take(l->names, arena_print(e->arena, "%s_second", last));
+  const char *type = c_storage(n->type.dtype), *second = names_take(l->names, arena_print(e->arena, "%s_second", last));
   int64_t offset = arena_of(step) + loop_second(loop, k);
   declare(l, 1, arena_print(e->arena, "%s *%s = AT(%s, %lld);", type, second, type, (long long)offset), shape_text(e, &n->type));
   bool odd = !loop->attrs.reverse && loop->attrs.space.dim[0].size % 2 == 0; /* is the last turn? */
@@ -133,7 +133,7 @@ static const char *carried_place(Locals *l, Step *step, const Node *n, const cha
 static const char *result_pointer(Locals *l, Step *step, const Node *n) {
   const Node *loop = step->loop->node, *result = call_output(step->outer, step->loop, (int)n->offset);
   int k = (int)n->offset;
-  const char *array = pointer_of(l, step->outer, result), *type = c_type(n->type.dtype);
+  const char *array = pointer_of(l, step->outer, result), *type = c_storage(n->type.dtype);
   const char *name = names_take(l->names, name_of_path(&l->e->roots, n->name));
   bool carried = k < loop->attrs.carried;
   const char *place = carried ? carried_place(l, step, n, array) : part_of(l, step, array, &n->type);
@@ -255,17 +255,19 @@ static void gemm_call(Locals *l, Step *step, const Call *call) {
   const Node *node = call->node;
   const Type *a = &node->in[0]->type, *b = &node->in[1]->type, *c = &node->type;
   const char *t = transposes[2 * node->attrs.ta + node->attrs.tb];
+  const char *bf16 = a->dtype == BF16 ? "_bf16" : "";
+  const char *run = a->dtype != BF16 ? "run" : c->dtype == BF16 ? "run, MT_TO_BF16" : "run, MT_TO_REAL";
   const char *pa = pointer_of(l, step, node->in[0]), *pb = pointer_of(l, step, node->in[1]),
              *pc = pointer_of(l, step, node);
   const char *n = extent(e, &c->dim[c->rank - 1]), *k = extent(e, &a->dim[node->attrs.ta ? a->rank - 2 : a->rank - 1]);
   Text line = {0};
   if (is_single(node)) {
-    const char *argument[] = {"run", t, extents(e, c, 0, c->rank - 1), n, k, pa, pb, pc};
-    text_add(&line, "  STEP(mt_gemm(");
+    const char *argument[] = {run, t, extents(e, c, 0, c->rank - 1), n, k, pa, pb, pc};
+    text_add(&line, "  STEP(mt_gemm%s(", bf16);
     add_arguments(e, &line, argument, 8, "));");
     return;
   }
-  const char *argument[] = {"run",
+  const char *argument[] = {run,
                             t,
                             extents(e, c, 0, c->rank - 2),
                             extent(e, &c->dim[c->rank - 2]),
@@ -280,7 +282,7 @@ static void gemm_call(Locals *l, Step *step, const Call *call) {
                             pc,
                             size_of(e, &c->dim[c->rank - 1]),
                             stride(e, c)};
-  text_add(&line, "  STEP(mt_gemm_batched(");
+  text_add(&line, "  STEP(mt_gemm%s_batched(", bf16);
   add_arguments(e, &line, argument, 15, "));");
 }
 
@@ -349,7 +351,7 @@ static void write_loop(Locals *l, Step *step, const Call *call) {
   l->e->out = out;
   for (int k = 0; k < a->carried; k++)
     if (inner->carried[k])
-      text_add(out, "  const %s *%s = %s;  // carried\n", c_type(call->node->in[k]->type.dtype), inner->carried[k],
+      text_add(out, "  const %s *%s = %s;  // carried\n", c_storage(call->node->in[k]->type.dtype), inner->carried[k],
                pointer_of(l, step, call->node->in[k]));
   if (a->reverse)
     text_add(out, "  for (int64_t %s = %s - 1; %s >= 0; %s--) {\n", inner->turn, turns, inner->turn, inner->turn);

@@ -67,6 +67,7 @@ typedef struct Emit {
   const Target *target;
   Arena *arena;
   Text *out;
+  bool bf16; /* some value is of that type */
   Names *globals;
   Roots roots;
   const char **param_names; /* fields of Params */

@@ -72,7 +72,7 @@ void writer_begin(Writer *w) {
 
 static const char *parameter(Writer *w, int p) {
   const Pointer *pointer = &w->k->pointers[p];
-  const char *type = c_type(pointer->type->dtype), *restricted = w->cuda ? "__restrict__ " : "restrict ";
+  const char *type = c_storage(pointer->type->dtype), *restricted = w->cuda ? "__restrict__ " : "restrict ";
   return arena_print(w->arena, "%s%s *%s%s", pointer->output < 0 ? "const " : "", type, restricted, pointer->name);
 }
 

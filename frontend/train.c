@@ -231,6 +231,14 @@ static bool train_source(Lower *l, const Expr *e, Train *t) {
   return t->data >= 0;
 }
 
+static void wrong_precision(Lower *l, const Span *at, const char *word) {
+  static const char *const names[] = {"f32", "tf32", "bf16"};
+  bool half = !strcmp(word, "f16") || !strcmp(word, "fp16") || !strcmp(word, "half") || !strcmp(word, "float16");
+  const char *guess = half ? "bf16" : *word ? nearest(word, names, 3) : NULL;
+  report(l->d, E0507, at, "precision: is f32, tf32 or bf16");
+  if (guess) report_help(l->d, "did you mean %s?%s", guess, half ? " f16 would need a scaled loss" : "");
+}
+
 static void train_options(Lower *l, const Syntax *s, Train *t) {
   static const char *const names[] = {"accumulate", "precision", "memory"};
   t->accumulate = 1;
@@ -243,11 +251,11 @@ static void train_options(Lower *l, const Syntax *s, Train *t) {
         report(l->d, E0507, e->at, "accumulate: must be at least 1");
     } else if (!strcmp(key, "precision")) {
       if (!strcmp(word, "bf16"))
-        not_yet(l, e->at, "precision: bf16");
+        t->precision = PRECISION_BF16;
       else if (!strcmp(word, "tf32"))
         t->precision = PRECISION_TF32;
       else if (strcmp(word, "f32"))
-        report(l->d, E0507, e->at, "precision: is f32, tf32 or bf16");
+        wrong_precision(l, e->at, word);
     } else if (!strcmp(key, "memory")) {
       not_yet(l, e->at, "memory:");
     } else {

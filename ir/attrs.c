@@ -41,6 +41,7 @@ static const struct Attribute {
     {"first", FORM_FLAG, offsetof(Attrs, first), NULL, 0},
     {"ta", FORM_FLAG, offsetof(Attrs, ta), NULL, 0},
     {"tb", FORM_FLAG, offsetof(Attrs, tb), NULL, 0},
+    {"wide", FORM_FLAG, offsetof(Attrs, wide), NULL, 0},
     {"start", FORM_LONGS, offsetof(Attrs, start), NULL, 0},
     {"step", FORM_LONGS, offsetof(Attrs, step), NULL, 0},
     {"distribution", FORM_WORD, offsetof(Attrs, distribution), distributions, 2},

@@ -90,10 +90,12 @@ Node *b_transpose(Builder *b, Node *x, const int *axes) {
   return moved ? make(b, OP_transpose, NULL, 1, &x, &attrs) : x;
 }
 
-Node *b_matmul(Builder *b, Node *x, Node *y, bool ta, bool tb) {
-  Attrs attrs = {.ta = ta, .tb = tb};
+static Node *matmul(Builder *b, Node *x, Node *y, bool ta, bool tb, bool wide) {
+  Attrs attrs = {.ta = ta, .tb = tb, .wide = wide};
   return make(b, OP_matmul, "mm", 2, (Node *[]){x, y}, &attrs);
 }
+Node *b_matmul(Builder *b, Node *x, Node *y, bool ta, bool tb) { return matmul(b, x, y, ta, tb, false); }
+Node *b_matmul_wide(Builder *b, Node *x, Node *y, bool ta, bool tb) { return matmul(b, x, y, ta, tb, true); }
 
 Node *b_iota(Builder *b, const Type *shape, int axis) {
   Attrs attrs = {.shape = *shape, .axis = axis};

@@ -95,7 +95,7 @@ static uint64_t hash_node(Op op, Node *const *in, int n_in, const Attrs *a) {
   for (int i = 0; i < n_in; i++) hash = mix(hash, (uint64_t)(uintptr_t)in[i]);
   memcpy(&bits, &a->value, sizeof bits);
   hash = mix(mix(hash, bits), hash_string(a->path));
-  hash = mix(hash, (uint64_t)(a->axis * 64 + a->index * 8 + a->keep * 4 + a->ta * 2 + a->tb));
+  hash = mix(hash, (uint64_t)(a->axis * 64 + a->index * 8 + a->keep * 4 + a->ta * 2 + a->tb + a->wide * 512));
   hash = mix(hash, (uint64_t)a->stride * 8 + (uint64_t)a->window + ((uint64_t)a->dilation << 32) + (uint64_t)a->padding * 64);
   for (int i = 0; i < a->n_axes; i++) hash = mix(hash, (uint64_t)a->axes[i] + 1);
   for (int i = 0; i < a->shape.rank; i++)
@@ -121,7 +121,7 @@ static bool same_attrs(const Attrs *a, const Attrs *b) {
          a->symbol == b->symbol && a->axis == b->axis && a->index == b->index && a->n_axes == b->n_axes &&
          !memcmp(a->axes, b->axes, sizeof a->axes[0] * (size_t)a->n_axes) && a->keep == b->keep && a->first == b->first &&
          a->window == b->window && a->stride == b->stride && a->dilation == b->dilation && a->padding == b->padding &&
-         a->ta == b->ta && a->tb == b->tb && !memcmp(a->start, b->start, sizeof a->start) && !memcmp(a->step, b->step, sizeof a->step) &&
+         a->ta == b->ta && a->tb == b->tb && a->wide == b->wide && !memcmp(a->start, b->start, sizeof a->start) && !memcmp(a->step, b->step, sizeof a->step) &&
          a->distribution == b->distribution && a->pattern == b->pattern && same_type(&a->shape, &b->shape);
 }
 

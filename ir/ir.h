@@ -180,6 +180,7 @@ typedef struct Attrs {
   bool keep;                 /* reduce: leave 1 where an axis was */
   bool first;                /* max, min: of equals the first takes the gradient, of NaNs the last */
   bool ta, tb;               /* matmul: the last two axes of operand 0, 1 are swapped */
+  bool wide;                 /* matmul: of bf16, the result stays f32 */
   int64_t start[MAX_RANK];   /* slice, pad: out[i] = in[start + i*step]; pad is its transpose, zero elsewhere */
   int64_t step[MAX_RANK];
   int distribution;          /* random: 0 uniform in [0,1), 1 standard normal */
@@ -495,6 +496,7 @@ Node *b_slice(Builder *b, Node *x, const Type *shape, const int64_t *start, cons
 Node *b_pad(Builder *b, Node *x, const Type *shape, const int64_t *start, const int64_t *step);
 Node *b_skew(Builder *b, Op op, Node *x, Dim positions, const Attrs *attrs); /* skew or unskew; attrs: axis to padding */
 Node *b_matmul(Builder *b, Node *x, Node *y, bool ta, bool tb);
+Node *b_matmul_wide(Builder *b, Node *x, Node *y, bool ta, bool tb); /* of bf16, in f32 */
 Node *b_iota(Builder *b, const Type *shape, int axis);
 Node *b_rows(Builder *b, const Symbol *symbol);           /* i32 scalar: the rows there are */
 Node *b_count(Builder *b, const Type *t, int n_axes, const int *axes, DType dtype); /* elements over axes as a scalar: a constant, or one times rows */

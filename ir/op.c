@@ -147,6 +147,7 @@ static bool check_scatter(const Inference *f) {
   if (rows->dtype != to->dtype)
     return fail(f->error, "dtype", "scatter_add: rows of %s cannot be added into %s", dtype_name(rows->dtype),
                 dtype_name(to->dtype));
+  if (to->dtype == BF16) return fail(f->error, "dtype", "scatter_add: sums are made in f32, not in bf16");
   return true;
 }
 
@@ -425,6 +426,9 @@ static bool shape_matmul(const Inference *f) {
   if (!dtype_is_float(a->dtype) || a->dtype != b->dtype)
     return fail(f->error, "dtype", "matmul: expected floats of one type, found %s and %s", dtype_name(a->dtype),
                 dtype_name(b->dtype));
+  if (f->attrs->wide && a->dtype != BF16)
+    return fail(f->error, "dtype", "matmul: only a product of bf16 can be wide, not one of %s", dtype_name(a->dtype));
+  if (f->attrs->wide) f->out->dtype = F32;
   return true;
 }
 

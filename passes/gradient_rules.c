@@ -37,7 +37,23 @@ static Node *zero_where(const Step *s, Node *condition, Node *g) {
 /* ---- maps of one operand ------------------------------------------------- */
 
 static Node *grad_copy(const Step *s) { return s->g; }
-static Node *grad_cast(const Step *s) { return s->g; } /* the sweep casts it back */
+/* A product of bf16 with its f32 sums, before they are rounded; sums of such, from what reads a weight twice. */
+static Node *unrounded(const Step *s, Node *g) {
+  if (g->type.dtype != BF16) return g;
+  if (g->op == OP_add) return add(s, unrounded(s, g->in[0]), unrounded(s, g->in[1]));
+  if (g->op == OP_matmul) return b_matmul_wide(s->b, g->in[0], g->in[1], g->attrs.ta, g->attrs.tb);
+  if (op_info[g->op].kind != VIEW && g->op != OP_sum) return b_cast(s->b, g, F32);
+  Attrs attrs = g->attrs;
+  attrs.shape.dtype = F32;
+  Node *x = unrounded(s, g->in[0]);
+  return node_new(s->b->graph, g->op, &x, 1, &attrs, g->name, g->span);
+}
+
+/* The sweep casts it back.  The gradient of a parameter's bf16 copy is the parameter's, and stays f32. */
+static Node *grad_cast(const Step *s) {
+  bool copy = s->x->op == OP_param && s->x->type.dtype == F32 && s->g->type.dtype == BF16;
+  return copy ? unrounded(s, s->g) : s->g;
+}
 static Node *grad_neg(const Step *s) { return neg(s, s->g); }
 static Node *grad_abs(const Step *s) { return mul(s, s->g, b_unary(s->b, OP_sign, s->x)); }
 static Node *grad_exp(const Step *s) { return mul(s, s->g, s->node); }
@@ -211,7 +227,8 @@ static Node *swap_last(const Step *s, Node *x) {
   return b_transpose(s->b, x, axes);
 }
 
-/* With A and B the operands as multiplied: dA = g B', dB = A' g. */
+/* With A and B the operands as multiplied: dA = g B', dB = A' g.  Of a wide product g is f32; the
+ * tensor cores get it as bf16, like all else. */
 static Node *grad_left(const Step *s, bool ta, bool tb) {
   if (!ta) return b_matmul(s->b, s->g, s->y, false, !tb);
   if (s->y->type.rank == s->g->type.rank) return b_matmul(s->b, s->y, s->g, tb, true);
@@ -234,13 +251,17 @@ static Node *grad_right(const Step *s, bool ta, bool tb) {
 
 static Node *grad_matmul(const Step *s) {
   bool ta = s->node->attrs.ta, tb = s->node->attrs.tb;
-  return s->k ? grad_right(s, ta, tb) : grad_left(s, ta, tb);
+  Step narrow = *s;
+  narrow.g = b_cast(s->b, s->g, s->x->type.dtype);
+  return s->k ? grad_right(&narrow, ta, tb) : grad_left(&narrow, ta, tb);
 }
 
 static Node *grad_gather(const Step *s) {
   Attrs attrs = {.shape = s->x->type};
+  Node *g = s->g->type.dtype == BF16 ? b_cast(s->b, s->g, F32) : s->g;
+  attrs.shape.dtype = g->type.dtype;
   const char *name = arena_print(s->b->graph->program->arena, "%s.scatter_add", s->b->prefix);
-  return node_new(s->b->graph, OP_scatter_add, (Node *[]){s->g, s->y}, 2, &attrs, name, s->b->span);
+  return node_new(s->b->graph, OP_scatter_add, (Node *[]){g, s->y}, 2, &attrs, name, s->b->span);
 }
 static Node *grad_scatter_add(const Step *s) { return b_binary(s->b, OP_gather, s->g, s->y); }
 

@@ -4,8 +4,10 @@
 
 #include "passes/passes.h"
 
+void pass_precision(PassContext *context); /* precision.c: bf16 where the train block asks for it */
 void pass_gradient(PassContext *context); /* gradient.c: grad(y, x) and the gradients of updates, as ordinary nodes */
 void pass_simplify(PassContext *context); /* simplify.c: cheaper ways to the same values */
+void pass_narrow(PassContext *context);   /* precision.c: gradients of biases from bf16 */
 void pass_split(PassContext *context);    /* split.c: large reductions in two steps */
 void pass_fuse(PassContext *context);     /* fuse.c: groups that become one kernel each */
 void pass_schedule(PassContext *context); /* schedule.c: the order of nodes */

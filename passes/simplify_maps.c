@@ -146,6 +146,7 @@ static Node *pow_number(Rewriter *r, const Node *n) {
   Node *x = n->in[0], *y = n->in[1];
   if (y->op != OP_const || !is_float(n) || !rewrite_fits(n, x)) return NULL;
   double power = y->attrs.value;
+  if (power == 3 && n->type.dtype == BF16) return NULL; /* two roundings in place of one */
   if ((power != -1 && power != 0 && power != 1 && power != 2 && power != 3) || !rewrite_ask(r, n)) return NULL;
   if (power == 1) return x;
   if (power == 0) return rewrite_broadcast(r, n, rewrite_const(r, n, n->type.dtype, 1)); /* for NaN too */

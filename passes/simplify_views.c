@@ -87,7 +87,7 @@ static Node *transpose_matmul(Rewriter *r, const Node *n) {
   Node *x = n->in[0];
   if (x->op != OP_matmul || !swaps_last(n) || !rewrite_single_use(x)) return NULL;
   if (x->in[0]->type.rank != x->in[1]->type.rank || !rewrite_ask(r, n)) return NULL;
-  Attrs attrs = {.ta = !x->attrs.tb, .tb = !x->attrs.ta};
+  Attrs attrs = {.ta = !x->attrs.tb, .tb = !x->attrs.ta, .wide = x->attrs.wide};
   return rewrite_to(r, n, OP_matmul, (Node *[]){x->in[1], x->in[0]}, 2, &attrs);
 }
 

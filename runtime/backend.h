@@ -34,7 +34,7 @@ typedef struct MtBackend {
 
   /* Work on the stream, all capturable: */
   void (*fetch)(MtRun *run, void *batch, const void *set, const int32_t *order, int64_t rows, size_t row_bytes); /* batch[i] = set[order[scalars->position + i]] */
-  void (*gemm)(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k,
+  void (*gemm)(MtRun *run, MtGemmKind kind, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k,
                const void *a, int64_t lda, int64_t a_step, const void *b, int64_t ldb, int64_t b_step,
                void *c, int64_t ldc, int64_t c_step);
   /* What an update calls; NULL where the program has a kernel for it (mtrt_update.cuh). */

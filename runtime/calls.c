@@ -14,13 +14,28 @@ void mt_fail(MtRun *run, const char *format, ...) {
 
 void mt_gemm(MtRun *run, MtTranspose t, int64_t m, int64_t n, int64_t k, const void *a, const void *b, void *c) {
   bool ta = t == MT_TN || t == MT_TT, tb = t == MT_NT || t == MT_TT;
-  run->backend->gemm(run, t, 1, m, n, k, a, ta ? m : k, 0, b, tb ? k : n, 0, c, n, 0);
+  run->backend->gemm(run, MT_OF_REAL, t, 1, m, n, k, a, ta ? m : k, 0, b, tb ? k : n, 0, c, n, 0);
 }
 
 void mt_gemm_batched(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a,
                      int64_t lda, int64_t a_step, const void *b, int64_t ldb, int64_t b_step, void *c, int64_t ldc,
                      int64_t c_step) {
-  run->backend->gemm(run, t, batch, m, n, k, a, lda, a_step, b, ldb, b_step, c, ldc, c_step);
+  run->backend->gemm(run, MT_OF_REAL, t, batch, m, n, k, a, lda, a_step, b, ldb, b_step, c, ldc, c_step);
+}
+
+/* The gradient check's reals are double, and so is all it has of bf16. */
+static MtGemmKind kind_of(const MtRun *run, MtGemmKind kind) { return run->real_size == 8 ? MT_OF_REAL : kind; }
+
+void mt_gemm_bf16(MtRun *run, MtGemmKind kind, MtTranspose t, int64_t m, int64_t n, int64_t k, const void *a,
+                  const void *b, void *c) {
+  bool ta = t == MT_TN || t == MT_TT, tb = t == MT_NT || t == MT_TT;
+  run->backend->gemm(run, kind_of(run, kind), t, 1, m, n, k, a, ta ? m : k, 0, b, tb ? k : n, 0, c, n, 0);
+}
+
+void mt_gemm_bf16_batched(MtRun *run, MtGemmKind kind, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k,
+                          const void *a, int64_t lda, int64_t a_step, const void *b, int64_t ldb, int64_t b_step,
+                          void *c, int64_t ldc, int64_t c_step) {
+  run->backend->gemm(run, kind_of(run, kind), t, batch, m, n, k, a, lda, a_step, b, ldb, b_step, c, ldc, c_step);
 }
 
 void mt_clip_gradients(MtRun *run, int64_t count, double max_norm) { run->backend->clip(run, count, max_norm); }

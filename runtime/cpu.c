@@ -123,8 +123,8 @@ static void cpu_fetch(MtRun *run, void *batch, const void *set, const int32_t *o
 }
 
 typedef struct Products {
+  MtGemmTypes types;
   MtTranspose transpose;
-  int size;
   int64_t m, n, k, lda, a_step, ldb, b_step, ldc, c_step;
   const char *a, *b;
   char *c;
@@ -133,14 +133,15 @@ typedef struct Products {
 static void multiply(void *data, int64_t from, int64_t count) {
   const Products *p = data;
   for (int64_t i = from; i < from + count; i++)
-    mt_cpu_gemm(p->size, p->transpose, p->m, p->n, p->k, p->a + i * p->a_step * p->size, p->lda,
-                p->b + i * p->b_step * p->size, p->ldb, p->c + i * p->c_step * p->size, p->ldc);
+    mt_cpu_gemm(p->types, p->transpose, p->m, p->n, p->k, p->a + i * p->a_step * p->types.in, p->lda,
+                p->b + i * p->b_step * p->types.in, p->ldb, p->c + i * p->c_step * p->types.out, p->ldc);
 }
 
-static void cpu_gemm(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a,
+static void cpu_gemm(MtRun *run, MtGemmKind kind, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a,
                      int64_t lda, int64_t a_step, const void *b, int64_t ldb, int64_t b_step, void *c, int64_t ldc,
                      int64_t c_step) {
-  Products p = {t, run->real_size, m, n, k, lda, a_step, ldb, b_step, ldc, c_step, a, b, c};
+  MtGemmTypes types = {kind == MT_OF_REAL ? run->real_size : 2, kind == MT_TO_BF16 ? 2 : run->real_size};
+  Products p = {types, t, m, n, k, lda, a_step, ldb, b_step, ldc, c_step, a, b, c};
   mt_in_pieces(batch, 1, batch > 1 && batch * m * n * k >= MT_THREADED * 32, multiply, &p);
 }
 

@@ -41,7 +41,7 @@ bool mt_cuda_check(MtRun *run, cudaError_t status, const char *what);
 /* ---- cuda_gemm.cu ---- */
 bool mt_cuda_gemm_open(MtRun *run);
 void mt_cuda_gemm_close(MtRun *run);
-void mt_cuda_gemm(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
+void mt_cuda_gemm(MtRun *run, MtGemmKind kind, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
                   int64_t a_step, const void *b, int64_t ldb, int64_t b_step, void *c, int64_t ldc, int64_t c_step);
 void mt_cuda_tune(MtRun *run, bool on);
 char *mt_cuda_choices(const MtRun *run);

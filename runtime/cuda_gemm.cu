@@ -15,7 +15,7 @@
 #include "runtime/cuda_device.h"
 
 struct GemmShape {
-  int64_t transpose, batch, m, n, k, lda, a_step, ldb, b_step, ldc, c_step, align, real_size;
+  int64_t transpose, batch, m, n, k, lda, a_step, ldb, b_step, ldc, c_step, align, real_size, kind;
 };
 enum { SHAPE_WORDS = sizeof(GemmShape) / sizeof(int64_t), CANDIDATES = 24, TIMED_RUNS = 10 };
 
@@ -81,18 +81,31 @@ static bool make_layout(MtRun *run, cublasLtMatrixLayout_t *layout, cudaDataType
          blas_check(run, cublasLtMatrixLayoutSetAttribute(*layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &step, sizeof step), "batch step");
 }
 
+/* What the operands and the result are made of, and what sums are: bf16 is multiplied on tensor cores and
+ * summed in float; TF32 only when it was asked for. */
+struct GemmTypes {
+  cudaDataType_t in, out, scale;
+  cublasComputeType_t compute;
+};
+
+static GemmTypes types_of(const GemmShape *s, bool tf32) {
+  if (s->real_size == 8) return {CUDA_R_64F, CUDA_R_64F, CUDA_R_64F, CUBLAS_COMPUTE_64F};
+  if (s->kind == MT_TO_BF16) return {CUDA_R_16BF, CUDA_R_16BF, CUDA_R_32F, CUBLAS_COMPUTE_32F};
+  if (s->kind == MT_TO_REAL) return {CUDA_R_16BF, CUDA_R_32F, CUDA_R_32F, CUBLAS_COMPUTE_32F};
+  return {CUDA_R_32F, CUDA_R_32F, CUDA_R_32F, tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F};
+}
+
 static bool make_descriptors(MtRun *run, GemmPlan *plan) {
   const GemmShape *s = &plan->shape;
-  bool wide = s->real_size == 8, ta = s->transpose == MT_TN || s->transpose == MT_TT, tb = s->transpose == MT_NT || s->transpose == MT_TT;
-  cudaDataType_t type = wide ? CUDA_R_64F : CUDA_R_32F;
-  cublasComputeType_t compute = wide ? CUBLAS_COMPUTE_64F : device_of(run)->tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+  const GemmTypes types = types_of(s, device_of(run)->tf32);
+  bool ta = s->transpose == MT_TN || s->transpose == MT_TT, tb = s->transpose == MT_NT || s->transpose == MT_TT;
   cublasOperation_t left = tb ? CUBLAS_OP_T : CUBLAS_OP_N, right = ta ? CUBLAS_OP_T : CUBLAS_OP_N;
-  return blas_check(run, cublasLtMatmulDescCreate(&plan->product, compute, type), "cublasLtMatmulDescCreate") &&
+  return blas_check(run, cublasLtMatmulDescCreate(&plan->product, types.compute, types.scale), "cublasLtMatmulDescCreate") &&
          blas_check(run, cublasLtMatmulDescSetAttribute(plan->product, CUBLASLT_MATMUL_DESC_TRANSA, &left, sizeof left), "transpose") &&
          blas_check(run, cublasLtMatmulDescSetAttribute(plan->product, CUBLASLT_MATMUL_DESC_TRANSB, &right, sizeof right), "transpose") &&
-         make_layout(run, &plan->b, type, tb ? s->k : s->n, tb ? s->n : s->k, s->ldb, s->batch, s->b_step) &&
-         make_layout(run, &plan->a, type, ta ? s->m : s->k, ta ? s->k : s->m, s->lda, s->batch, s->a_step) &&
-         make_layout(run, &plan->c, type, s->n, s->m, s->ldc, s->batch, s->c_step);
+         make_layout(run, &plan->b, types.in, tb ? s->k : s->n, tb ? s->n : s->k, s->ldb, s->batch, s->b_step) &&
+         make_layout(run, &plan->a, types.in, ta ? s->m : s->k, ta ? s->k : s->m, s->lda, s->batch, s->a_step) &&
+         make_layout(run, &plan->c, types.out, s->n, s->m, s->ldc, s->batch, s->c_step);
 }
 
 static cublasStatus_t multiply(MtRun *run, const GemmPlan *plan, const cublasLtMatmulAlgo_t *algorithm, const void *a, const void *b, void *c) {
@@ -107,7 +120,8 @@ static cublasStatus_t multiply(MtRun *run, const GemmPlan *plan, const cublasLtM
 static int candidates(MtRun *run, const GemmPlan *plan, int most, cublasLtMatmulHeuristicResult_t *found) {
   cublasLtMatmulPreference_t wish = NULL;
   size_t workspace = WORKSPACE;
-  uint32_t align = (uint32_t)plan->shape.align, reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE;
+  uint32_t align = (uint32_t)plan->shape.align, reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+  if (plan->shape.kind != MT_TO_BF16) reductions |= CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE; /* parts of a sum are never bf16 */
   int n = 0;
   if (!blas_check(run, cublasLtMatmulPreferenceCreate(&wish), "cublasLtMatmulPreferenceCreate")) return 0;
   cublasLtMatmulPreferenceSetAttribute(wish, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace);
@@ -161,17 +175,18 @@ static int64_t alignment(const void *a, const void *b, const void *c) {
   return (int64_t)(bits & (~bits + 1));
 }
 
-void mt_cuda_gemm(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
+void mt_cuda_gemm(MtRun *run, MtGemmKind kind, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
                   int64_t a_step, const void *b, int64_t ldb, int64_t b_step, void *c, int64_t ldc, int64_t c_step) {
   if (batch == 0 || m == 0 || n == 0) return;
   CudaDevice *device = device_of(run);
   if (k == 0) {
+    int64_t size = kind == MT_TO_BF16 ? 2 : run->real_size;
     for (int64_t i = 0; i < batch; i++)
-      mt_cuda_check(run, cudaMemset2DAsync((char *)c + i * c_step * run->real_size, (size_t)(ldc * run->real_size), 0,
-                                           (size_t)(n * run->real_size), (size_t)m, device->stream), "cudaMemset");
+      mt_cuda_check(run, cudaMemset2DAsync((char *)c + i * c_step * size, (size_t)(ldc * size), 0, (size_t)(n * size),
+                                           (size_t)m, device->stream), "cudaMemset");
     return;
   }
-  GemmShape shape = {t, batch, m, n, k, lda, a_step, ldb, b_step, ldc, c_step, alignment(a, b, c), run->real_size};
+  GemmShape shape = {t, batch, m, n, k, lda, a_step, ldb, b_step, ldc, c_step, alignment(a, b, c), run->real_size, kind};
   GemmPlan *plan = plan_of(device, &shape);
   if (!plan) return mt_fail(run, "out of memory");
   if (!plan->ready) {

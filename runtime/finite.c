@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/mtrt_bf16.h"
 #include "runtime/random.h"
 #include "runtime/trainer.h"
 
@@ -50,13 +51,25 @@ static bool say(MtSession *s, const char *where, const char *what, float value, 
                   (long long)at, when, (long long)s->scalars.step);
 }
 
+static size_t element_bytes(const MtValue *value) { return value->place == MT_IN_ARENA_BF16 ? 2 : 4; }
+
+/* bf16 in the first half of the room becomes float in all of it, from the end. */
+static void widen(float *room, int64_t count) {
+  MtBf16 narrow;
+  for (int64_t i = count - 1; i >= 0; i--) {
+    memcpy(&narrow, (char *)room + 2 * i, sizeof narrow);
+    room[i] = mt_bf16_value(narrow);
+  }
+}
+
 /* True: found, and told. */
 static bool look_at(MtSession *s, const MtValue *value, int64_t rows, float *room) {
   int64_t count = value->row_elements ? rows * value->row_elements : value->count;
-  const char *from = value->place == MT_IN_ARENA   ? (char *)s->run.arena + value->offset
-                     : value->place == MT_IN_GRADS ? (char *)s->micro_grads + value->offset * 4
-                                                   : (char *)s->run.outputs + value->offset * 4;
-  if (!s->run.backend->read(&s->run, room, from, (size_t)count * sizeof *room)) return false;
+  const char *from = value->place == MT_IN_GRADS     ? (char *)s->micro_grads + value->offset * 4
+                     : value->place == MT_IN_OUTPUTS ? (char *)s->run.outputs + value->offset * 4
+                                                     : (char *)s->run.arena + value->offset;
+  if (!s->run.backend->read(&s->run, room, from, (size_t)count * element_bytes(value))) return false;
+  if (value->place == MT_IN_ARENA_BF16) widen(room, count);
   int64_t bad = first_bad(room, count);
   if (bad < 0) return false;
   bool by_row = value->row_elements > 0;

@@ -1,5 +1,6 @@
 /* gemm_kernel.h - one instruction set's matrix product; gemm.c includes it once
- * for each (real, vector width).  Expects REAL, LANES, TARGET and NAME(x).
+ * for each (real, type in memory, vector width).  Expects REAL, STORED (that
+ * of the operands, which are widened as they are packed), LANES, TARGET and NAME(x).
  *
  * op(A) is packed into panels of ROWS rows, op(B) into panels of LANES times
  * 1, 2 or 4 columns, both running along k, so that the inner loop reads
@@ -8,6 +9,9 @@
  */
 typedef REAL NAME(vector) __attribute__((vector_size(LANES * sizeof(REAL)), aligned(sizeof(REAL))));
 
+#define READ_AS(type, x) read_##type(x)
+#define READ_OF(type, x) READ_AS(type, x)
+#define READ(x) READ_OF(STORED, x)
 #define LOAD(p) (*(const NAME(vector) *)(p))
 #define STORE(p, v) (*(NAME(vector) *)(p) = (v))
 #define ROWS_6(X) X(0) X(1) X(2) X(3) X(4) X(5)
@@ -77,29 +81,29 @@ TARGET static void NAME(tile1)(int64_t k, const REAL *a, const REAL *b, REAL *ti
 #undef ADD
 
 /* Lines that stand side by side in memory; inlined for each width, since a call to memcpy costs more than it moves. */
-TARGET static inline __attribute__((always_inline)) void NAME(copy_lines)(REAL *out, const REAL *x, int64_t k_step,
+TARGET static inline __attribute__((always_inline)) void NAME(copy_lines)(REAL *out, const STORED *x, int64_t k_step,
                                                                           int64_t k, int64_t width, int64_t count) {
   for (int64_t p = 0; p < k; p++, out += width, x += k_step)
-    for (int64_t i = 0; i < count; i++) out[i] = x[i];
+    for (int64_t i = 0; i < count; i++) out[i] = READ(x[i]);
 }
 
 /* Lines that run along k: eight elements of each at a time, so that the panel is written in order. */
-TARGET static inline __attribute__((always_inline)) void NAME(turn_lines)(REAL *out, const REAL *x, int64_t line_step,
+TARGET static inline __attribute__((always_inline)) void NAME(turn_lines)(REAL *out, const STORED *x, int64_t line_step,
                                                                           int64_t k, int64_t width, int64_t count) {
   int64_t p = 0;
   for (; p + 8 <= k; p += 8)
     for (int64_t i = 0; i < count; i++) {
-      const REAL *from = x + i * line_step + p;
+      const STORED *from = x + i * line_step + p;
       REAL *to = out + p * width + i;
-      for (int64_t q = 0; q < 8; q++) to[q * width] = from[q];
+      for (int64_t q = 0; q < 8; q++) to[q * width] = READ(from[q]);
     }
   for (; p < k; p++)
-    for (int64_t i = 0; i < count; i++) out[p * width + i] = x[i * line_step + p];
+    for (int64_t i = 0; i < count; i++) out[p * width + i] = READ(x[i * line_step + p]);
 }
 
 /* `count` lines of `width` elements along k, zeros behind the last: out[p][i] = x(i, p).
  * One of the steps is 1; whole panels have loops of fixed width. */
-TARGET static void NAME(pack)(REAL *out, const REAL *x, int64_t line_step, int64_t k_step, int64_t count, int64_t width,
+TARGET static void NAME(pack)(REAL *out, const STORED *x, int64_t line_step, int64_t k_step, int64_t count, int64_t width,
                               int64_t k) {
   if (count < width) memset(out, 0, (size_t)(width * k) * sizeof *out);
   if (line_step == 1) {
@@ -123,7 +127,7 @@ TARGET static void NAME(pack)(REAL *out, const REAL *x, int64_t line_step, int64
 TARGET static void NAME(block)(const MtProduct *g, int vectors, int64_t row, int64_t m, int64_t k0, int64_t k,
                                int64_t first, int64_t last, REAL *packed_a, const REAL *packed_b) {
   int64_t rows = vectors == 4 ? 6 : 12, columns = vectors * LANES;
-  const REAL *a = g->a;
+  const STORED *a = g->a;
   REAL *c = g->c, spill[12 * 4 * LANES];
   for (int64_t i = 0; i < m; i += rows)
     NAME(pack)
@@ -161,7 +165,7 @@ TARGET static void NAME(share)(const NAME(Plan) *plan, int thread, int threads) 
     int64_t k = g->k - k0 < K_BLOCK ? g->k - k0 : K_BLOCK;
     for (int64_t j = plan->panels * thread / threads; j < plan->panels * (thread + 1) / threads; j++)
       NAME(pack)
-      (plan->packed_b + j * columns * k, (const REAL *)g->b + j * columns * g->b_column + k0 * g->b_k, g->b_column,
+      (plan->packed_b + j * columns * k, (const STORED *)g->b + j * columns * g->b_column + k0 * g->b_k, g->b_column,
        g->b_k, g->n - j * columns < columns ? g->n - j * columns : columns, columns, k);
     team_wait(threads);
     for (int64_t t = blocks * thread / threads; t < blocks * (thread + 1) / threads; t++) {
@@ -191,11 +195,15 @@ static void NAME(product)(const MtProduct *g, int threads) {
   }
 }
 
+#undef READ_AS
+#undef READ_OF
+#undef READ
 #undef LOAD
 #undef STORE
 #undef ROWS_6
 #undef ROWS_12
 #undef REAL
+#undef STORED
 #undef LANES
 #undef TARGET
 #undef NAME

@@ -94,6 +94,15 @@ void mt_gemm_batched(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_
                      const void *b, int64_t ldb, int64_t b_step,
                      void *c, int64_t ldc, int64_t c_step);
 
+/* Products of bf16, summed in f32; the result is bf16 or stays real.  Where real is double, so is all else. */
+typedef enum MtGemmKind { MT_OF_REAL, MT_TO_BF16, MT_TO_REAL } MtGemmKind;
+void mt_gemm_bf16(MtRun *run, MtGemmKind kind, MtTranspose t, int64_t m, int64_t n, int64_t k, const void *a,
+                  const void *b, void *c);
+void mt_gemm_bf16_batched(MtRun *run, MtGemmKind kind, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k,
+                          const void *a, int64_t lda, int64_t a_step,
+                          const void *b, int64_t ldb, int64_t b_step,
+                          void *c, int64_t ldc, int64_t c_step);
+
 /* Set scalars->stop when the loss or one of `count` gradients is not finite. */
 void mt_check_gradients(MtRun *run, const MtEnd *end, int64_t count);
 /* Scale gradients to a global norm of at most max_norm (times min(1, max_norm / (norm + 1e-6))). */
@@ -148,13 +157,16 @@ typedef struct MtData {
 } MtData;
 
 typedef struct MtSize {     /* what a generated function needs */
-  size_t arena;             /* bytes at real = float; twice that for double */
+  size_t arena;             /* bytes at real = float; mt_arena_bytes says how many for double */
   int64_t outputs;          /* elements of real */
 } MtSize;
 
+/* With doubles for reals four times as much, for a bf16 becomes a double too. */
+static inline size_t mt_arena_bytes(MtSize size, int real_size) { return real_size == 8 ? 4 * size.arena : size.arena; }
+
 /* A value that a kernel writes, in the order kernels run: the search for the
  * first non-finite value walks these. */
-typedef enum MtPlace { MT_IN_ARENA, MT_IN_GRADS, MT_IN_OUTPUTS } MtPlace;
+typedef enum MtPlace { MT_IN_ARENA, MT_IN_GRADS, MT_IN_OUTPUTS, MT_IN_ARENA_BF16 } MtPlace;
 typedef struct MtValue {
   int kernel;               /* the how-manyth kernel of the step writes it, from 0 */
   const char *name;         /* "net.fc1.mm" */

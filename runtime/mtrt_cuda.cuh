@@ -39,7 +39,7 @@ static inline bool mt_launched(MtRun *run, const char *kernel) {
 #define STEP(call) do { if (mt_go(run)) call; } while (0)
 
 /* An array of the arena; offsets are in bytes for floats. */
-#define AT(type, offset) (type *)((char *)run->arena + (int64_t)(offset) * (int64_t)(sizeof(real) / sizeof(float)))
+#define AT(type, offset) (type *)((char *)run->arena + (int64_t)(offset) * (sizeof(real) == sizeof(float) ? 1 : 4))
 
 /* Blocks of `size` threads for n elements. */
 static inline unsigned mt_blocks(int64_t n, int64_t size) { return (unsigned)((n + size - 1) / size); }

@@ -108,7 +108,7 @@ static bool open_room(MtSession *s, int needs) {
     }
   }
   void *scalars = NULL, *sums = NULL, *eval_sums = NULL;
-  bool ok = mt_session_alloc(s, &s->run.arena, arena * (size_t)s->run.real_size / 4, "intermediate values") &&
+  bool ok = mt_session_alloc(s, &s->run.arena, mt_arena_bytes((MtSize){arena, outputs}, s->run.real_size), "intermediate values") &&
             mt_session_alloc(s, &s->run.outputs, (size_t)outputs * (size_t)s->run.real_size, "outputs") &&
             mt_session_alloc(s, &scalars, sizeof(MtScalars), "scalars") &&
             mt_session_alloc(s, &sums, MT_MAX_OUTPUTS * sizeof(double), "sums") &&

@@ -26,6 +26,10 @@ static const char shim[] =
     "  void (*gemm)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, const void *, const void *, void *);\n"
     "  void (*gemm_batched)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, int64_t, const void *, int64_t, int64_t,\n"
     "                       const void *, int64_t, int64_t, void *, int64_t, int64_t);\n"
+    "  void (*gemm_bf16)(MtRun *, MtGemmKind, MtTranspose, int64_t, int64_t, int64_t, const void *, const void *,\n"
+    "                    void *);\n"
+    "  void (*gemm_bf16_batched)(MtRun *, MtGemmKind, MtTranspose, int64_t, int64_t, int64_t, int64_t, const void *,\n"
+    "                            int64_t, int64_t, const void *, int64_t, int64_t, void *, int64_t, int64_t);\n"
     "  void (*clip)(MtRun *, int64_t, double);\n"
     "  void (*sgd)(MtRun *, int, int64_t, int64_t), (*adam)(MtRun *, int, int64_t, int64_t);\n"
     "  void (*adamw)(MtRun *, int, int64_t, int64_t);\n"
@@ -40,6 +44,15 @@ static const char shim[] =
     "                     int64_t sa, const void *b, int64_t lb, int64_t sb, void *c, int64_t lc, int64_t sc) {\n"
     "  calls.gemm_batched(r, t, z, m, n, k, a, la, sa, b, lb, sb, c, lc, sc);\n"
     "}\n"
+    "void mt_gemm_bf16(MtRun *r, MtGemmKind g, MtTranspose t, int64_t m, int64_t n, int64_t k, const void *a,\n"
+    "                  const void *b, void *c) {\n"
+    "  calls.gemm_bf16(r, g, t, m, n, k, a, b, c);\n"
+    "}\n"
+    "void mt_gemm_bf16_batched(MtRun *r, MtGemmKind g, MtTranspose t, int64_t z, int64_t m, int64_t n, int64_t k,\n"
+    "                          const void *a, int64_t la, int64_t sa, const void *b, int64_t lb, int64_t sb, void *c,\n"
+    "                          int64_t lc, int64_t sc) {\n"
+    "  calls.gemm_bf16_batched(r, g, t, z, m, n, k, a, la, sa, b, lb, sb, c, lc, sc);\n"
+    "}\n"
     "void mt_clip_gradients(MtRun *r, int64_t n, double norm) { calls.clip(r, n, norm); }\n"
     "void mt_sgd(MtRun *r, int g, int64_t at, int64_t n) { calls.sgd(r, g, at, n); }\n"
     "void mt_adam(MtRun *r, int g, int64_t at, int64_t n) { calls.adam(r, g, at, n); }\n"
@@ -51,6 +64,9 @@ typedef struct Calls {
   void (*gemm)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, const void *, const void *, void *);
   void (*gemm_batched)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, int64_t, const void *, int64_t, int64_t,
                        const void *, int64_t, int64_t, void *, int64_t, int64_t);
+  void (*gemm_bf16)(MtRun *, MtGemmKind, MtTranspose, int64_t, int64_t, int64_t, const void *, const void *, void *);
+  void (*gemm_bf16_batched)(MtRun *, MtGemmKind, MtTranspose, int64_t, int64_t, int64_t, int64_t, const void *, int64_t,
+                            int64_t, const void *, int64_t, int64_t, void *, int64_t, int64_t);
   void (*clip)(MtRun *, int64_t, double);
   void (*sgd)(MtRun *, int, int64_t, int64_t), (*adam)(MtRun *, int, int64_t, int64_t);
   void (*adamw)(MtRun *, int, int64_t, int64_t);
@@ -118,7 +134,7 @@ void generated_build(Generated *set, const char *flags) {
   set->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   ck_assert_msg(set->library != NULL, "%s", dlerror());
   *(Calls *)dlsym(set->library, "calls") =
-      (Calls){mt_gemm, mt_gemm_batched, mt_clip_gradients, mt_sgd, mt_adam, mt_adamw, mt_check_gradients, mt_finish};
+      (Calls){mt_gemm, mt_gemm_batched, mt_gemm_bf16, mt_gemm_bf16_batched, mt_clip_gradients, mt_sgd, mt_adam, mt_adamw, mt_check_gradients, mt_finish};
   const MtProgram **caught = dlsym(set->library, "caught");
   for (int i = 0; i < set->n; i++) {
     char name[32];
@@ -296,7 +312,7 @@ void generated_call(const Program *program, const MtProgram *emitted, const Grap
                     const Binding *bindings, int n_bindings, const EvaluateOptions *options, Tensor *outputs) {
   Blocks b = begin_call(program, graph, real_size, bindings, n_bindings, options);
   MtSize size = size_of(emitted, step);
-  size_t arena = size.arena * (size_t)(real_size / 4);
+  size_t arena = mt_arena_bytes(size, real_size);
   b.run.program = emitted;
   b.run.scalars = &b.scalars;
   b.run.arena = aligned_alloc(64, (arena + 127) / 64 * 64);

@@ -71,7 +71,7 @@ int main(int argc, char **argv) {
     run.states = on_device(&run, states);
     run.grads = on_device(&run, std::vector<char>(call.params, (char)0xff));
     run.outputs = on_device(&run, std::vector<char>(outputs, (char)0xff));
-    run.arena = on_device(&run, std::vector<char>(train->size.arena * (call.real_size / 4), (char)0xff));
+    run.arena = on_device(&run, std::vector<char>(mt_arena_bytes(train->size, (int)call.real_size), (char)0xff));
     std::vector<const void *> batch;
     for (auto &field : fields) batch.push_back(on_device(&run, field));
     Work work = {call.real_size == 8 ? train->gradients_f64 : train->gradients, batch.data(), call.rows};

@@ -96,9 +96,10 @@ START_TEST(a_dump_is_taken_wherever_a_model_is) {
        "for d in dumps/*.ir; do $MTC $d -O$O -o again.c; cmp o$O.c again.c; $MTC check $d; done; done",
        0, "");
   says("ls dumps", 0,
-       "00-lower.ir\n01-gradient.ir\n02-simplify.ir\n03-split.ir\n04-fuse.ir\n05-schedule.ir\n06-plan.ir\n");
+       "00-lower.ir\n01-precision.ir\n02-gradient.ir\n03-simplify.ir\n04-narrow.ir\n05-split.ir\n06-fuse.ir\n"
+       "07-schedule.ir\n08-plan.ir\n");
   says("cmp -s o0.c o2.c && echo the same", 1, "");
-  says("cp dumps/04-fuse.ir line.ir && $MTC build line.ir --target=c -o fromir && ./fromir --version", 0,
+  says("cp dumps/06-fuse.ir line.ir && $MTC build line.ir --target=c -o fromir && ./fromir --version", 0,
        "line (mtrt 0.1, target c)\n");
 }
 END_TEST
@@ -106,8 +107,8 @@ END_TEST
 START_TEST(dumps_and_limits) {
   mentions("$MTC check line.mt --dump=lower", 0, "# after lower\nmtc-ir 1 line from \"line.mt\" passes()\n");
   says("$MTC check line.mt --dump=all 2>&1 | grep '^# after'", 0,
-       "# after lower\n# after gradient\n# after simplify\n# after split\n# after fuse\n# after schedule\n# after "
-       "plan\n");
+       "# after lower\n# after precision\n# after gradient\n# after simplify\n# after narrow\n# after split\n# after fuse\n"
+       "# after schedule\n# after plan\n");
   says("$MTC check line.mt --dump=changed 2>&1 | grep -c '^# after lower'", 0, "1\n");
   for (int i = 0; i < n_passes; i++) {
     char command[128], wanted[64];
@@ -322,13 +323,13 @@ START_TEST(misuse_has_a_message_and_status_2) {
 }
 END_TEST
 
-/* No model makes bf16 yet, but a program can be written that has it. */
+/* No model has parameters of bf16, but a program can be written that does. */
 START_TEST(a_fault_of_mtc_ends_with_70) {
   says("$MTC line.mt --stop-after=lower -o - --emit=ir | sed 's/f32/bf16/g' >odd.ir; echo mine >x.c; $MTC odd.ir -o "
        "x.c 2>said; "
        "echo $?; cat said x.c",
        0,
-       "70\nmtc: internal fault: bf16 has no generated code yet\n"
+       "70\nmtc: internal fault: net.w: parameters of bf16 have no generated code yet\n"
        "This is a bug in mtc, not in your model. Please report it with the model and the command line.\nmine\n");
 }
 END_TEST

@@ -8,7 +8,7 @@
 #include "passes/passes.h"
 #include "tests/fuse_models.h"
 
-enum { MAX_DUMPS = 8 };
+enum { MAX_DUMPS = 16 };
 
 typedef struct Dumps {
   int n;

@@ -19,9 +19,10 @@
 #include "frontend/frontend.h"
 #include "ir/ir.h"
 #include "passes/passes.h"
+#include "runtime/mtrt_bf16.h"
 #include "tests/generated.h"
 
-enum { MAX_INPUTS = 4, MAX_VALUES = 512 };
+enum { MAX_INPUTS = 4, MAX_VALUES = 600 };
 
 /* A case: {"e": expression, "x": [[name, shape, data, gradient or null], ...], "s": shape, "v": value, "u": upstream,
  * "f": float's error}. */
@@ -51,7 +52,7 @@ static void add_shape(Text *out, json_t *shape) {
 }
 
 /* The case as a model: `net` holds the inputs, `up` the upstream gradient. */
-static char *model_of(json_t *item, Arena *arena) {
+static char *model_of(json_t *item, const char *options, Arena *arena) {
   Text text = {0};
   json_t *inputs = json_object_get(item, "x"), *shape = json_object_get(item, "s");
   bool trains = false;
@@ -72,7 +73,7 @@ static char *model_of(json_t *item, Arena *arena) {
     add_shape(&text, shape);
     text_add(&text, ") -> [] {\n  param w: ");
     add_shape(&text, shape);
-    text_add(&text, " = zeros\n  return sum(y * w)\n}\nlet up = Upstream()\ntrain d in rows_of for 1 steps {\n");
+    text_add(&text, " = zeros\n  return sum(y * w)\n}\nlet up = Upstream()\ntrain d in rows_of for 1 steps%s {\n", options);
     for (size_t i = 0; i < json_array_size(inputs); i++) {
       json_t *input = json_array_get(inputs, i);
       if (!has_gradient(input)) text_add(&text, "  freeze net.%s\n", name_of(input));
@@ -143,8 +144,8 @@ static void bind_case(json_t *item, Bindings *b) {
   b->list[b->n++] = (Binding){"p.rows", z};
 }
 
-static Tensor *run_graph(const Graph *graph, const Bindings *b, Arena *arena) {
-  EvaluateOptions options = {.rows = 1};
+static Tensor *run_graph(const Graph *graph, const Bindings *b, bool round, Arena *arena) {
+  EvaluateOptions options = {.rows = 1, .round = round};
   Tensor *outputs = arena_alloc(arena, sizeof *outputs * ((size_t)graph->n_outputs + 1));
   const char *missing = NULL;
   ck_assert_msg(evaluate(graph, b->list, b->n, &options, outputs, &missing), "leaf %s is unbound", missing);
@@ -154,18 +155,18 @@ static Tensor *run_graph(const Graph *graph, const Bindings *b, Arena *arena) {
 static void check_case(json_t *item, const char *stop_after) {
   Arena *arena = arena_new();
   const char *expr = json_string_value(json_object_get(item, "e"));
-  Program *program = compile_case(model_of(item, arena), stop_after, arena);
+  Program *program = compile_case(model_of(item, "", arena), stop_after, arena);
   static Bindings bindings;
   static double want[MAX_VALUES];
   bind_case(item, &bindings);
   int n = numbers(json_object_get(item, "v"), want);
-  Tensor *value = run_graph(program->predict.graph, &bindings, arena);
+  Tensor *value = run_graph(program->predict.graph, &bindings, false, arena);
   ck_assert_int_eq(value[0].count, n);
   compare(expr, "value", want, value[0].data, n);
   tensor_free(&value[0]);
   if (program->has_train) {
     const Graph *graph = program->train.graph;
-    Tensor *outputs = run_graph(graph, &bindings, arena);
+    Tensor *outputs = run_graph(graph, &bindings, false, arena);
     json_t *inputs = json_object_get(item, "x");
     for (size_t i = 0; i < json_array_size(inputs); i++) {
       json_t *grad = part(json_array_get(inputs, i), GRADIENT);
@@ -217,6 +218,67 @@ START_TEST(ops_as_derived) { check_part(_i, "gradient"); }
 END_TEST
 
 START_TEST(ops_after_every_pass) { check_part(_i, NULL); }
+END_TEST
+
+/* ---- bf16 (bf16.json; bf16.py says what it holds) ------------------------------------------------ */
+
+typedef void (*Compare)(const char *expr, const char *what, json_t *want, double error, const Tensor *got);
+
+/* But that PyTorch's gradients of what is cast to bf16 are themselves bf16, and ours f32. */
+static void same_bits(const char *expr, const char *what, json_t *want, double error, const Tensor *got) {
+  (void)error;
+  for (int64_t i = 0; i < got->count; i++) {
+    double w = number(json_array_get(want, (size_t)i)), g = got->data[i];
+    bool same = w == g || (strcmp(what, "value") && w == (double)mt_bf16_rounded((float)g));
+    ck_assert_msg(same, "%s: %s, element %lld: PyTorch has %.9g, we have %.9g", expr, what, (long long)i, w, g);
+  }
+}
+
+/* At most 1.5 times as far from float64 as PyTorch's autocast; how far a single number is, is chance. */
+static void as_near(const char *expr, const char *what, json_t *want, double error, const Tensor *got) {
+  double difference = 0, size = 0;
+  for (int64_t i = 0; i < got->count; i++) {
+    double w = number(json_array_get(want, (size_t)i)), d = got->data[i] - w;
+    difference += d * d, size += w * w;
+  }
+  double off = sqrt(difference / size), most = got->count > 1 ? 1.5 * error + 1e-7 : 0x1p-9;
+  ck_assert_msg(off <= most && off <= 2e-2, "%s: %s is off by %.2e, PyTorch by %.2e", expr, what, off, error);
+}
+
+static void check_bf16(json_t *item, const char *options, const char *stop_after, Compare compares) {
+  Arena *arena = arena_new();
+  const char *expr = json_string_value(json_object_get(item, "e"));
+  Program *program = compile_case(model_of(item, options, arena), stop_after, arena);
+  const Graph *graphs[] = {program->predict.graph, program->train.graph};
+  static Bindings bindings;
+  bind_case(item, &bindings);
+  for (int g = 0; g < 2; g++) {
+    Tensor *outputs = run_graph(graphs[g], &bindings, true, arena);
+    for (int o = 0; o < graphs[g]->n_outputs; o++) {
+      const Output *output = &graphs[g]->outputs[o];
+      json_t *inputs = json_object_get(item, "x"), *input;
+      size_t i;
+      if (output->role == OUT_VALUE)
+        compares(expr, "value", json_object_get(item, "v"), json_number_value(json_object_get(item, "f")), &outputs[o]);
+      json_array_foreach(inputs, i, input) if (output->role == OUT_GRAD && !strcmp(output->name, bindings.paths[i]))
+          compares(expr, output->name, part(input, GRADIENT), json_number_value(part(input, GRADIENT + 1)), &outputs[o]);
+      tensor_free(&outputs[o]);
+    }
+  }
+  arena_free(arena);
+}
+
+START_TEST(bf16_is_pytorchs) {
+  json_t *lists = load("bf16"), *item;
+  size_t i, n_same = json_array_size(json_object_get(lists, "same")), n_cast = json_array_size(json_object_get(lists, "autocast"));
+  const char *stop_after = _i ? NULL : "gradient";
+  ck_assert_uint_ge(n_same, 60);
+  ck_assert_uint_ge(n_cast, 32);
+  json_array_foreach(json_object_get(lists, "same"), i, item) check_bf16(item, "", stop_after, same_bits);
+  json_array_foreach(json_object_get(lists, "autocast"), i, item)
+      check_bf16(item, " with (precision: bf16)", stop_after, as_near);
+  json_decref(lists);
+}
 END_TEST
 
 static const char *const run_lists[] = {"optimizers", "clipped"};
@@ -570,5 +632,9 @@ Suite *pytorch_suite(void) {
   tcase_add_loop_test(ops, ops_on_the_c_target, 0, BUILDS);
   tcase_add_loop_test(ops, optimizers_on_the_c_target, 0, 2);
   suite_add_tcase(suite, ops);
+  TCase *bf16 = tcase_create("bf16");
+  tcase_set_timeout(bf16, 120);
+  tcase_add_loop_test(bf16, bf16_is_pytorchs, 0, 2);
+  suite_add_tcase(suite, bf16);
   return suite;
 }

@@ -242,7 +242,7 @@ static void check_product(int size, MtTranspose t, int64_t m, int64_t n, int64_t
   int64_t lda = (ta ? m : k) + 3, ldb = (tb ? k : n) + 1, ldc = n + 2;
   void *a = matrix(size, (ta ? k : m) * lda, element), *b = matrix(size, (tb ? n : k) * ldb, element),
        *c = matrix(size, m * ldc, not_a_number);
-  mt_cpu_gemm(size, t, m, n, k, a, lda, b, ldb, c, ldc);
+  mt_cpu_gemm((MtGemmTypes){size, size}, t, m, n, k, a, lda, b, ldb, c, ldc);
   double eps = size == 8 ? 2.3e-16 : 1.2e-7;
   for (int64_t i = 0; i < m; i++) {
     for (int64_t j = 0; j < n; j++) {
@@ -282,7 +282,7 @@ START_TEST(products_have_the_same_bits_with_any_number_of_threads) {
   static float c[4][M * N];
   for (int threads = 1; threads <= 4; threads++) {
     omp_set_num_threads(threads);
-    mt_cpu_gemm(4, MT_NN, M, N, K, a, K, b, N, c[threads - 1], N);
+    mt_cpu_gemm((MtGemmTypes){4, 4}, MT_NN, M, N, K, a, K, b, N, c[threads - 1], N);
     ck_assert_mem_eq(c[0], c[threads - 1], sizeof c[0]);
   }
   free(a);
@@ -324,7 +324,7 @@ START_TEST(large_batched_products_are_shared_by_threads) {
     mt_gemm_batched(&run, MT_NT, BATCH, SIZE, SIZE, SIZE, a, SIZE, SIZE * SIZE, b, SIZE, SIZE * SIZE, all, SIZE,
                     SIZE * SIZE);
     for (int i = 0; i < BATCH; i++) {
-      mt_cpu_gemm(4, MT_NT, SIZE, SIZE, SIZE, a + i * SIZE * SIZE, SIZE, b + i * SIZE * SIZE, SIZE, one, SIZE);
+      mt_cpu_gemm((MtGemmTypes){4, 4}, MT_NT, SIZE, SIZE, SIZE, a + i * SIZE * SIZE, SIZE, b + i * SIZE * SIZE, SIZE, one, SIZE);
       ck_assert_mem_eq(one, all[i], sizeof one);
     }
   }

@@ -561,7 +561,8 @@ static void assert_passes(const Kit *kit, const char *expected) {
 }
 
 START_TEST(levels_choose_passes) {
-  static const char *const expected[] = {"gradient", "gradient simplify", "gradient simplify split"};
+  static const char *const expected[] = {"precision gradient", "precision gradient simplify narrow",
+                                         "precision gradient simplify narrow split"};
   for (int level = 0; level < 3; level++) {
     Kit *kit = kit_new(1);
     kit_mlp(kit, 1, 3);
@@ -610,9 +611,9 @@ START_TEST(what_has_run_is_not_run_again) {
   Kit *kit = kit_new(1);
   kit_mlp(kit, 1, 3);
   ck_assert(kit_run(kit, 0, "fuse", LONG_MAX, NULL));
-  assert_passes(kit, "gradient fuse");
+  assert_passes(kit, "precision gradient fuse");
   ck_assert(kit_run(kit, 2, "simplify", LONG_MAX, NULL));
-  assert_passes(kit, "gradient fuse"); /* simplify would come too late */
+  assert_passes(kit, "precision gradient fuse"); /* simplify would come too late */
   kit_free(kit);
 }
 END_TEST

@@ -205,9 +205,9 @@ static bool play(MtRun *run, int64_t, void (*record)(MtRun *run, void *data), vo
 static void fetch(MtRun *run, void *batch, const void *set, const int32_t *order, int64_t rows, size_t row_bytes) {
   later(run, [=](MtRun *r) { mt_cpu.fetch(r, batch, set, order, rows, row_bytes); });
 }
-static void gemm(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
+static void gemm(MtRun *run, MtGemmKind kind, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
                  int64_t a_step, const void *b, int64_t ldb, int64_t b_step, void *c, int64_t ldc, int64_t c_step) {
-  later(run, [=](MtRun *r) { mt_cpu.gemm(r, t, batch, m, n, k, a, lda, a_step, b, ldb, b_step, c, ldc, c_step); });
+  later(run, [=](MtRun *r) { mt_cpu.gemm(r, kind, t, batch, m, n, k, a, lda, a_step, b, ldb, b_step, c, ldc, c_step); });
 }
 static void clip(MtRun *run, int64_t count, double most) {
   later(run, [=](MtRun *r) { mt_cpu.clip(r, count, most); });

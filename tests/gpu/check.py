@@ -45,9 +45,10 @@ def sh(line, timeout=300):
 
 
 def build(model, target, name):
-    """The trainer, built by the line that its own first comment gives."""
+    """The trainer of a sample or of a file here, built by the line that its own first comment gives."""
     source = name + (".cu" if target == "cuda" else ".c")
-    status, text = sh("%s %s/%s.mt -o %s" % (mtc, samples, model, source))
+    path = model if model.endswith(".mt") else "%s/%s.mt" % (samples, model)
+    status, text = sh("%s %s -o %s" % (mtc, path, source))
     if status:
         return False
     head = open(source).read(600)
@@ -146,6 +147,105 @@ for name in ("cuda", "c"):
     note("first gradients, %s" % name, worst <= 1e-5, "worst %.1e" % worst)
 status, text = sh("./digits_cuda gradcheck --data-dir %s" % samples)
 note("gradcheck on the GPU", status == 0, text.strip().split("\n")[-1][:80])
+
+# ---- bf16 and tf32: trained, repeated, and gradients as near to float64 as PyTorch's at that precision ----
+FFN = """use nn
+dim B = 512, D = 512, H = 2048
+data s = npz("ffn.npz") -> { x: f32[B, D], y: f32[B, D] }
+module Net()(x: [B, D]) -> [B, D] {
+  return x + (x |> norm: LayerNorm() |> up: Linear(H) |> gelu |> down: Linear(D))
+}
+let net = Net()
+train d in s for 20 steps with (precision: %s) {
+  let loss = mse(net(d.x), d.y)
+  update net minimize loss using adamw(lr: 1e-3)
+  log loss
+}
+"""
+
+
+class Ffn(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.up, self.down = torch.nn.LayerNorm(512), torch.nn.Linear(512, 2048), torch.nn.Linear(2048, 512)
+
+    def forward(self, x):
+        return x + self.down(F.gelu(self.up(self.norm(x))))
+
+
+def gradients(model, weights, loss, x, y, dtype, precision):
+    """PyTorch's, on the GPU: of one batch, in float64 or in float at a precision."""
+    model.load_state_dict({k: v.to(dtype) for k, v in weights.items()})
+    model = model.to("cuda", dtype)
+    model.zero_grad()
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=precision == "bf16"):
+        value = loss(model(x.to("cuda", dtype)), y.cuda() if y.dtype == torch.long else y.to("cuda", dtype))
+    value.backward()
+    torch.backends.cuda.matmul.allow_tf32 = False
+    return {k: p.grad.detach().cpu() for k, p in model.named_parameters()}
+
+
+import numpy
+numpy.random.seed(1)
+ffn_x, ffn_y = (torch.tensor(numpy.random.randn(1024, 512), dtype=torch.float32) for _ in range(2))
+numpy.savez("ffn.npz", x=ffn_x.numpy(), y=ffn_y.numpy())
+torch.manual_seed(1)
+ffn_start = {k: v.clone() for k, v in Ffn().state_dict().items()}
+save_file(ffn_start, "ffn_start.safetensors", {"format": "pt"})
+start = load_file("start.safetensors")
+precise = {  # name: text at a precision, --data-dir, model, first weights and their file, loss, first batch
+    "digits": (open(samples + "/digits.mt").read().replace("for 30 epochs {", "for 30 epochs with (precision: %s) {"), samples,
+               Digits, start, "start.safetensors", F.cross_entropy, x[:64], y[:64]),
+    "ffn": (FFN, work, Ffn, ffn_start, "ffn_start.safetensors", F.mse_loss, ffn_x[:512], ffn_y[:512]),
+}
+LIMIT = {"bf16": 2e-2, "tf32": 2e-3}
+for model, (text, folder, twin_of, weights, init, loss, first_x, first_y) in precise.items():
+    exact = gradients(twin_of(), weights, loss, first_x, first_y, torch.float64, "f64")
+    for precision in ("bf16", "tf32"):
+        name = "%s_%s" % (model, precision)
+        with open(name + ".mt", "w") as file:
+            file.write(text % precision)
+        if not build(name + ".mt", "cuda", name):
+            note(name + " builds", False, "")
+            continue
+        for again in ("1", "2"):
+            sh("./%s --data-dir %s --quiet --seed 1 --save-dir %s.%s" % (name, folder, name, again))
+        a, b = (load_file("%s.%s/net.safetensors" % (name, again)) for again in ("1", "2"))
+        note(name + " repeats bit for bit", all(torch.equal(a[k], b[k]) for k in a), "the whole training twice")
+        if model == "digits":
+            status, said = sh("./%s eval --json --data-dir %s --save-dir %s.1 --init %s.1/net.best.safetensors" % (name, folder, name, name))
+            found = re.findall(r'"accuracy": *([0-9.]+)', said)
+            note(name + " accuracy", bool(found) and float(found[-1]) >= 0.98, found[-1] if found else said[-200:])
+        else:
+            found = losses(name + ".1")
+            note(name + " loss falls", len(found) > 1 and found[-1] < found[0], "%s" % found[-3:])
+        sh("./%s --data-dir %s --no-shuffle --init %s --save-dir %s.grads --dump-grads %s.grads.safetensors" % (name, folder, init, name, name))
+        ours = load_file(name + ".grads.safetensors")
+        theirs = gradients(twin_of(), weights, loss, first_x, first_y, torch.float32, precision)
+        worst, ok = "", True
+        for k in exact:
+            mine, own = relative(ours["net." + k], exact[k]), relative(theirs[k], exact[k])
+            fine = mine <= LIMIT[precision] and mine <= 1.5 * own + 1e-6
+            ok = ok and fine
+            worst += "%s %.1e (PyTorch %.1e)%s  " % (k, mine, own, "" if fine else " !")
+        note(name + " gradients", ok, worst)
+        status, said = sh("./%s bench --data-dir %s --json" % (name, folder))
+        line = next((l for l in said.split("\n") if l.startswith("{")), None)
+        note("bench " + name, status == 0 and line is not None, line or said[-200:])
+        if quick:
+            continue
+        bad = [tool for tool in ("memcheck", "racecheck", "initcheck", "synccheck")
+               if sh("compute-sanitizer --tool %s --error-exitcode 9 ./%s --data-dir %s --quiet --steps 2 --save-dir %s.clean" % (tool, name, folder, name), 500)[0]]
+        note("compute-sanitizer " + name, not bad, "clean" if not bad else "fails: " + ", ".join(bad))
+status, text = sh("./digits_bf16 gradcheck --data-dir %s" % samples)
+note("gradcheck of digits_bf16", status == 0, text.strip().split("\n")[-1][:80])
+# a tuned bf16 run, stopped and resumed: the choices of algorithms are of bf16 products too
+sh("./digits_bf16 %s --tune --epochs 4 --save-dir bf16.tuned && ./digits_bf16 %s --tune --epochs 4 --stop-after 40 --save-dir bf16.halves && "
+   "./digits_bf16 %s --resume --epochs 4 --save-dir bf16.halves" % (data, data, data))
+whole, halves = load_file("bf16.tuned/net.safetensors"), load_file("bf16.halves/net.safetensors")
+distance = max(relative(halves[k], whole[k]) for k in whole)
+note("bf16 tuned, stopped and resumed", distance < 5e-2, "weights differ by %.1e" % distance)
 
 # ---- the other models build, run, are clean, and are timed ----
 models = {"mlp_tiny": 2000, "mlp_mnist": 1000, "ffn_bound": 60, "mlp_wide": 30}

@@ -128,6 +128,7 @@ Kit *random_copy(const Kit *kit, Edit edit) {
   if (edit.kind == EDIT_DROP_OUTPUT && kit->graph->outputs[edit.at].role == OUT_LOSS) return NULL; /* nothing to train */
   graph_number(kit->graph);
   Copy c = {.from = kit, .to = kit_new(0), .edit = edit, .changed = edit.kind == EDIT_NOTHING || edit.kind == EDIT_DROP_OUTPUT};
+  c.to->program->train.precision = kit->program->train.precision;
   c.needed = calloc((size_t)kit->graph->n_nodes + 1, sizeof *c.needed);
   c.now = calloc((size_t)kit->graph->n_nodes + 1, sizeof *c.now);
   find_needed(&c);

@@ -237,9 +237,9 @@ static Node *small(Pool *p, Node *x) {
 }
 
 static Node *make_cast(Pool *p) {
-  static const DType to[] = {F32, F32, I32, U8, BOOL, F64};
+  static const DType to[] = {F32, F32, I32, U8, BOOL, F64, BF16, BF16};
   Node *x = any(p);
-  DType dtype = to[pick(p, 6)];
+  DType dtype = to[pick(p, 8)];
   if (dtype_is_float(x->type.dtype) && !dtype_is_float(dtype) && dtype != BOOL)
     x = within(p, number(p, x), dtype == U8 ? 0 : -50, 50);
   Node *cast = b_cast(p->b, x, dtype);
@@ -328,7 +328,9 @@ static Node *make_matmul(Pool *p, Op op) {
   Node *in[2] = {any_float(p), any_float(p)};
   for (int tries = 0; tries < 12; tries++) {
     Attrs a = {.ta = pick(p, 2), .tb = pick(p, 2)};
-    Node *made = try_op(p, op, 2, in, &a);
+    Node *pair[2] = {in[0], b_cast(p->b, in[1], in[0]->type.dtype)};
+    a.wide = in[0]->type.dtype == BF16 && pick(p, 2);
+    Node *made = try_op(p, op, 2, pair, &a);
     if (made) return made;
     if (tries % 3 == 2) in[0] = any_float(p);
     in[1] = tries % 4 == 3 ? in[0] : any_float(p);
@@ -418,5 +420,6 @@ Kit *random_graph(uint64_t seed) {
                  x->type.dtype == F32 ? x : b_cast(p.b, x, F32));
   }
   kit_minimize(p.kit, loss);
+  if (chance(&p, 4)) p.kit->program->train.precision = PRECISION_BF16;
   return p.kit;
 }

@@ -33,7 +33,7 @@ static inline Params params_at(void *block) {
   return p;
 }
 
-// model.mt:7  fc1.dropout.mul.2 = relu(fc1.mm + fc1.bias) * (cast(random >= 0.1) * 1.1111111111111112)
+// model.mt:7  fc1.dropout.mul.2 = relu(fc1.mm + fc1.bias) * (f32(random >= 0.1) * 1.1111111111111112)
 // d(fc1.add.le) = relu(fc1.mm + fc1.bias) <= 0
 // reads 360 B, writes 400 B
 static void fc1_dropout_map(real *restrict dropout_mul_2, bool *restrict d_fc1_add_le,
@@ -223,7 +223,7 @@ static void fc1_map(real *restrict fc1_relu, const real *restrict bias, int64_t 
   }
 }
 
-// model.mt:16  accuracy.mean.cast = cast(argmax(fc2.mm + fc2.bias) == y)
+// model.mt:16  accuracy.mean.cast = f32(argmax(fc2.mm + fc2.bias) == y)
 // fused 4 nodes of net.fc2 and accuracy: reads 140 B, writes 32 B; saves 272 B
 static void accuracy_mean_rows(real *restrict mean_cast, const real *restrict fc2_mm,
                                const real *restrict bias, const int32_t *restrict y, int64_t rows) {
@@ -250,7 +250,7 @@ static void accuracy_mean_rows_2(real *restrict mean_sum, const real *restrict m
   mean_sum[0] = sum;
 }
 
-// model.mt:16  accuracy.mean.div = acc.0 / cast(rows)
+// model.mt:16  accuracy.mean.div = acc.0 / f32(rows)
 // accuracy: reads 4 B, writes 4 B
 static void accuracy_mean_map(real *restrict mean_div, const real *restrict acc_0, int64_t rows) {
   mean_div[0] = acc_0[0] / (real)rows;

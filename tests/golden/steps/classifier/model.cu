@@ -29,7 +29,7 @@ static inline Params params_at(void *block) {
   return p;
 }
 
-// model.mt:7  fc1.dropout.mul.2 = relu(fc1.mm + fc1.bias) * (cast(fc1.dropout.ge) * 1.1111111111111112)
+// model.mt:7  fc1.dropout.mul.2 = relu(fc1.mm + fc1.bias) * (f32(fc1.dropout.ge) * 1.1111111111111112)
 // d(fc1.add.le) = relu(x @ t(fc1.weight) + fc1.bias) <= 0
 // computes the product net.fc1.mm and what follows it: reads 472 B, writes 400 B
 static __global__ void fc1_dropout_product(real *__restrict__ dropout_mul_2, bool *__restrict__ d_fc1_add_le,
@@ -219,7 +219,7 @@ static __global__ void fc1_product(real *__restrict__ fc1_relu, const real *__re
   fc1_relu[row * H + column] = fc1_add < 0 ? 0 : fc1_add;
 }
 
-// model.mt:16  accuracy.mean.cast = cast(argmax(fc2.mm + fc2.bias) == y)
+// model.mt:16  accuracy.mean.cast = f32(argmax(fc2.mm + fc2.bias) == y)
 // fused 4 nodes of net.fc2 and accuracy: reads 140 B, writes 32 B; saves 272 B
 static __global__ void accuracy_mean_rows(real *__restrict__ mean_cast, const real *__restrict__ fc2_mm,
                                           const real *__restrict__ bias, const int32_t *__restrict__ y,
@@ -249,7 +249,7 @@ static __global__ void accuracy_mean_rows_2(real *__restrict__ mean_sum, const r
   if (threadIdx.x == 0) mean_sum[0] = sum;
 }
 
-// model.mt:16  accuracy.mean.div = acc.0 / cast(rows)
+// model.mt:16  accuracy.mean.div = acc.0 / f32(rows)
 // accuracy: reads 4 B, writes 4 B
 static __global__ void accuracy_mean_map(real *__restrict__ mean_div, const real *__restrict__ acc_0,
                                          int rows) {

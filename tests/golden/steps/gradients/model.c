@@ -82,7 +82,7 @@ static void loss_rows(real *restrict loss_pow, real *restrict d_x_mm_add, int64_
   }
 }
 
-// model.mt:12  loss.mean.div = sum(loss.pow) / cast(rows)
+// model.mt:12  loss.mean.div = sum(loss.pow) / f32(rows)
 // fused 2 nodes of loss: reads 16 B, writes 4 B; saves 8 B
 static void loss_mean_rows(real *restrict mean_div, const real *restrict loss_pow, int64_t rows) {
   const real mean_cast = (real)rows;

@@ -76,7 +76,7 @@ static __global__ void loss_rows(real *__restrict__ loss_pow, real *__restrict__
   }
 }
 
-// model.mt:12  loss.mean.div = sum(loss.pow) / cast(rows)
+// model.mt:12  loss.mean.div = sum(loss.pow) / f32(rows)
 // fused 2 nodes of loss: reads 16 B, writes 4 B; saves 8 B
 static __global__ void loss_mean_rows(real *__restrict__ mean_div, const real *__restrict__ loss_pow,
                                       int rows) {

@@ -107,7 +107,7 @@ static void add_rows(real *restrict add, real *restrict mean_sum_rows, real *res
   }
 }
 
-// model.mt:11  loss.mean.div = sum(loss.mean.sum.rows) / (cast(rows) * 1e+03)
+// model.mt:11  loss.mean.div = sum(loss.mean.sum.rows) / (f32(rows) * 1e+03)
 // fused 2 nodes of loss: reads 64 B, writes 4 B; saves 8 B
 static void loss_mean_rows(real *restrict mean_div, const real *restrict mean_sum_rows, int64_t rows) {
   const real mean_mul = (real)rows * 1000;

@@ -128,7 +128,7 @@ static __global__ void add_rows(real *__restrict__ add, real *__restrict__ mean_
   }
 }
 
-// model.mt:11  loss.mean.div = sum(loss.mean.sum.rows) / (cast(rows) * 1e+03)
+// model.mt:11  loss.mean.div = sum(loss.mean.sum.rows) / (f32(rows) * 1e+03)
 // fused 2 nodes of loss: reads 64 B, writes 4 B; saves 8 B
 static __global__ void loss_mean_rows(real *__restrict__ mean_div, const real *__restrict__ mean_sum_rows,
                                       int rows) {

@@ -600,7 +600,7 @@ static void conv1_max_pool2d_columns_2(real *restrict max_pool2d_max, const real
   }
 }
 
-// model.mt:22  value.argmax.cast = cast(argmax(fc.mm + fc.bias))
+// model.mt:22  value.argmax.cast = f32(argmax(fc.mm + fc.bias))
 // fused 3 nodes of net.fc and value: reads 72 B, writes 20 B; saves 160 B
 static void value_rows(real *restrict value_argmax_cast, const real *restrict fc_mm,
                        const real *restrict bias, int64_t rows) {

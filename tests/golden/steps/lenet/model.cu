@@ -524,7 +524,7 @@ static __global__ void conv1_max_pool2d_columns_2(real *__restrict__ max_pool2d_
   if (threadIdx.y == 0 && own == column) max_pool2d_max[column] = highest;
 }
 
-// model.mt:22  value.argmax.cast = cast(argmax(fc.mm + fc.bias))
+// model.mt:22  value.argmax.cast = f32(argmax(fc.mm + fc.bias))
 // fused 3 nodes of net.fc and value: reads 72 B, writes 20 B; saves 160 B
 static __global__ void value_rows(real *__restrict__ value_argmax_cast, const real *__restrict__ fc_mm,
                                   const real *__restrict__ bias, int rows) {

@@ -104,8 +104,8 @@ static void loss_mse_columns(real *restrict mse_mul, real *restrict d_e_sub_add,
   }
 }
 
-// model.mt:19  loss.mse.mean.div = sum(loss.mse.mul) / (cast(rows) * 32)
-// loss.mse.mean.div.copy = sum(loss.mse.mul) / (cast(rows) * 32)
+// model.mt:19  loss.mse.mean.div = sum(loss.mse.mul) / (f32(rows) * 32)
+// loss.mse.mean.div.copy = sum(loss.mse.mul) / (f32(rows) * 32)
 // fused 3 nodes of loss.mse: reads 2.0 KB, writes 8 B; saves 12 B
 static void loss_mse_mean_rows(real *restrict mean_div, real *restrict mean_div_copy,
                                const real *restrict mse_mul, int64_t rows) {

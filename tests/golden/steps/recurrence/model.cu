@@ -87,8 +87,8 @@ static __global__ void loss_mse_columns(real *__restrict__ mse_mul, real *__rest
   }
 }
 
-// model.mt:19  loss.mse.mean.div = sum(loss.mse.mul) / (cast(rows) * 32)
-// loss.mse.mean.div.copy = sum(loss.mse.mul) / (cast(rows) * 32)
+// model.mt:19  loss.mse.mean.div = sum(loss.mse.mul) / (f32(rows) * 32)
+// loss.mse.mean.div.copy = sum(loss.mse.mul) / (f32(rows) * 32)
 // fused 3 nodes of loss.mse: reads 2.0 KB, writes 8 B; saves 12 B
 static __global__ void loss_mse_mean_rows(real *__restrict__ mean_div, real *__restrict__ mean_div_copy,
                                           const real *__restrict__ mse_mul, int rows) {

@@ -70,7 +70,7 @@ static void net_rows_std_rows(real *restrict std_where_2, const real *restrict x
   }
 }
 
-// model.mt:8  net.div = sum(net.rows.std.where.2) / cast(rows)
+// model.mt:8  net.div = sum(net.rows.std.where.2) / f32(rows)
 // fused 2 nodes of net: reads 168 B, writes 24 B; saves 48 B
 static void net_columns(real *restrict net_div, const real *restrict std_where_2, int64_t rows) {
   real net_sum[B] = {0};

@@ -62,7 +62,7 @@ static __global__ void net_rows_std_rows(real *__restrict__ std_where_2, const r
   if (lane == 0) std_where_2[row] = std_le ? 0 : sqrt(std_le ? 1 : std_div);
 }
 
-// model.mt:8  net.div = sum(net.rows.std.where.2) / cast(rows)
+// model.mt:8  net.div = sum(net.rows.std.where.2) / f32(rows)
 // fused 2 nodes of net: reads 168 B, writes 24 B; saves 48 B
 static __global__ void net_columns(real *__restrict__ net_div, const real *__restrict__ std_where_2,
                                    int rows) {

@@ -1,0 +1,797 @@
+// model.cu, by mtc 0.1 from model.mt.   nvcc -O3 model.cu $(mtc --print=cuda-flags) -o model
+//
+// Every kernel stands under the line of the model it computes; train_gradients calls them in order.
+
+#ifndef MT_DOUBLE  // this file is read twice: its end says why
+#include "mtrt_cuda.cuh"
+#include "mtrt_update.cuh"
+#include "mtrt_bf16.h"
+
+#define real float
+#define bf16 MtBf16
+
+enum { B = 8, T = 4, D = 6, H = 10 };
+#endif
+
+// Parameters: one block of 1,536 bytes; gradients lie the same way in another.
+typedef struct {
+  real *w;               // (H, D)
+  real *ln_weight;       // (D)
+  real *ln_bias;         // (D)
+  real *att_qkv_weight;  // (18, D)
+  real *att_qkv_bias;    // (18)
+} Params;
+
+static inline Params params_at(void *block) {
+  real *at = (real *)block;
+  Params p;
+  p.w = at + 0;
+  p.ln_weight = at + 64;
+  p.ln_bias = at + 128;
+  p.att_qkv_weight = at + 192;
+  p.att_qkv_bias = at + 320;
+  return p;
+}
+
+// model.mt:11  ln.mul = (x - sum(x) / 6) * rsqrt(sum(ln.c.sub * ln.c.sub) / 6 + 1e-05)
+// ln.add.2_bf16 = bf16((x - ln.m.mean.div) * rsqrt(ln.add) * ln.weight + ln.bias)
+// fused 12 nodes of net.ln.m, net.ln.c, net.ln.v and 6 more: reads 816 B, writes 1.2 KB; saves 10 KB
+static __global__ void ln_rows(real *__restrict__ ln_mul, bf16 *__restrict__ ln_add_2_bf16,
+                               const real *__restrict__ x, const real *__restrict__ weight,
+                               const real *__restrict__ bias, int rows) {
+  const int row = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;
+  if (row >= rows * T) return;
+  const int i = lane;
+  real x_at = 0;
+  real mean_sum = 0;
+  if (i < D) {
+    x_at = x[row * D + i];
+    mean_sum += x_at;
+  }
+  mean_sum = warp_sum(mean_sum);
+  const real mean_div = mean_sum / 6;
+  real sum = 0;
+  if (i < D) {
+    const real c_sub = x_at - mean_div;
+    sum += c_sub * c_sub;
+  }
+  sum = warp_sum(sum);
+  const real ln_rsqrt = 1 / sqrt(sum / 6 + (real)1e-05);
+  if (i < D) {
+    const real ln_mul_at = (x_at - mean_div) * ln_rsqrt;
+    ln_mul[row * D + i] = ln_mul_at;
+    ln_add_2_bf16[row * D + i] = to_bf16(ln_mul_at * weight[i] + bias[i]);
+  }
+}
+
+// model.mt:6  att.qkv.weight_bf16 = bf16(att.qkv.weight)
+// called 2 times
+// net.att.qkv.weight_bf16: reads 432 B, writes 216 B
+static __global__ void att_qkv_weight_bf16_map(bf16 *__restrict__ weight_bf16,
+                                               const real *__restrict__ weight) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= 108) return;
+  weight_bf16[i] = to_bf16(weight[i]);
+}
+
+// model.mt:6  att.q.slice_bf16.copy = bf16(att.qkv.mm + att.qkv.bias)
+// att.k.slice_bf16.copy = bf16(att.qkv.mm + att.qkv.bias)
+// att.v.slice_bf16.copy = bf16(att.qkv.mm + att.qkv.bias)
+// called 2 times
+// fused 3 nodes of net.att.q.slice_bf16, net.att.k.slice_bf16 and net.att.v.slice_bf16: reads 1.2 KB,
+//   writes 1.2 KB; saves 2.2 KB; recomputes 3
+static __global__ void att_q_slice_bf16_map(bf16 *__restrict__ slice_bf16_copy,
+                                            bf16 *__restrict__ slice_bf16_copy_2,
+                                            bf16 *__restrict__ slice_bf16_copy_3,
+                                            const bf16 *__restrict__ qkv_mm, const real *__restrict__ bias,
+                                            int rows) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= rows * T * D) return;
+  const real qkv_add = from_bf16(qkv_mm[(i / D) * 18 + i % D]) + bias[i % D];
+  const real qkv_add_at = from_bf16(qkv_mm[(i / D) * 18 + i % D + 6]) + bias[i % D + 6];
+  const real qkv_add_at_2 = from_bf16(qkv_mm[(i / D) * 18 + i % D + 12]) + bias[i % D + 12];
+  slice_bf16_copy[i] = to_bf16(qkv_add);
+  slice_bf16_copy_2[i] = to_bf16(qkv_add_at);
+  slice_bf16_copy_3[i] = to_bf16(qkv_add_at_2);
+}
+
+// model.mt:7  att.softmax.max = max(att.mm / 2.449489742783178)
+// att.softmax.sum = sum(exp(att.mm_f32 / 2.449489742783178 - max(att.div)))
+// att.softmax.mul_bf16 = bf16(exp(att.div - att.softmax.max) * (1 / sum(att.softmax.exp)))
+// fused 9 nodes of net.att.mm_f32, net.att, net.att.softmax and 1 more: reads 256 B, writes 512 B; saves
+//   6.7 KB
+static __global__ void att_softmax_rows(real *__restrict__ softmax_max, real *__restrict__ softmax_sum,
+                                        bf16 *__restrict__ mul_bf16, const bf16 *__restrict__ att_mm,
+                                        int rows) {
+  const int row = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;
+  if (row >= rows * T) return;
+  const int i = lane;
+  real att_div = 0;
+  real softmax_exp = 0;
+  real highest = -INFINITY;
+  if (i < T) {
+    att_div = from_bf16(att_mm[row * T + i]) / (real)2.449489742783178;
+    highest = mt_maximum(highest, att_div);
+  }
+  highest = warp_max(highest);
+  if (lane == 0) softmax_max[row] = highest;
+  real sum = 0;
+  if (i < T) {
+    softmax_exp = exp(att_div - highest);
+    sum += softmax_exp;
+  }
+  sum = warp_sum(sum);
+  const real softmax_div = 1 / sum;
+  if (lane == 0) softmax_sum[row] = sum;
+  if (i < T)
+    mul_bf16[row * T + i] = to_bf16(softmax_exp * softmax_div);
+}
+
+// model.mt:11  a.add = x + att.mm.2
+// a.add_bf16 = bf16(x + att.mm.2)
+// fused 3 nodes of net.att.mm.2_f32, net.a and net.a.add_bf16: reads 1.2 KB, writes 1.2 KB; saves 2.3 KB
+static __global__ void a_map(real *__restrict__ a_add, bf16 *__restrict__ add_bf16,
+                             const real *__restrict__ x, int rows) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= rows * T * D) return;
+  const real att_mm_2 = from_bf16(add_bf16[i]);
+  const real a_add_at = x[i] + att_mm_2;
+  a_add[i] = a_add_at;
+  add_bf16[i] = to_bf16(a_add_at);
+}
+
+// model.mt:10  w_bf16 = bf16(w)
+// called 2 times
+// net.w_bf16: reads 240 B, writes 120 B
+static __global__ void w_bf16_map(bf16 *__restrict__ w_bf16, const real *__restrict__ w) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= H * D) return;
+  w_bf16[i] = to_bf16(w[i]);
+}
+
+// model.mt:12  h.gelu.mul.2_bf16 = bf16(0.5 * h.mm * (1 + erf(h.mm * 0.7071067811865476)))
+// fused 7 nodes of net.h.mm_f32, net.h.gelu, net.h.gelu.rhs.rhs.arg1 and 1 more: reads 640 B, writes 640 B;
+//   saves 17 KB
+static __global__ void h_gelu_map(bf16 *__restrict__ gelu_mul_2_bf16, const bf16 *__restrict__ h_mm,
+                                  int rows) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= rows * T * H) return;
+  const real mm_f32 = from_bf16(h_mm[i]);
+  const real gelu_mul_2 = 0.5f * mm_f32 * (1 + erf(mm_f32 * (real)0.7071067811865476));
+  gelu_mul_2_bf16[i] = to_bf16(gelu_mul_2);
+}
+
+// model.mt:13  cast = bf16(relu(mm))
+// d(mm_f32.le) = relu(mm) <= 0
+// fused 4 nodes of net.mm_f32 and net: reads 384 B, writes 576 B; saves 3.8 KB
+static __global__ void cast_map(bf16 *__restrict__ cast, bool *__restrict__ d_mm_f32_le, int rows) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= rows * T * D) return;
+  const real mm = from_bf16(cast[i]);
+  const real mm_f32 = mm;
+  const real relu = mm_f32 < 0 ? 0 : mm_f32;
+  cast[i] = to_bf16(relu);
+  d_mm_f32_le[i] = relu <= 0;
+}
+
+// model.mt:17  loss.mse.mean.div = sum((add - y) * (add - y)) / (f32(rows) * 24)
+// d(rhs.mm.cast) = bf16(d(loss.mse.e.sub.mul) + d(loss.mse.e.sub.mul))
+// fused 9 nodes of net.rhs.mm_f32, net, loss.mse.e and 3 more: reads 1.9 KB, writes 388 B; saves 10 KB
+static __global__ void loss_mse_mean_rows(real *__restrict__ mean_div, bf16 *__restrict__ d_rhs_mm_cast,
+                                          const real *__restrict__ a_add, const bf16 *__restrict__ rhs_mm,
+                                          const real *__restrict__ y, int rows) {
+  const real mean_mul = (real)rows * 24;
+  const real d_mean_sum_div = 1 / mean_mul;
+  real mean_sum = 0;
+  for (int i = threadIdx.x; i < rows * T * D; i += 32) {
+    const real e_sub = a_add[i] + from_bf16(rhs_mm[i]) - y[i];
+    mean_sum += e_sub * e_sub;
+    const real d_e_sub_mul = d_mean_sum_div * e_sub;
+    d_rhs_mm_cast[i] = to_bf16(d_e_sub_mul + d_e_sub_mul);
+  }
+  mean_sum = warp_sum(mean_sum);
+  if (threadIdx.x == 0) mean_div[0] = mean_sum / mean_mul;
+}
+
+// model.mt:13  d(mm.cast) = bf16(where(d(mm_f32.le), 0, d(cast.mm)))
+// fused 3 nodes of net and net.mm_f32: reads 576 B, writes 384 B; saves 3.1 KB
+static __global__ void d_mm_map(bf16 *__restrict__ d_mm_cast, const bool *__restrict__ d_mm_f32_le, int rows) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= rows * T * D) return;
+  const real d_cast_mm = from_bf16(d_mm_cast[i]);
+  d_mm_cast[i] = to_bf16(d_mm_f32_le[i] ? 0 : d_cast_mm);
+}
+
+// model.mt:12  d(h.mm.cast) = bf16(d(h.mm_f32.mul) + d(h.mm_f32.mul.2))
+// fused 12 nodes of net.h.gelu, net.h.gelu.rhs.rhs.arg1, net.h.mm_f32 and 1 more: reads 1.3 KB, writes 640
+//   B; saves 33 KB; recomputes 5
+static __global__ void d_h_map(bf16 *__restrict__ d_h_mm_cast, const bf16 *__restrict__ d_mul_2_bf16_mm,
+                               int rows) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= rows * T * H) return;
+  const real d_mul_2_cast = from_bf16(d_mul_2_bf16_mm[i]);
+  const real h_mm = from_bf16(d_h_mm_cast[i]);
+  const real mm_f32 = h_mm;
+  const real d_mul_mul_2 = d_mul_2_cast * (0.5f * mm_f32) * (real)1.1283791670955126;
+  const real arg1_mul = mm_f32 * (real)0.7071067811865476;
+  const real d_mm_f32_mul = d_mul_mul_2 * exp(-(arg1_mul * arg1_mul)) * (real)0.7071067811865476;
+  const real d_mm_f32_add = d_mm_f32_mul + d_mul_2_cast * (1 + erf(arg1_mul)) * 0.5f;
+  d_h_mm_cast[i] = to_bf16(d_mm_f32_add);
+}
+
+// model.mt:10  d(w.add.3) = d(w.mm.4) + d(w_bf16.transpose.3) + d(w.mm.2) + d(w_bf16.transpose.2.2)
+// fused 3 nodes of net.w: reads 960 B, writes 240 B; saves 960 B
+static __global__ void d_w_map(real *__restrict__ d_w_add_3, const real *__restrict__ d_w_mm_4,
+                               const real *__restrict__ d_w_bf16_transpose_3,
+                               const real *__restrict__ d_w_mm_2, const real *__restrict__ d_transpose_2_2) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= H * D) return;
+  const real d_w_add_2 = d_w_mm_4[i] + d_w_bf16_transpose_3[i] + d_w_mm_2[i];
+  d_w_add_3[i] = d_w_add_2 + d_transpose_2_2[i];
+}
+
+// model.mt:7  d(att.mm.2.cast) = bf16(d(loss.mse.e.sub.mul) + d(loss.mse.e.sub.mul) + d(a.add_bf16.mm))
+// fused 3 nodes of net.a and net.att: reads 2.3 KB, writes 384 B; saves 1.9 KB; recomputes 5
+static __global__ void d_att_map(bf16 *__restrict__ d_mm_2_cast, const real *__restrict__ a_add,
+                                 const real *__restrict__ y, const bf16 *__restrict__ d_add_bf16_mm,
+                                 int rows) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= rows * T * D) return;
+  const real rhs_mm = from_bf16(d_mm_2_cast[i]);
+  const real d_e_sub_mul = 1 / ((real)rows * 24) * (a_add[i] + rhs_mm - y[i]);
+  const real d_a_add_add = d_e_sub_mul + d_e_sub_mul + from_bf16(d_add_bf16_mm[i]);
+  d_mm_2_cast[i] = to_bf16(d_a_add_add);
+}
+
+// model.mt:7  d(att.mm.cast) = bf16(d(att.softmax.exp.add) * att.softmax.exp / 2.449489742783178)
+// fused 10 nodes of net.att.softmax, net.att.mm_f32 and net.att: reads 768 B, writes 256 B; saves 8.3 KB;
+//   recomputes 5
+static __global__ void d_att_rows(bf16 *__restrict__ d_att_mm_cast, const bf16 *__restrict__ d_mul_bf16_mm,
+                                  const real *__restrict__ softmax_sum, const real *__restrict__ softmax_max,
+                                  int rows) {
+  const int row = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;
+  if (row >= rows * T) return;
+  const int i = lane;
+  real d_mul_bf16_mm_at = 0;
+  real softmax_exp = 0;
+  const real softmax_sum_at = softmax_sum[row];
+  const real softmax_div = 1 / softmax_sum_at;
+  const real softmax_max_at = softmax_max[row];
+  real d_softmax_div_reshape = 0;
+  if (i < T) {
+    d_mul_bf16_mm_at = from_bf16(d_mul_bf16_mm[row * T + i]);
+    const real att_mm = from_bf16(d_att_mm_cast[row * T + i]);
+    const real softmax_sub = att_mm / (real)2.449489742783178 - softmax_max_at;
+    softmax_exp = exp(softmax_sub);
+    d_softmax_div_reshape += d_mul_bf16_mm_at * softmax_exp;
+  }
+  d_softmax_div_reshape = warp_sum(d_softmax_div_reshape);
+  const real d_softmax_sum_mul = d_softmax_div_reshape / softmax_sum_at * softmax_div;
+  if (i < T) {
+    const real d_softmax_exp_add = d_mul_bf16_mm_at * softmax_div - d_softmax_sum_mul;
+    const real d_mm_f32_div = d_softmax_exp_add * softmax_exp / (real)2.449489742783178;
+    d_att_mm_cast[row * T + i] = to_bf16(d_mm_f32_div);
+  }
+}
+
+// model.mt:6  d(att.qkv.bias.sum) = sum(d(att.q.transpose_bf16.add) + d(att.q.transpose_bf16.pad.3))
+// fused 2 nodes of net.att.qkv and net.att.qkv.bias: reads 1.2 KB, writes 72 B; saves 4.6 KB; recomputes 2
+static __global__ void d_att_qkv_bias_columns(real *__restrict__ d_bias_sum,
+                                              const bf16 *__restrict__ d_reshape_bf16_mm,
+                                              const bf16 *__restrict__ d_reshape_bf16_transpose,
+                                              const bf16 *__restrict__ d_reshape_2_bf16_mm, int rows) {
+  const int own = blockIdx.x * 32 + threadIdx.x, column = own < 18 ? own : 18 - 1;
+  real sum = 0;
+  for (int row = threadIdx.y; row < rows * T; row += 8) {
+    const real d_reshape_bf16_mm_at = column / 6 - 2 >= 0 ? from_bf16(d_reshape_bf16_mm[row * D + column % D]) : 0;
+    const real d_reshape_bf16_transpose_at = column / 6 - 1 >= 0 && column / 6 - 1 < 1 ? from_bf16(d_reshape_bf16_transpose[row * D + column % D]) : 0;
+    const real d_transpose_bf16_add = as_bf16(d_reshape_bf16_mm_at + d_reshape_bf16_transpose_at);
+    const real d_reshape_2_bf16_mm_at = column / 6 < 1 ? from_bf16(d_reshape_2_bf16_mm[row * D + column % D]) : 0;
+    const real d_transpose_bf16_add_2 = as_bf16(d_transpose_bf16_add + d_reshape_2_bf16_mm_at);
+    sum += d_transpose_bf16_add_2;
+  }
+  sum = column_sum(sum);
+  if (threadIdx.y == 0 && own == column) d_bias_sum[column] = sum;
+}
+
+// model.mt:6  d(att.q.reshape_bf16.transpose.copy) = d(att.q.transpose_bf16.add) +
+//   d(att.q.transpose_bf16.pad.3)
+// net.att.q.reshape_bf16: reads 1.2 KB, writes 1.2 KB; recomputes 2
+static __global__ void d_att_q_reshape_bf16_map(bf16 *__restrict__ d_reshape_bf16_transpose_copy,
+                                                const bf16 *__restrict__ d_reshape_bf16_mm,
+                                                const bf16 *__restrict__ d_reshape_bf16_transpose,
+                                                const bf16 *__restrict__ d_reshape_2_bf16_mm, int rows) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= rows * 72) return;
+  const real d_reshape_bf16_mm_at = i / D % 3 - 2 >= 0 ? from_bf16(d_reshape_bf16_mm[(i / 18) * D + i % D]) : 0;
+  const real d_reshape_bf16_transpose_at = i / D % 3 - 1 >= 0 && i / D % 3 - 1 < 1 ? from_bf16(d_reshape_bf16_transpose[(i / 18) * D + i % D]) : 0;
+  const real d_transpose_bf16_add = as_bf16(d_reshape_bf16_mm_at + d_reshape_bf16_transpose_at);
+  const real d_reshape_2_bf16_mm_at = i / D % 3 < 1 ? from_bf16(d_reshape_2_bf16_mm[(i / 18) * D + i % D]) : 0;
+  const real d_transpose_bf16_add_2 = as_bf16(d_transpose_bf16_add + d_reshape_2_bf16_mm_at);
+  d_reshape_bf16_transpose_copy[i] = to_bf16(d_transpose_bf16_add_2);
+}
+
+// model.mt:11  d(ln.bias.sum) = sum(d(ln.add.2_bf16.mm))
+// d(ln.weight.sum) = sum(d(ln.add.2_bf16.mm) * ln.mul)
+// fused 3 nodes of net.ln.bias and net.ln.weight: reads 1.2 KB, writes 48 B; saves 2.7 KB; recomputes 1
+static __global__ void d_ln_bias_columns(real *__restrict__ d_bias_sum, real *__restrict__ d_weight_sum,
+                                         const bf16 *__restrict__ d_add_2_bf16_mm,
+                                         const real *__restrict__ ln_mul, int rows) {
+  const int own = blockIdx.x * 32 + threadIdx.x, column = own < D ? own : D - 1;
+  real sum = 0;
+  real sum_2 = 0;
+  for (int row = threadIdx.y; row < rows * T; row += 8) {
+    const real d_add_2_cast = from_bf16(d_add_2_bf16_mm[row * D + column]);
+    sum += d_add_2_cast;
+    sum_2 += d_add_2_cast * ln_mul[row * D + column];
+  }
+  sum = column_sum(sum);
+  sum_2 = column_sum(sum_2);
+  if (threadIdx.y == 0 && own == column) {
+    d_bias_sum[column] = sum;
+    d_weight_sum[column] = sum_2;
+  }
+}
+
+// Forward and backward: loss, logs and gradients of one batch.
+static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) {
+  const Params p = params_at(run->params);
+  const Params d = params_at(run->grads);
+  const real *x = (const real *)batch[0];                      // (B, T, D)
+  const real *y = (const real *)batch[1];                      // (B, T, D)
+  real *ln_mul = AT(real, 0);                                  // (B, T, D)
+  bf16 *ln_add_2_bf16 = AT(bf16, 768);                         // (B, T, D)
+  bf16 *att_qkv_weight_bf16 = AT(bf16, 1280);                  // (18, D)
+  bf16 *att_qkv_mm = AT(bf16, 1536);                           // (B, T, 18)
+  bf16 *att_q_slice_bf16_copy = AT(bf16, 2816);                // (1, B, T, D)
+  bf16 *att_k_slice_bf16_copy = AT(bf16, 3328);                // (1, B, T, D)
+  bf16 *att_v_slice_bf16_copy = AT(bf16, 3840);                // (1, B, T, D)
+  bf16 *att_mm = AT(bf16, 1536);                               // (B, T, T)
+  real *att_softmax_max = AT(real, 1792);                      // (B, T, 1)
+  real *att_softmax_sum = AT(real, 2048);                      // (B, T, 1)
+  bf16 *att_softmax_mul_bf16 = AT(bf16, 2304);                 // (B, T, T)
+  bf16 *att_mm_2 = AT(bf16, 4352);                             // (B, T, D)
+  real *a_add = AT(real, 4864);                                // (B, T, D)
+  bf16 *a_add_bf16 = AT(bf16, 4352);                           // (B, T, D)
+  bf16 *w_bf16 = AT(bf16, 2560);                               // (H, D)
+  bf16 *h_mm = AT(bf16, 5632);                                 // (B, T, H)
+  bf16 *h_gelu_mul_2_bf16 = AT(bf16, 6400);                    // (B, T, H)
+  bf16 *mm = AT(bf16, 7168);                                   // (B, T, D)
+  bf16 *cast = AT(bf16, 7168);                                 // (B, T, D)
+  bool *d_mm_f32_le = AT(bool, 7680);                          // (B, T, D)
+  bf16 *rhs_lhs_arg1_mm = AT(bf16, 7936);                      // (B, T, H)
+  bf16 *rhs_mm = AT(bf16, 8704);                               // (B, T, D)
+  bf16 *d_rhs_mm_cast = AT(bf16, 9216);                        // (B, T, D)
+  real *d_w_mm_4 = AT(real, 9728);                             // (H, D)
+  bf16 *d_rhs_lhs_arg1_mm_mm = AT(bf16, 7936);                 // (B, T, H)
+  real *d_w_bf16_transpose_3 = AT(real, 9216);                 // (H, D)
+  bf16 *d_cast_mm = AT(bf16, 7168);                            // (B, T, D)
+  bf16 *d_mm_cast = AT(bf16, 7168);                            // (B, T, D)
+  real *d_w_mm_2 = AT(real, 9472);                             // (H, D)
+  bf16 *d_h_gelu_mul_2_bf16_mm = AT(bf16, 6400);               // (B, T, H)
+  bf16 *d_h_mm_cast = AT(bf16, 5632);                          // (B, T, H)
+  real *d_w_bf16_transpose_2_2 = AT(real, 6400);               // (H, D)
+  bf16 *d_a_add_bf16_mm = AT(bf16, 4352);                      // (B, T, D)
+  bf16 *d_att_mm_2_cast = AT(bf16, 8704);                      // (B, T, D)
+  bf16 *d_att_softmax_mul_bf16_mm = AT(bf16, 2560);            // (B, T, T)
+  bf16 *d_att_mm_cast = AT(bf16, 1536);                        // (B, T, T)
+  bf16 *d_att_v_reshape_bf16_mm = AT(bf16, 1792);              // (B, T, D)
+  bf16 *d_att_q_reshape_2_bf16_mm = AT(bf16, 2304);            // (B, T, D)
+  bf16 *d_att_k_reshape_bf16_transpose = AT(bf16, 3328);       // (B, T, D)
+  bf16 *d_att_q_reshape_bf16_transpose_copy = AT(bf16, 3840);  // (B, T, 3, D)
+  bf16 *d_ln_add_2_bf16_mm = AT(bf16, 768);                    // (B, T, D)
+  real *loss_mse_mean_div = (real *)run->outputs + 0;          // ()
+
+  // model.mt:11
+  LAUNCH(ln_rows, mt_blocks(rows * T, 4), 128, 0, run)(ln_mul, ln_add_2_bf16, x, p.ln_weight, p.ln_bias,
+                                                       rows);
+
+  // model.mt:6
+  LAUNCH(att_qkv_weight_bf16_map, mt_blocks(108, 256), 256, 0, run)(att_qkv_weight_bf16, p.att_qkv_weight);
+  STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NT, rows * T, 18, D, ln_add_2_bf16, att_qkv_weight_bf16,
+                    att_qkv_mm));
+  LAUNCH(att_q_slice_bf16_map, mt_blocks(rows * T * D, 256), 256, 0, run)(
+      att_q_slice_bf16_copy, att_k_slice_bf16_copy, att_v_slice_bf16_copy, att_qkv_mm, p.att_qkv_bias,
+      rows);
+
+  // model.mt:7
+  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_NT, rows, T, T, D, att_q_slice_bf16_copy, D, T * D,
+                            att_k_slice_bf16_copy, D, T * D, att_mm, T, T * T));
+  LAUNCH(att_softmax_rows, mt_blocks(rows * T, 4), 128, 0, run)(
+      att_softmax_max, att_softmax_sum, att_softmax_mul_bf16, att_mm, rows);
+  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_NN, rows, T, D, T, att_softmax_mul_bf16, T, T * T,
+                            att_v_slice_bf16_copy, D, T * D, att_mm_2, D, T * D));
+
+  // model.mt:11
+  LAUNCH(a_map, mt_blocks(rows * T * D, 256), 256, 0, run)(a_add, a_add_bf16, x, rows);
+
+  // model.mt:10
+  LAUNCH(w_bf16_map, mt_blocks(H * D, 256), 256, 0, run)(w_bf16, p.w);
+
+  // model.mt:12
+  STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NT, rows * T, H, D, a_add_bf16, w_bf16, h_mm));
+  LAUNCH(h_gelu_map, mt_blocks(rows * T * H, 256), 256, 0, run)(h_gelu_mul_2_bf16, h_mm, rows);
+
+  // model.mt:13
+  STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NN, rows * T, D, H, h_gelu_mul_2_bf16, w_bf16, mm));
+  LAUNCH(cast_map, mt_blocks(rows * T * D, 256), 256, 0, run)(cast, d_mm_f32_le, rows);
+  STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NT, rows * T, H, D, cast, w_bf16, rhs_lhs_arg1_mm));
+  STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NN, rows * T, D, H, rhs_lhs_arg1_mm, w_bf16, rhs_mm));
+
+  // model.mt:17
+  LAUNCH(loss_mse_mean_rows, 1, 32, 0, run)(loss_mse_mean_div, d_rhs_mm_cast, a_add, rhs_mm, y, rows);
+
+  // model.mt:10, backward
+  STEP(mt_gemm_bf16(run, MT_TO_REAL, MT_TN, H, D, rows * 4, rhs_lhs_arg1_mm, d_rhs_mm_cast, d_w_mm_4));
+
+  // model.mt:13, backward
+  STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NT, rows * T, H, D, d_rhs_mm_cast, w_bf16, d_rhs_lhs_arg1_mm_mm));
+  STEP(mt_gemm_bf16(run, MT_TO_REAL, MT_TN, H, D, rows * 4, d_rhs_lhs_arg1_mm_mm, cast,
+                    d_w_bf16_transpose_3));
+  STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NN, rows * T, D, H, d_rhs_lhs_arg1_mm_mm, w_bf16, d_cast_mm));
+  LAUNCH(d_mm_map, mt_blocks(rows * T * D, 256), 256, 0, run)(d_mm_cast, d_mm_f32_le, rows);
+
+  // model.mt:10, backward
+  STEP(mt_gemm_bf16(run, MT_TO_REAL, MT_TN, H, D, rows * 4, h_gelu_mul_2_bf16, d_mm_cast, d_w_mm_2));
+
+  // model.mt:13, backward
+  STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NT, rows * T, H, D, d_mm_cast, w_bf16, d_h_gelu_mul_2_bf16_mm));
+
+  // model.mt:12, backward
+  LAUNCH(d_h_map, mt_blocks(rows * T * H, 256), 256, 0, run)(d_h_mm_cast, d_h_gelu_mul_2_bf16_mm, rows);
+  STEP(mt_gemm_bf16(run, MT_TO_REAL, MT_TN, H, D, rows * 4, d_h_mm_cast, a_add_bf16,
+                    d_w_bf16_transpose_2_2));
+
+  // model.mt:10, backward
+  LAUNCH(d_w_map, mt_blocks(H * D, 256), 256, 0, run)(d.w, d_w_mm_4, d_w_bf16_transpose_3, d_w_mm_2,
+                                                      d_w_bf16_transpose_2_2);
+
+  // model.mt:12, backward
+  STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NN, rows * T, D, H, d_h_mm_cast, w_bf16, d_a_add_bf16_mm));
+
+  // model.mt:7, backward
+  LAUNCH(d_att_map, mt_blocks(rows * T * D, 256), 256, 0, run)(
+      d_att_mm_2_cast, a_add, y, d_a_add_bf16_mm, rows);
+  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_NT, rows, T, T, D, d_att_mm_2_cast, D, T * D,
+                            att_v_slice_bf16_copy, D, T * D, d_att_softmax_mul_bf16_mm, T, T * T));
+  LAUNCH(d_att_rows, mt_blocks(rows * T, 4), 128, 0, run)(
+      d_att_mm_cast, d_att_softmax_mul_bf16_mm, att_softmax_sum, att_softmax_max, rows);
+  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_TN, rows, T, D, T, att_softmax_mul_bf16, T, T * T,
+                            d_att_mm_2_cast, D, T * D, d_att_v_reshape_bf16_mm, D, T * D));
+  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_NN, rows, T, D, T, d_att_mm_cast, T, T * T,
+                            att_k_slice_bf16_copy, D, T * D, d_att_q_reshape_2_bf16_mm, D, T * D));
+  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_TN, rows, T, D, T, d_att_mm_cast, T, T * T,
+                            att_q_slice_bf16_copy, D, T * D, d_att_k_reshape_bf16_transpose, D, T * D));
+
+  // model.mt:6, backward
+  LAUNCH(d_att_qkv_bias_columns, mt_blocks(18, 32), dim3(32, 8), 0, run)(
+      d.att_qkv_bias, d_att_v_reshape_bf16_mm, d_att_k_reshape_bf16_transpose, d_att_q_reshape_2_bf16_mm,
+      rows);
+  LAUNCH(d_att_q_reshape_bf16_map, mt_blocks(rows * 72, 256), 256, 0, run)(
+      d_att_q_reshape_bf16_transpose_copy, d_att_v_reshape_bf16_mm, d_att_k_reshape_bf16_transpose,
+      d_att_q_reshape_2_bf16_mm, rows);
+  STEP(mt_gemm_bf16(run, MT_TO_REAL, MT_TN, 18, D, rows * 4, d_att_q_reshape_bf16_transpose_copy,
+                    ln_add_2_bf16, d.att_qkv_weight));
+  STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NN, rows * T, D, 18, d_att_q_reshape_bf16_transpose_copy,
+                    att_qkv_weight_bf16, d_ln_add_2_bf16_mm));
+
+  // model.mt:11, backward
+  LAUNCH(d_ln_bias_columns, mt_blocks(D, 32), dim3(32, 8), 0, run)(
+      d.ln_bias, d.ln_weight, d_ln_add_2_bf16_mm, ln_mul, rows);
+}
+
+#ifndef MT_DOUBLE
+
+// model.mt:11  ln.add.2_bf16 = bf16((x - ln.m.mean.div) * rsqrt(ln.add) * ln.weight + ln.bias)
+// fused 12 nodes of net.ln.m, net.ln.c, net.ln.v and 6 more: reads 816 B, writes 384 B; saves 11 KB
+static __global__ void ln_rows_2(bf16 *__restrict__ ln_add_2_bf16, const real *__restrict__ x,
+                                 const real *__restrict__ weight, const real *__restrict__ bias, int rows) {
+  const int row = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;
+  if (row >= rows * T) return;
+  const int i = lane;
+  real x_at = 0;
+  real mean_sum = 0;
+  if (i < D) {
+    x_at = x[row * D + i];
+    mean_sum += x_at;
+  }
+  mean_sum = warp_sum(mean_sum);
+  const real mean_div = mean_sum / 6;
+  real sum = 0;
+  if (i < D) {
+    const real c_sub = x_at - mean_div;
+    sum += c_sub * c_sub;
+  }
+  sum = warp_sum(sum);
+  const real ln_rsqrt = 1 / sqrt(sum / 6 + (real)1e-05);
+  if (i < D) {
+    const real ln_add_2 = (x_at - mean_div) * ln_rsqrt * weight[i] + bias[i];
+    ln_add_2_bf16[row * D + i] = to_bf16(ln_add_2);
+  }
+}
+
+// model.mt:7  att.softmax.mul_bf16 = bf16(exp(att.div - att.softmax.max) * (1 / sum(att.softmax.exp)))
+// fused 9 nodes of net.att.mm_f32, net.att, net.att.softmax and 1 more: reads 256 B, writes 256 B; saves
+//   6.9 KB
+static __global__ void att_softmax_mul_bf16_rows(bf16 *__restrict__ mul_bf16, int rows) {
+  const int row = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;
+  if (row >= rows * T) return;
+  const int i = lane;
+  real att_div = 0;
+  real softmax_exp = 0;
+  real softmax_max = -INFINITY;
+  if (i < T) {
+    const real att_mm = from_bf16(mul_bf16[row * T + i]);
+    att_div = att_mm / (real)2.449489742783178;
+    softmax_max = mt_maximum(softmax_max, att_div);
+  }
+  softmax_max = warp_max(softmax_max);
+  real softmax_sum = 0;
+  if (i < T) {
+    softmax_exp = exp(att_div - softmax_max);
+    softmax_sum += softmax_exp;
+  }
+  softmax_sum = warp_sum(softmax_sum);
+  const real softmax_div = 1 / softmax_sum;
+  if (i < T)
+    mul_bf16[row * T + i] = to_bf16(softmax_exp * softmax_div);
+}
+
+// model.mt:11  a.add_bf16 = bf16(x + att.mm.2)
+// fused 3 nodes of net.att.mm.2_f32, net.a and net.a.add_bf16: reads 1.2 KB, writes 384 B; saves 3.1 KB
+static __global__ void a_add_bf16_map(bf16 *__restrict__ add_bf16, const real *__restrict__ x,
+                                      const bf16 *__restrict__ att_mm_2, int rows) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= rows * T * D) return;
+  add_bf16[i] = to_bf16(x[i] + from_bf16(att_mm_2[i]));
+}
+
+// model.mt:12  h.gelu.mul.2_bf16 = bf16(0.5 * h.mm * (1 + erf(h.mm * 0.7071067811865476)))
+// fused 7 nodes of net.h.mm_f32, net.h.gelu, net.h.gelu.rhs.rhs.arg1 and 1 more: reads 640 B, writes 640 B;
+//   saves 17 KB
+static __global__ void h_gelu_map_2(bf16 *__restrict__ gelu_mul_2_bf16, int rows) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= rows * T * H) return;
+  const real h_mm = from_bf16(gelu_mul_2_bf16[i]);
+  const real mm_f32 = h_mm;
+  const real gelu_mul_2 = 0.5f * mm_f32 * (1 + erf(mm_f32 * (real)0.7071067811865476));
+  gelu_mul_2_bf16[i] = to_bf16(gelu_mul_2);
+}
+
+// model.mt:13  cast = bf16(relu(mm))
+// fused 3 nodes of net.mm_f32 and net: reads 384 B, writes 384 B; saves 3.1 KB
+static __global__ void cast_map_2(bf16 *__restrict__ cast, int rows) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= rows * T * D) return;
+  const real mm = from_bf16(cast[i]);
+  const real mm_f32 = mm;
+  cast[i] = to_bf16(mm_f32 < 0 ? 0 : mm_f32);
+}
+
+// model.mt:13  add = x + att.mm.2 + rhs.mm
+// fused 2 nodes of net.rhs.mm_f32 and net: reads 1.5 KB, writes 768 B; saves 1.2 KB; recomputes 2
+static __global__ void add_map(real *__restrict__ add, const real *__restrict__ x,
+                               const bf16 *__restrict__ att_mm_2, const bf16 *__restrict__ rhs_mm, int rows) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= rows * T * D) return;
+  const real add_at = x[i] + from_bf16(att_mm_2[i]) + from_bf16(rhs_mm[i]);
+  add[i] = add_at;
+}
+
+// Inference.
+static void predict_step(MtRun *run, const void *const *batch, int64_t rows) {
+  const Params p = params_at(run->params);
+  const real *x = (const real *)batch[0];        // (B, T, D)
+  bf16 *ln_add_2_bf16 = AT(bf16, 0);             // (B, T, D)
+  bf16 *att_qkv_weight_bf16 = AT(bf16, 512);     // (18, D)
+  bf16 *att_qkv_mm = AT(bf16, 768);              // (B, T, 18)
+  bf16 *att_q_slice_bf16_copy = AT(bf16, 0);     // (1, B, T, D)
+  bf16 *att_k_slice_bf16_copy = AT(bf16, 2048);  // (1, B, T, D)
+  bf16 *att_v_slice_bf16_copy = AT(bf16, 2560);  // (1, B, T, D)
+  bf16 *att_mm = AT(bf16, 512);                  // (B, T, T)
+  bf16 *att_softmax_mul_bf16 = AT(bf16, 512);    // (B, T, T)
+  bf16 *att_mm_2 = AT(bf16, 0);                  // (B, T, D)
+  bf16 *a_add_bf16 = AT(bf16, 512);              // (B, T, D)
+  bf16 *w_bf16 = AT(bf16, 1024);                 // (H, D)
+  bf16 *h_mm = AT(bf16, 1280);                   // (B, T, H)
+  bf16 *h_gelu_mul_2_bf16 = AT(bf16, 1280);      // (B, T, H)
+  bf16 *mm = AT(bf16, 512);                      // (B, T, D)
+  bf16 *cast = AT(bf16, 512);                    // (B, T, D)
+  bf16 *rhs_lhs_arg1_mm = AT(bf16, 1280);        // (B, T, H)
+  bf16 *rhs_mm = AT(bf16, 512);                  // (B, T, D)
+  real *add = (real *)run->outputs + 0;          // (B, T, D)
+
+  // model.mt:11
+  LAUNCH(ln_rows_2, mt_blocks(rows * T, 4), 128, 0, run)(ln_add_2_bf16, x, p.ln_weight, p.ln_bias, rows);
+
+  // model.mt:6
+  LAUNCH(att_qkv_weight_bf16_map, mt_blocks(108, 256), 256, 0, run)(att_qkv_weight_bf16, p.att_qkv_weight);
+  STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NT, rows * T, 18, D, ln_add_2_bf16, att_qkv_weight_bf16,
+                    att_qkv_mm));
+  LAUNCH(att_q_slice_bf16_map, mt_blocks(rows * T * D, 256), 256, 0, run)(
+      att_q_slice_bf16_copy, att_k_slice_bf16_copy, att_v_slice_bf16_copy, att_qkv_mm, p.att_qkv_bias,
+      rows);
+
+  // model.mt:7
+  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_NT, rows, T, T, D, att_q_slice_bf16_copy, D, T * D,
+                            att_k_slice_bf16_copy, D, T * D, att_mm, T, T * T));
+  LAUNCH(att_softmax_mul_bf16_rows, mt_blocks(rows * T, 4), 128, 0, run)(att_softmax_mul_bf16, rows);
+  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_NN, rows, T, D, T, att_softmax_mul_bf16, T, T * T,
+                            att_v_slice_bf16_copy, D, T * D, att_mm_2, D, T * D));
+
+  // model.mt:11
+  LAUNCH(a_add_bf16_map, mt_blocks(rows * T * D, 256), 256, 0, run)(a_add_bf16, x, att_mm_2, rows);
+
+  // model.mt:10
+  LAUNCH(w_bf16_map, mt_blocks(H * D, 256), 256, 0, run)(w_bf16, p.w);
+
+  // model.mt:12
+  STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NT, rows * T, H, D, a_add_bf16, w_bf16, h_mm));
+  LAUNCH(h_gelu_map_2, mt_blocks(rows * T * H, 256), 256, 0, run)(h_gelu_mul_2_bf16, rows);
+
+  // model.mt:13
+  STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NN, rows * T, D, H, h_gelu_mul_2_bf16, w_bf16, mm));
+  LAUNCH(cast_map_2, mt_blocks(rows * T * D, 256), 256, 0, run)(cast, rows);
+  STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NT, rows * T, H, D, cast, w_bf16, rhs_lhs_arg1_mm));
+  STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NN, rows * T, D, H, rhs_lhs_arg1_mm, w_bf16, rhs_mm));
+  LAUNCH(add_map, mt_blocks(rows * T * D, 256), 256, 0, run)(add, x, att_mm_2, rhs_mm, rows);
+}
+
+// Hyper-parameters of the update at hand.
+static __device__ void schedule(MtScalars *s) {
+  s->hyper[0][0] = 0.1 * s->lr_scale;   // lr
+  s->hyper[0][1] = 0;                   // momentum
+  s->hyper[0][2] = 0;                   // dampening
+  s->hyper[0][3] = 0;                   // decay
+  s->hyper[0][4] = 0;                   // nesterov
+}
+
+// One step of the optimizers on the gradients at hand; t counts updates from 1.
+static __global__ void __launch_bounds__(MT_UPDATE_THREADS) update(const MtUpdateData u) {
+  SHARED(MtScalars, s, 1);  // this block's copy
+  SHARED(MtRule, rule, 1);
+  if (threadIdx.x == 0) {
+    mt_begin(u, s);
+    schedule(s);
+    rule[0] = mt_sgd_rule(s, 0);
+  }
+  mt_check_gradients(u, s, 384);
+  // net using sgd:
+  //   g = g + decay * p
+  //   buf = t == 1 ? g : momentum * buf + (1 - dampening) * g
+  //   d = momentum == 0 ? g : nesterov == 0 ? buf : g + momentum * buf
+  //   p = p - lr * d
+  mt_sgd(u, s, rule[0], 0, 338);
+  mt_finish(u, s);
+}
+
+static void train_update(MtRun *run, const MtEnd *end) {
+  const MtUpdateData u = mt_update_data(run, end);
+  LAUNCH(update, 1, MT_UPDATE_THREADS, 0, run)(u);
+}
+
+namespace f64 { static void train_gradients(MtRun *run, const void *const *batch, int64_t rows); }  // at the end of the file
+
+// name, rank, shape, offset, initial distribution, where it is declared, name in files of a stacked block
+static const MtTensor params[] = {
+  {"net.w",              2, {H, D},  0,   MT_NORMAL,   0,                   0.1,                "model.mt:10", NULL},
+  {"net.ln.weight",      1, {D},     64,  MT_CONSTANT, 1,                   0,                  "model.mt:11", NULL},
+  {"net.ln.bias",        1, {D},     128, MT_CONSTANT, 0,                   0,                  "model.mt:11", NULL},
+  {"net.att.qkv.weight", 2, {18, D}, 192, MT_UNIFORM,  -0.4082482904638631, 0.4082482904638631, "model.mt:6",  NULL},
+  {"net.att.qkv.bias",   1, {18},    320, MT_UNIFORM,  -0.4082482904638631, 0.4082482904638631, "model.mt:6",  NULL},
+};
+
+// name, type, rank and shape of a row, labels from, to and besides
+static const MtField samples_fields[] = {
+  {"x", MT_F32, 2, {T, D}, 0, 0, 0},
+  {"y", MT_F32, 2, {T, D}, 0, 0, 0},
+};
+// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed, where
+static const MtData data[] = {
+  {"samples", MT_RANDOM, 0, NULL, 2, samples_fields, 8, false, 64, 1, "model.mt:4"},
+};
+
+static const MtGroup train_groups[] = {
+  {"net", "sgd", 1, {"buf"}, 0, 338},
+};
+// call, value, where, place, offset, elements, elements a row
+static const MtValue train_values[] = {
+  {0,  "net.ln.mul",                                         "model.mt:11", MT_IN_ARENA,      0,    192, 24},
+  {0,  "net.ln.add.2_bf16",                                  "model.mt:11", MT_IN_ARENA_BF16, 768,  192, 24},
+  {1,  "net.att.qkv.weight_bf16",                            "model.mt:6",  MT_IN_ARENA_BF16, 1280, 108, 0},
+  {2,  "net.att.qkv.mm",                                     "model.mt:6",  MT_IN_ARENA_BF16, 1536, 576, 72},
+  {4,  "net.att.mm",                                         "model.mt:7",  MT_IN_ARENA_BF16, 1536, 128, 16},
+  {5,  "net.att.softmax.max",                                "model.mt:7",  MT_IN_ARENA,      1792, 32,  4},
+  {5,  "net.att.softmax.sum",                                "model.mt:7",  MT_IN_ARENA,      2048, 32,  4},
+  {5,  "net.att.softmax.mul_bf16",                           "model.mt:7",  MT_IN_ARENA_BF16, 2304, 128, 16},
+  {6,  "net.att.mm.2",                                       "model.mt:7",  MT_IN_ARENA_BF16, 4352, 192, 24},
+  {7,  "net.a.add",                                          "model.mt:11", MT_IN_ARENA,      4864, 192, 24},
+  {7,  "net.a.add_bf16",                                     "model.mt:11", MT_IN_ARENA_BF16, 4352, 192, 24},
+  {8,  "net.w_bf16",                                         "model.mt:10", MT_IN_ARENA_BF16, 2560, 60,  0},
+  {9,  "net.h.mm",                                           "model.mt:12", MT_IN_ARENA_BF16, 5632, 320, 40},
+  {10, "net.h.gelu.mul.2_bf16",                              "model.mt:12", MT_IN_ARENA_BF16, 6400, 320, 40},
+  {11, "net.mm",                                             "model.mt:13", MT_IN_ARENA_BF16, 7168, 192, 24},
+  {12, "net.cast",                                           "model.mt:13", MT_IN_ARENA_BF16, 7168, 192, 24},
+  {13, "net.rhs.lhs.arg1.mm",                                "model.mt:13", MT_IN_ARENA_BF16, 7936, 320, 40},
+  {14, "net.rhs.mm",                                         "model.mt:13", MT_IN_ARENA_BF16, 8704, 192, 24},
+  {15, "loss.mse.mean.div",                                  "model.mt:17", MT_IN_OUTPUTS,    0,    1,   0},
+  {15, "grad.update0.net.rhs.mm.cast",                       "model.mt:13", MT_IN_ARENA_BF16, 9216, 192, 24},
+  {16, "grad.update0.net.w.mm.4",                            "model.mt:10", MT_IN_ARENA,      9728, 60,  0},
+  {17, "grad.update0.net.rhs.lhs.arg1.mm.mm",                "model.mt:13", MT_IN_ARENA_BF16, 7936, 320, 40},
+  {18, "grad.update0.net.w_bf16.transpose.3",                "model.mt:13", MT_IN_ARENA,      9216, 60,  0},
+  {19, "grad.update0.net.cast.mm",                           "model.mt:13", MT_IN_ARENA_BF16, 7168, 192, 24},
+  {20, "grad.update0.net.mm.cast",                           "model.mt:13", MT_IN_ARENA_BF16, 7168, 192, 24},
+  {21, "grad.update0.net.w.mm.2",                            "model.mt:10", MT_IN_ARENA,      9472, 60,  0},
+  {22, "grad.update0.net.h.gelu.mul.2_bf16.mm",              "model.mt:13", MT_IN_ARENA_BF16, 6400, 320, 40},
+  {23, "grad.update0.net.h.mm.cast",                         "model.mt:12", MT_IN_ARENA_BF16, 5632, 320, 40},
+  {24, "grad.update0.net.w_bf16.transpose.2.2",              "model.mt:12", MT_IN_ARENA,      6400, 60,  0},
+  {25, "grad.update0.net.w.add.3",                           "model.mt:10", MT_IN_GRADS,      0,    60,  0},
+  {26, "grad.update0.net.a.add_bf16.mm",                     "model.mt:12", MT_IN_ARENA_BF16, 4352, 192, 24},
+  {27, "grad.update0.net.att.mm.2.cast",                     "model.mt:7",  MT_IN_ARENA_BF16, 8704, 192, 24},
+  {28, "grad.update0.net.att.softmax.mul_bf16.mm",           "model.mt:7",  MT_IN_ARENA_BF16, 2560, 128, 16},
+  {29, "grad.update0.net.att.mm.cast",                       "model.mt:7",  MT_IN_ARENA_BF16, 1536, 128, 16},
+  {30, "grad.update0.net.att.v.reshape_bf16.mm",             "model.mt:7",  MT_IN_ARENA_BF16, 1792, 192, 24},
+  {31, "grad.update0.net.att.q.reshape.2_bf16.mm",           "model.mt:7",  MT_IN_ARENA_BF16, 2304, 192, 24},
+  {32, "grad.update0.net.att.k.reshape_bf16.transpose",      "model.mt:7",  MT_IN_ARENA_BF16, 3328, 192, 24},
+  {33, "grad.update0.net.att.qkv.bias.sum",                  "model.mt:6",  MT_IN_GRADS,      320,  18,  0},
+  {34, "grad.update0.net.att.q.reshape_bf16.transpose.copy", "model.mt:6",  MT_IN_ARENA_BF16, 3840, 576, 72},
+  {35, "grad.update0.net.att.qkv.weight_bf16.transpose.2",   "model.mt:6",  MT_IN_GRADS,      192,  108, 0},
+  {36, "grad.update0.net.ln.add.2_bf16.mm",                  "model.mt:6",  MT_IN_ARENA_BF16, 768,  192, 24},
+  {37, "grad.update0.net.ln.bias.sum",                       "model.mt:11", MT_IN_GRADS,      128,  6,   0},
+  {37, "grad.update0.net.ln.weight.sum",                     "model.mt:11", MT_IN_GRADS,      64,   6,   0},
+};
+static const MtTrain train = {
+  0,                                 // data: samples
+  false,                             // shuffled
+  0,                                 // seed of the shuffling
+  10, MT_STEPS,                      // how long
+  1,                                 // micro-batches an update
+  false,                             // matrix products in TF32
+  train_gradients, f64::train_gradients, // loss and gradients; the same in double
+  train_update,                      // check, schedule, clipping, optimizers, bookkeeping
+  {9984, 1},                         // bytes of its arena, elements of its outputs
+  0,                                 // the loss, in the outputs
+  0, NULL,                           // logs
+  1, train_groups,                   // update groups
+  43, train_values,                  // what each call writes
+  0, NULL,                           // what happens every so often
+};
+
+static const MtField predict_fields[] = {
+  {"x", MT_F32, 2, {T, D}, 0, 0, 0},
+};
+static const MtPredict predict = {
+  1, predict_fields,                 // what it is given
+  8,                                 // rows a batch
+  predict_step,                      // the step
+  {3072, 192},                       // bytes of its arena, elements of its outputs
+  2, {T, D},                         // rank and shape of a result
+  true,                              // one result a row
+};
+
+static const MtProgram program = {
+  "model", "model.mt",               // the model, and where it was read
+  &mt_cuda,                          // what it runs on
+  5, 0, 1, 0,                        // parameters, states, data sets, evals
+  384, 0,                            // elements of the two blocks
+  params, NULL, data,                // their tables
+  &train, NULL, &predict,            // what it can do
+};
+
+int main(int argc, char **argv) { return mt_main(argc, argv, &program); }
+
+// The gradient check runs in double precision: the file includes itself, with real = double and in a namespace;
+// what stands between #ifndef MT_DOUBLE and #endif is left out.
+#define MT_DOUBLE
+#undef real
+#define real double
+#undef bf16
+#define bf16 double
+namespace f64 {
+#ifdef __FILE_NAME__
+#include __FILE_NAME__
+#else
+#include __FILE__
+#endif
+}
+#endif
