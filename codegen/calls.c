@@ -9,7 +9,9 @@
 
 #include "codegen/target.h"
 
-static bool in_memory(const Node *n) { return n->home == HOME_ARENA || n->home == HOME_GRAD || n->home == HOME_OUTPUT; }
+static bool in_memory(const Node *n) {
+  return n->home == HOME_ARENA || n->home == HOME_GRAD || n->home == HOME_NEXT || n->home == HOME_OUTPUT;
+}
 
 static const Node *storage(const Node *n) {
   while (n->home == HOME_ALIAS) n = n->in[0];

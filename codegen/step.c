@@ -73,12 +73,12 @@ static const char *declare_value(Locals *l, const Node *n) {
                        batch_index(e, l->step, n->attrs.path));
   else if (n->home == HOME_OUTPUT)
     left = arena_print(e->arena, "real *%s = (real *)run->outputs + %lld;", name, (long long)n->offset);
-  else if (n->home == HOME_STATE)
-    left =
-        arena_print(e->arena, "%s *%s = (%s *)((real *)run->states + %lld);", type, name, type, (long long)n->offset);
+  else if (n->home == HOME_STATE || n->home == HOME_NEXT)
+    left = arena_print(e->arena, "real *%s = (real *)run->%s + %lld;", name,
+                       n->home == HOME_STATE ? "states" : "new_states", (long long)n->offset);
   else
     left = arena_print(e->arena, "%s *%s = AT(%s, %lld);", type, name, type, (long long)n->offset);
-  declare(l, n->home == HOME_ARENA ? 1 : n->home == HOME_OUTPUT ? 2 : 0, left, shape_text(e, &n->type));
+  declare(l, n->home == HOME_ARENA ? 1 : n->home == HOME_OUTPUT || n->home == HOME_NEXT ? 2 : 0, left, shape_text(e, &n->type));
   return name;
 }
 

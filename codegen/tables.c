@@ -180,7 +180,10 @@ static int emit_logs(Emit *e, const Graph *graph, const char *name) {
 
 static void value_row(Table *t, int kernel, const Node *n) {
   Emit *e = t->e;
-  const char *place = n->home == HOME_ARENA ? "MT_IN_ARENA" : n->home == HOME_GRAD ? "MT_IN_GRADS" : "MT_IN_OUTPUTS";
+  const char *place = n->home == HOME_ARENA  ? "MT_IN_ARENA"
+                      : n->home == HOME_GRAD ? "MT_IN_GRADS"
+                      : n->home == HOME_NEXT ? "MT_IN_STATES"
+                                             : "MT_IN_OUTPUTS";
   bool batched = n->type.rank && n->type.dim[0].rows && n->type.dim[0].rows->size;
   int64_t count = type_count(&n->type);
   if (!dtype_is_float(n->type.dtype)) return;

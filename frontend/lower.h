@@ -60,6 +60,8 @@ typedef struct Entry {
   const Span *at;
   const Graph *graph; /* where its tensors live; NULL at file level */
   bool used, is_let;
+  const char *state; /* its path, if it is one: `<-` changes the value */
+  Type state_type;   /* in the names of the body */
 } Entry;
 
 struct Scope {
@@ -228,8 +230,16 @@ Outcome run_body(Lower *l, int n, Syntax *const *body);
 void note_open_end(Lower *l, int n, Syntax *const *body); /* where a body that returned nothing came to its end */
 void do_let(Lower *l, const Syntax *s);
 Value param_value(Lower *l, const Param *param, const Span *at);
+bool init_of(Lower *l, const Expr *e, const char *what, Init *out);
+bool same_axes(const Type *a, const Type *b);
+void other_shape(Lower *l, const Syntax *s, const Type *type, const Type *known); /* reports a second call that does not fit */
 void not_yet(Lower *l, const Span *at, const char *what);
 void warn_unused(Lower *l, const Scope *scope);
+
+/* ---- state.c ---- */
+void do_state(Lower *l, const Syntax *s);
+void do_assign(Lower *l, const Syntax *s);
+Value state_value(Lower *l, const char *path); /* as it is at this place; POISON when there is none */
 
 /* ---- builtin.c, reduce.c ---- */
 struct Builtin {

@@ -221,6 +221,7 @@ typedef enum Home {
   HOME_STATE,
   HOME_ARENA,  /* the graph's arena; offset in bytes, 256-aligned */
   HOME_GRAD,   /* the gradient block, laid out as the parameter block */
+  HOME_NEXT,   /* the block of new states, laid out as that of the states */
   HOME_OUTPUT, /* the output slot `offset` (log, loss, accumulator, predict) */
   HOME_ALIAS   /* a VIEW that shares its operand's bytes */
 } Home;

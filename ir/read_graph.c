@@ -42,7 +42,7 @@ static void read_operands(Reader *r, Node *node, const Graph *graph, Map *names)
 
 static void read_home(Reader *r, Node *node) {
   if (!read_accept(r, "in")) return;
-  node->home = (Home)read_word(r, home_words, 8, "a home");
+  node->home = (Home)read_word(r, home_words, 9, "a home");
   if (read_accept(r, "+")) node->offset = read_integer(r, INT64_MIN, INT64_MAX);
 }
 

@@ -37,7 +37,7 @@ const char *const role_words[] = {"value", "log", "loss", "grad", "acc", "state"
 const char *const combine_words[] = {"sum", "min", "max"};
 const char *const unit_words[] = {"steps", "epochs"};
 const char *const precision_words[] = {"f32", "tf32", "bf16"};
-const char *const home_words[] = {"none", "input", "param", "state", "arena", "grad", "output", "alias"};
+const char *const home_words[] = {"none", "input", "param", "state", "arena", "grad", "next", "output", "alias"};
 
 /* ---- names and types ---------------------------------------------------- */
 

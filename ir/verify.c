@@ -184,6 +184,9 @@ static const char *check_output(const Verifier *v, const Graph *graph, const Out
   if ((o->role == OUT_LOSS || o->role == OUT_LOG) && o->node->type.rank)
     WRONG(graph, o->node, "%s is no scalar", o->name);
   if (o->role != OUT_GRAD && o->role != OUT_STATE) return NULL;
+  for (const Output *other = graph->outputs; other < o; other++)
+    if (other->role == o->role && other->index == o->index && !strcmp(other->name, o->name))
+      WRONG(graph, o->node, "%s has two %s", o->name, o->role == OUT_GRAD ? "gradients" : "new values");
   int index = map_get_name(o->role == OUT_GRAD ? v->params : v->states, o->name);
   if (index < 0) WRONG(graph, o->node, "an output for %s, which is not declared", o->name);
   const Type *type = o->role == OUT_GRAD ? &p->params[index].type : &p->states[index].type;

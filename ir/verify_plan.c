@@ -64,6 +64,14 @@ static bool is_gradient_of(const Verifier *v, const Graph *graph, const Node *no
   return false;
 }
 
+static bool is_new_value(const Verifier *v, const Graph *graph, const Node *node) {
+  for (int i = 0; i < graph->n_outputs; i++) {
+    const Output *o = &graph->outputs[i];
+    if (o->role == OUT_STATE && root_of(o->node) == node && state_offset(v, o->name) == node->offset) return true;
+  }
+  return false;
+}
+
 static bool is_output(const Graph *graph, const Node *node) {
   for (int i = 0; i < graph->n_outputs; i++)
     if (root_of(graph->outputs[i].node) == node) return true;
@@ -90,6 +98,9 @@ static const char *check_home(const Verifier *v, const Graph *graph, const Node 
     break;
   case HOME_GRAD:
     if (!is_gradient_of(v, graph, node)) WRONG(node, "its home is not that of a gradient it is");
+    break;
+  case HOME_NEXT:
+    if (!is_new_value(v, graph, node)) WRONG(node, "its home is not that of a state whose new value it is");
     break;
   case HOME_OUTPUT:
     if (!is_output(graph, node)) WRONG(node, "its home is an output, but it is none");

@@ -2,8 +2,10 @@
  *
  * Parameters lie in one block, in the order of the update groups, so that each
  * group is one contiguous range and an optimizer is one pass over it; their
- * gradients lie the same way in a second block.  Results for the host have
- * slots in the outputs block.  Everything else shares one arena a graph: a
+ * gradients lie the same way in a second block.  States have a block of their
+ * own, and their new values another of the same layout: the step's end moves
+ * them over, so that old and new can both be read, and a step that comes to
+ * nothing leaves no trace.  Results for the host have slots in the outputs block.  Everything else shares one arena a graph: a
  * value takes the best-fitting hole when its node runs and gives it back after
  * its last reader, and a kernel writes over an operand that dies there where it
  * reads that at the same element only.  The arena's size is therefore known, exactly, before the program
@@ -167,8 +169,9 @@ static void place_homes(Planner *p) {
   for (int i = 0; i < graph->n_outputs; i++) {
     Output *output = &graph->outputs[i];
     Node *n = output->node;
-    if (output->role == OUT_STATE) continue;
-    if (output->role == OUT_GRAD) {
+    if (output->role == OUT_STATE) {
+      n->home = HOME_NEXT, n->offset = find_place(&p->states, output->name);
+    } else if (output->role == OUT_GRAD) {
       n->home = HOME_GRAD, n->offset = find_place(&p->params, output->name);
     } else {
       n->home = HOME_OUTPUT, n->offset = slot;

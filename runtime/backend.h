@@ -45,8 +45,10 @@ typedef struct MtBackend {
   void (*narrow)(MtRun *run, void *x, const double *sum, int64_t count);                 /* double to real */
   /* After a micro-batch: position + rows; after an update's last one (steps 1)
    * also step + 1 and micro = 0, after others (steps 0) micro + 1.  Before it,
-   * `guard` sets scalars->stop when the loss or a gradient is not finite. */
+   * `guard` sets scalars->stop when the loss, a gradient or a new state is not
+   * finite; `keep` moves the new states over.  Once stopped they do nothing. */
   void (*guard)(MtRun *run, const void *loss, int64_t count);
+  void (*keep)(MtRun *run);
   void (*advance)(MtRun *run, int64_t steps, int64_t rows); /* also: grad_scale = 1 */
 
   /* GEMM algorithms.  tune(true): time candidates when a shape is first seen

@@ -51,5 +51,6 @@ void mt_finish(MtRun *run, const MtEnd *end) {
     run->backend->accumulate(run, end->sums + first, output_at(run, end->logs[first]), last - first, '+',
                              (double)end->rows);
   }
+  if (run->state_count) run->backend->keep(run);
   run->backend->advance(run, end->last, end->rows);
 }

@@ -206,10 +206,16 @@ static void guard_piece(void *data, int64_t from, int64_t count) {
 }
 
 static void cpu_guard(MtRun *run, const void *loss, int64_t count) {
-  Guard of_loss = {run->real_size, loss, 0}, of_grads = {run->real_size, run->grads, 0};
+  Guard of_loss = {run->real_size, loss, 0}, of_grads = {run->real_size, run->grads, 0},
+        of_states = {run->real_size, run->new_states, 0};
   guard_piece(&of_loss, 0, 1);
+  guard_piece(&of_states, 0, run->state_count);
   mt_in_pieces(count, MT_PIECE, count >= MT_THREADED, guard_piece, &of_grads);
-  if (of_loss.bad || of_grads.bad) run->scalars->stop = 1;
+  if (of_loss.bad || of_grads.bad || of_states.bad) run->scalars->stop = 1;
+}
+
+static void cpu_keep(MtRun *run) {
+  if (!run->scalars->stop) memcpy(run->states, run->new_states, (size_t)run->state_count * (size_t)run->real_size);
 }
 
 static void cpu_advance(MtRun *run, int64_t steps, int64_t rows) {
@@ -241,4 +247,5 @@ const MtBackend mt_cpu = {.target = "c",
                           .accumulate = cpu_accumulate,
                           .narrow = cpu_narrow,
                           .guard = cpu_guard,
+                          .keep = cpu_keep,
                           .advance = cpu_advance};

@@ -55,6 +55,7 @@ static bool look_at(MtSession *s, const MtValue *value, int64_t rows, float *roo
   int64_t count = value->row_elements ? rows * value->row_elements : value->count;
   const char *from = value->place == MT_IN_ARENA   ? (char *)s->run.arena + value->offset
                      : value->place == MT_IN_GRADS ? (char *)s->micro_grads + value->offset * 4
+                     : value->place == MT_IN_STATES ? (char *)s->run.new_states + value->offset * 4
                                                    : (char *)s->run.outputs + value->offset * 4;
   if (!s->run.backend->read(&s->run, room, from, (size_t)count * sizeof *room)) return false;
   int64_t bad = first_bad(room, count);

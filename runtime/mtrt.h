@@ -49,7 +49,9 @@ typedef struct MtRun {
   const struct MtBackend *backend;
   const struct MtProgram *program;
   int real_size;
-  void *params, *grads, *states, *slots[MT_MAX_SLOTS];
+  void *params, *grads, *slots[MT_MAX_SLOTS];
+  void *states, *new_states; /* as they are when a step begins; what it makes of them */
+  int64_t state_count;       /* elements of each that a step's end moves over */
   void *arena;        /* of the function that runs */
   void *outputs;      /* real: logs, loss, accumulators or the prediction */
   MtScalars *scalars;
@@ -94,7 +96,7 @@ void mt_gemm_batched(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_
                      const void *b, int64_t ldb, int64_t b_step,
                      void *c, int64_t ldc, int64_t c_step);
 
-/* Set scalars->stop when the loss or one of `count` gradients is not finite. */
+/* Set scalars->stop when the loss, one of `count` gradients or a new state is not finite. */
 void mt_check_gradients(MtRun *run, const MtEnd *end, int64_t count);
 /* Scale gradients to a global norm of at most max_norm (times min(1, max_norm / (norm + 1e-6))). */
 void mt_clip_gradients(MtRun *run, int64_t count, double max_norm);
@@ -103,7 +105,7 @@ void mt_clip_gradients(MtRun *run, int64_t count, double max_norm);
 void mt_sgd(MtRun *run, int group, int64_t begin, int64_t count);
 void mt_adam(MtRun *run, int group, int64_t begin, int64_t count);
 void mt_adamw(MtRun *run, int group, int64_t begin, int64_t count);
-/* Add the logs to their sums and move the scalars on to the next micro-batch. */
+/* Add the logs to their sums, keep the new states and move the scalars on to the next micro-batch. */
 void mt_finish(MtRun *run, const MtEnd *end);
 
 /* ---- what a program says of itself ------------------------------------- */
@@ -152,7 +154,7 @@ typedef struct MtSize {     /* what a generated function needs */
 
 /* A value that a kernel writes, in the order kernels run: the search for the
  * first non-finite value walks these. */
-typedef enum MtPlace { MT_IN_ARENA, MT_IN_GRADS, MT_IN_OUTPUTS } MtPlace;
+typedef enum MtPlace { MT_IN_ARENA, MT_IN_GRADS, MT_IN_STATES, MT_IN_OUTPUTS } MtPlace;
 typedef struct MtValue {
   int kernel;               /* the how-manyth kernel of the step writes it, from 0 */
   const char *name;         /* "net.fc1.mm" */

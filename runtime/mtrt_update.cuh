@@ -7,7 +7,7 @@
  * gradients: it looks at all of them itself, or, when they are many, at the
  * sums that mt_measure left.  So no weight changes before all gradients have
  * been seen, and blocks wait for nobody.  The last block to finish adds the
- * logs and moves the scalars on.  Sums have one order: runs repeat bit for bit.
+ * logs and moves the scalars on; the states are copied by all of them.  Sums have one order: runs repeat bit for bit.
  */
 #ifndef MTRT_UPDATE_CUH
 #define MTRT_UPDATE_CUH
@@ -19,9 +19,11 @@ enum { MT_UPDATE_THREADS = 256 };
 /* What the kernel works on: MtRun itself is in host memory. */
 struct MtUpdateData {
   float *params, *slots[MT_MAX_SLOTS];
-  const float *grads, *outputs;
+  const float *grads, *outputs, *new_states;
+  float *states;
   double *parts; /* what mt_measure found, block by block */
   MtScalars *scalars;
+  int64_t state_count;
   int n_groups;
   MtEnd end;
 };
@@ -32,6 +34,7 @@ static inline MtUpdateData mt_update_data(const MtRun *run, const MtEnd *end) {
   for (int i = 0; i < MT_MAX_SLOTS; i++) u.slots[i] = (float *)run->slots[i];
   u.parts = (double *)run->parts, u.scalars = run->scalars, u.end = *end;
   u.n_groups = run->program->train->n_groups;
+  u.states = (float *)run->states, u.new_states = (const float *)run->new_states, u.state_count = run->state_count;
   return u;
 }
 
@@ -71,12 +74,18 @@ static __device__ double mt_measured(const float *g, int64_t count, int64_t firs
   return block_sum(squares || finite ? sum : (double)NAN);
 }
 
+/* 0, or NaN when one of the new states is not finite and that is looked for. */
+static __device__ __forceinline__ double mt_measured_states(const MtUpdateData &u, int64_t first, int64_t stride) {
+  if (u.state_count == 0 || u.end.loss < 0) return 0; /* the same in all threads */
+  return mt_measured<false>(u.new_states, u.state_count, first, stride);
+}
+
 /* For blocks of gradients too large for every block to look at: MT_PARTS sums. */
 template <bool squares>
 static __global__ void __launch_bounds__(MT_UPDATE_THREADS) mt_measure(const MtUpdateData u, int64_t count) {
-  const double sum = mt_measured<squares>(u.grads, count, blockIdx.x * (int64_t)MT_UPDATE_THREADS + threadIdx.x,
-                                          (int64_t)MT_UPDATE_THREADS * MT_PARTS);
-  if (threadIdx.x == 0) u.parts[blockIdx.x] = sum;
+  const int64_t first = blockIdx.x * (int64_t)MT_UPDATE_THREADS + threadIdx.x, stride = (int64_t)MT_UPDATE_THREADS * MT_PARTS;
+  const double sum = mt_measured<squares>(u.grads, count, first, stride), states = mt_measured_states(u, first, stride);
+  if (threadIdx.x == 0) u.parts[blockIdx.x] = sum + states;
 }
 
 static __device__ double mt_parts_sum(const MtUpdateData &u) {
@@ -97,13 +106,15 @@ static __device__ __forceinline__ void mt_scale_to_norm(MtScalars *s, double squ
 
 /* Each block looks at all gradients. */
 static __device__ void mt_check_gradients(const MtUpdateData &u, MtScalars *s, int64_t count) {
-  const double sum = u.end.loss >= 0 ? mt_measured<false>(u.grads, count, threadIdx.x, MT_UPDATE_THREADS) : 0;
-  if (threadIdx.x == 0) mt_stop_unless_finite(u, s, sum);
+  const double sum = u.end.loss >= 0 ? mt_measured<false>(u.grads, count, threadIdx.x, MT_UPDATE_THREADS) : 0,
+               states = mt_measured_states(u, threadIdx.x, MT_UPDATE_THREADS);
+  if (threadIdx.x == 0) mt_stop_unless_finite(u, s, sum + states);
   __syncthreads();
 }
 
 static __device__ void mt_clip_gradients(const MtUpdateData &u, MtScalars *s, int64_t count, double max_norm) {
-  const double squares = mt_measured<true>(u.grads, count, threadIdx.x, MT_UPDATE_THREADS);
+  const double squares = mt_measured<true>(u.grads, count, threadIdx.x, MT_UPDATE_THREADS) +
+                         mt_measured_states(u, threadIdx.x, MT_UPDATE_THREADS);
   if (threadIdx.x == 0) mt_stop_unless_finite(u, s, squares), mt_scale_to_norm(s, squares, max_norm);
   __syncthreads();
 }
@@ -219,6 +230,9 @@ MT_OPTIMIZER(mt_adamw, MtAdamRule<true>)
 static __device__ void mt_finish(const MtUpdateData &u, const MtScalars *s) {
   SHARED(unsigned, ticket, 1);
   MtScalars *to = u.scalars;
+  const int64_t stride = (int64_t)gridDim.x * MT_UPDATE_THREADS;
+  for (int64_t i = blockIdx.x * (int64_t)MT_UPDATE_THREADS + threadIdx.x; i < u.state_count && !s->stop; i += stride)
+    u.states[i] = u.new_states[i];
   __syncthreads();
   if (threadIdx.x == 0) ticket[0] = atomicInc(&to->tickets, gridDim.x - 1);
   __syncthreads();
