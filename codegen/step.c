@@ -74,7 +74,7 @@ static const char *declare_value(Locals *l, const Node *n) {
   else if (n->home == HOME_OUTPUT)
     left = arena_print(e->arena, "real *%s = (real *)run->outputs + %lld;", name, (long long)n->offset);
   else if (n->home == HOME_STATE || n->home == HOME_NEXT)
-    left = arena_print(e->arena, "real *%s = (real *)run->%s + %lld;", name,
+    left = arena_print(e->arena, "%s *%s = (%s *)((real *)run->%s + %lld);", type, name, type,
                        n->home == HOME_STATE ? "states" : "new_states", (long long)n->offset);
   else
     left = arena_print(e->arena, "%s *%s = AT(%s, %lld);", type, name, type, (long long)n->offset);

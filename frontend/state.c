@@ -78,6 +78,12 @@ void do_state(Lower *l, const Syntax *s) {
 
 /* ---- x <- expression ---- */
 
+static bool is_param(const Value *v) {
+  const Node *node = v->kind == TENSOR ? v->node : NULL;
+  while (node && node->op == OP_reshape) node = node->in[0];
+  return node && node->op == OP_param;
+}
+
 static Entry *target_of_assignment(Lower *l, const Syntax *s) {
   Entry *entry = s->name ? lookup(l->scope, s->name, false) : NULL;
   const Span *at = place(l, s->name ? s->name_at : s->at);
@@ -90,7 +96,8 @@ static Entry *target_of_assignment(Lower *l, const Syntax *s) {
   }
   report(l->d, E0306, at, "`<-` assigns to a state; %s is %s", s->name, describe(l, &entry->value));
   if (entry->at) report_note(l->d, entry->at, "declared here");
-  report_help(l->d, "declare it as one, state %s: [...] = zeros, or give the new value a name: let", s->name);
+  if (is_param(&entry->value)) report_help(l->d, "a parameter changes by `update`, along its gradient");
+  else report_help(l->d, "declare it as one, state %s: [...] = zeros, or give the new value a name: let", s->name);
   return NULL;
 }
 
@@ -116,6 +123,7 @@ static Node *fitting(Lower *l, const Entry *entry, const Syntax *s) {
   v = tensor_value(node);
   report(l->d, E0306, place(l, s->value->at), "the state %s is %s, the new value is %s", s->name, is, describe(l, &v));
   report_note(l->d, entry->at, "declared here");
+  if (node->type.rank > type->rank) report_help(l->d, "reduce it: mean(..., over: ...) or sum(...)");
   return NULL;
 }
 

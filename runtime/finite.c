@@ -50,6 +50,14 @@ static bool say(MtSession *s, const char *where, const char *what, float value, 
                   (long long)at, when, (long long)s->scalars.step);
 }
 
+/* One value has no unbiased variance: what BatchNorm keeps of a batch of one row. */
+static void blame_the_row(MtSession *s) {
+  size_t used = strlen(s->error.text);
+  snprintf(s->error.text + used, sizeof s->error.text - used,
+           "; this batch has one row, and a variance takes more: `drop: true` in `data %s` leaves out a short last batch",
+           s->train.data->name);
+}
+
 /* True: found, and told. */
 static bool look_at(MtSession *s, const MtValue *value, int64_t rows, float *room) {
   int64_t count = value->row_elements ? rows * value->row_elements : value->count;
@@ -63,6 +71,7 @@ static bool look_at(MtSession *s, const MtValue *value, int64_t rows, float *roo
   bool by_row = value->row_elements > 0;
   say(s, value->where, value->name, room[bad], by_row ? "row" : "element", by_row ? bad / value->row_elements : bad,
       "at");
+  if (value->place == MT_IN_STATES && rows == 1) blame_the_row(s);
   return true;
 }
 

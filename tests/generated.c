@@ -248,7 +248,9 @@ static void fill_blocks(Blocks *b, const Program *p, const Graph *graph, const B
 
 static Tensor read_output(const Blocks *b, const Output *output, int64_t rows) {
   Tensor t = {.type = output->node->type, .rows = type_rows(&output->node->type) ? rows : 0};
-  const void *block = output->role == OUT_GRAD ? b->run.grads : b->run.outputs;
+  const void *block = output->role == OUT_GRAD    ? b->run.grads
+                      : output->role == OUT_STATE ? b->run.new_states
+                                                  : b->run.outputs;
   t.count = live_count(&t.type, rows);
   t.data = calloc((size_t)t.count + 1, sizeof *t.data);
   for (int64_t i = 0; i < t.count; i++) {
@@ -279,7 +281,7 @@ static Blocks begin_call(const Program *program, const Graph *graph, int real_si
   b.run = (MtRun){.backend = &mt_cpu, .real_size = real_size, .budget = -1};
   b.run.params = calloc((size_t)program->param_elements + 1, 8);
   b.run.grads = calloc((size_t)program->param_elements + 1, 8);
-  b.run.states = calloc(state_bytes(program), 1);
+  b.run.states = calloc(state_bytes(program), 1), b.run.new_states = calloc(state_bytes(program), 1);
   memset(b.run.grads, 0xff, (size_t)program->param_elements * 8);
   fill_blocks(&b, program, graph, bindings, n_bindings, options->rows);
   return b;
@@ -289,6 +291,7 @@ static void end_call(Blocks *b, const Graph *graph, int64_t rows, Tensor *output
   for (int i = 0; i < graph->n_outputs; i++) outputs[i] = read_output(b, &graph->outputs[i], rows);
   for (int i = 0; i < b->n_fields; i++) free(b->fields[i]);
   free(b->fields), free(b->field_bytes), free(b->run.params), free(b->run.grads), free(b->run.states);
+  free(b->run.new_states);
   free(b->run.arena), free(b->run.outputs);
 }
 
@@ -336,6 +339,7 @@ char *generated_call_emulated(const Generated *set, int i, const Program *progra
   size_t n_outputs = (size_t)1 << 16;
   b.run.outputs = calloc(n_outputs, 8);
   ck_assert_uint_eq(fread(b.run.grads, 1, (size_t)call.params, file), (size_t)call.params);
+  ck_assert_uint_eq(fread(b.run.new_states, 1, (size_t)call.states, file), (size_t)call.states);
   ck_assert(fread(b.run.outputs, 1, n_outputs * 8, file) < n_outputs * 8);
   fclose(file);
   end_call(&b, graph, options->rows, outputs);

@@ -227,10 +227,13 @@ static void narrow(MtRun *run, void *x, const double *sum, int64_t count) {
 static void guard(MtRun *run, const void *loss, int64_t count) {
   later(run, [=](MtRun *r) { mt_cpu.guard(r, loss, count); });
 }
+static void keep(MtRun *run) {
+  later(run, [](MtRun *r) { mt_cpu.keep(r); });
+}
 static void advance(MtRun *run, int64_t steps, int64_t rows) {
   later(run, [=](MtRun *r) { mt_cpu.advance(r, steps, rows); });
 }
 
 extern "C" const MtBackend mt_cuda = {"cuda", describe, open_device, close_device, alloc, release, write_device, read_device,
                                       zero, wait_device, peak, play, fetch, gemm, clip, optimize, add_scaled, accumulate,
-                                      narrow, guard, advance, nullptr, nullptr, nullptr};
+                                      narrow, guard, keep, advance, nullptr, nullptr, nullptr};

@@ -17,7 +17,7 @@ typedef struct Trainee {
   double shake; /* 0: as it is */
   int n_fields;
   MtSet set; /* of doubles */
-  double **params, **slots[MAX_SLOTS], **grads;
+  double **params, **slots[MAX_SLOTS], **grads, **states;
   double *loss, **logs;
   int64_t step, epoch, row, total;
 } Trainee;
@@ -39,18 +39,23 @@ static double shaken(const Trainee *t, double x, int64_t k) { return stored(t, x
 
 /* ---- where it starts from ---------------------------------------------------------------- */
 
+static double *started(Trainee *t, const char *path, const Type *type, const Init *init) {
+  MtTensor tensor = {.name = path, .rank = type->rank, .a = init->a, .b = init->b};
+  tensor.init = init->kind == INIT_CONSTANT ? MT_CONSTANT : init->kind == INIT_UNIFORM ? MT_UNIFORM : MT_NORMAL;
+  for (int a = 0; a < type->rank; a++) tensor.shape[a] = type->dim[a].size;
+  int64_t count = type_count(type);
+  float *start = calloc((size_t)count + 1, sizeof *start);
+  double *values = reserve(t, count);
+  mt_init_tensor(&tensor, 0, start);
+  for (int64_t k = 0; k < count; k++) values[k] = shaken(t, (double)start[k], k);
+  free(start);
+  return values;
+}
+
 static void start_param(Trainee *t, int i) {
   const Param *p = &t->program->params[i];
-  MtTensor tensor = {.name = p->path, .rank = p->type.rank, .a = p->init.a, .b = p->init.b};
-  tensor.init = p->init.kind == INIT_CONSTANT ? MT_CONSTANT : p->init.kind == INIT_UNIFORM ? MT_UNIFORM : MT_NORMAL;
-  for (int a = 0; a < p->type.rank; a++) tensor.shape[a] = p->type.dim[a].size;
-  int64_t count = type_count(&p->type);
-  float *start = calloc((size_t)count + 1, sizeof *start);
-  mt_init_tensor(&tensor, 0, start);
-  t->params[i] = reserve(t, count), t->grads[i] = reserve(t, count);
-  for (int s = 0; s < MAX_SLOTS; s++) t->slots[s][i] = reserve(t, count);
-  for (int64_t k = 0; k < count; k++) t->params[i][k] = shaken(t, (double)start[k], k);
-  free(start);
+  t->params[i] = started(t, p->path, &p->type, &p->init), t->grads[i] = reserve(t, type_count(&p->type));
+  for (int s = 0; s < MAX_SLOTS; s++) t->slots[s][i] = reserve(t, type_count(&p->type));
 }
 
 static bool read_field(Trainee *t, const char *file, int i) {
@@ -78,6 +83,9 @@ static bool begin(Trainee *t) {
   t->params = arena_alloc(arena, n), t->grads = arena_alloc(arena, n);
   for (int s = 0; s < MAX_SLOTS; s++) t->slots[s] = arena_alloc(arena, n);
   for (int i = 0; i < p->n_params; i++) start_param(t, i);
+  t->states = arena_alloc(arena, sizeof(double *) * (size_t)(p->n_states + 1));
+  for (int i = 0; i < p->n_states; i++)
+    t->states[i] = started(t, p->states[i].path, &p->states[i].type, &p->states[i].init);
   t->set.fields = arena_alloc(arena, sizeof(void *) * (size_t)data->n_fields);
   t->set.row_bytes = arena_alloc(arena, sizeof(size_t) * (size_t)data->n_fields);
   for (int i = 0; i < data->n_fields; i++)
@@ -95,9 +103,10 @@ static bool begin(Trainee *t) {
 static void run_graph(Trainee *t, const Graph *graph, const char *variable, const Field *fields, int n_fields,
                       EvaluateOptions options, Tensor *outputs) {
   Program *p = t->program;
-  Binding *bindings = calloc((size_t)(p->n_params + n_fields) + 1, sizeof *bindings);
+  Binding *bindings = calloc((size_t)(p->n_params + p->n_states + n_fields) + 1, sizeof *bindings);
   int n = 0;
   for (int i = 0; i < p->n_params; i++) bindings[n++] = (Binding){p->params[i].path, t->params[i]};
+  for (int i = 0; i < p->n_states; i++) bindings[n++] = (Binding){p->states[i].path, t->states[i]};
   for (int i = 0; i < n_fields; i++)
     bindings[n++] = (Binding){arena_print(t->course.arena, "%s.%s", variable, fields[i].name),
                               (double *)t->set.fields[i] + (int64_t)(t->set.row_bytes[i] / sizeof(double)) * t->row};
@@ -113,6 +122,12 @@ static int find_param(const Program *p, const char *path) {
   fault("no parameter %s", path);
 }
 
+static void keep_state(Trainee *t, const char *path, const Tensor *value) {
+  int i = 0;
+  while (strcmp(t->program->states[i].path, path)) i++;
+  for (int64_t k = 0; k < value->count; k++) t->states[i][k] = shaken(t, value->data[k], k);
+}
+
 /* One micro-batch of `rows`, with `share` of its group's rows. */
 static void run_batch(Trainee *t, EvaluateOptions options, double share) {
   const Program *p = t->program;
@@ -125,6 +140,7 @@ static void run_batch(Trainee *t, EvaluateOptions options, double share) {
     const Tensor *value = &outputs[o];
     if (output->role == OUT_LOSS) t->loss[t->step] += share * value->data[0];
     if (output->role == OUT_LOG) t->logs[o][t->step] += share * value->data[0];
+    if (output->role == OUT_STATE) keep_state(t, output->name, value);
     if (output->role == OUT_GRAD) {
       int i = find_param(p, output->name);
       for (int64_t k = 0; k < value->count; k++) t->grads[i][k] = stored(t, t->grads[i][k] + share * value->data[k]);
@@ -209,6 +225,8 @@ Course course_evaluated(Program *program, const char *folder, double shake) {
   for (int o = 0; o < program->train.graph->n_outputs; o++)
     if (program->train.graph->outputs[o].role == OUT_LOG)
       publish(&t, program->train.graph->outputs[o].name, t.total, t.logs[o]);
+  for (int i = 0; i < program->n_states; i++)
+    publish(&t, program->states[i].path, type_count(&program->states[i].type), t.states[i]);
   const Update *update = &program->train.updates[0];
   for (int g = 0; g < update->n_groups; g++)
     for (int i = 0; i < update->groups[g].n_params; i++) {

@@ -191,6 +191,39 @@ static void along(Author *a) {
   }
 }
 
+/* A state, read before or after its new value; a count goes into the value, since no gradient would. */
+static void state(Author *a) {
+  Named *x = value_like(a, ends_in_dim, NULL);
+  if (!x || !a->in_module) return;
+  size_t rank = strlen(x->axes);
+  const char *axis = x->axes + rank - 1, *name = x->name;
+  int n = a->next++;
+  char over[32] = "mean(#, over: [0, 1])";
+  x->used = true;
+  snprintf(over, sizeof over, rank == 1 ? "%s" : rank == 2 ? "mean(%s, over: 0)" : "mean(%s, over: [0, 1])", name);
+  line(a), text_add(&a->text, "state s%d: [%s] = %s", n, axis, chance(a, 2) ? "zeros" : "normal(0.5)");
+  if (chance(a, 3)) line(a), text_add(&a->text, "s%d <- 0.5 * s%d + 0.1", n, n);
+  if (chance(a, 2)) {
+    let(a, x->axes, "%s - 0.5 * s%d", name, n);
+    line(a), text_add(&a->text, "s%d <- 0.7 * s%d + 0.3 * %s", n, n, over);
+  } else {
+    line(a), text_add(&a->text, "if training { s%d <- 0.9 * s%d + tanh(%s) }", n, n, over);
+    let(a, x->axes, "%s * (1 + tanh(s%d))", name, n);
+  }
+}
+
+/* BatchNorm and its relatives take the axis behind the batch. */
+static void norm(Author *a) {
+  static const char *const layers[] = {"BatchNorm()", "BatchNorm(momentum: 0.4, eps: 0.01)", "BatchNorm(affine: false)",
+                                       "GroupNorm(1, eps: 0.01)", "RMSNorm(eps: 0.01)", "InstanceNorm(eps: 0.1)"};
+  Named *x = value_like(a, has_axes, "2");
+  if (!x || !a->in_module || x->axes[0] != 'B' || x->axes[1] == 'B' || strchr(x->axes + 2, 'B')) return;
+  bool volume = strlen(x->axes) == 3;
+  if (volume && x->axes[1] == x->axes[2]) return;
+  x->used = true;
+  let(a, x->axes, "%s |> b%d: %s", x->name, a->next, layers[pick(a, volume ? 6 : 5)]);
+}
+
 /* Axes exchanged; merged and reduced; parts of them. */
 static void view(Author *a) {
   Named *x = value_like(a, has_axes, "2");
@@ -233,7 +266,7 @@ static void nested(Author *a) {
 
 static void lines(Author *a, int n) {
   static void (*const kinds[])(Author *) = {unary, unary, unary, binary, binary, binary, reduction,
-                                            product, product, along, view, lookup_row, nested};
+                                            product, product, along, view, lookup_row, nested, state, norm};
   while (a->n < MOST_VALUES - 4 && n-- > 0) kinds[pick(a, sizeof kinds / sizeof *kinds)](a);
 }
 
