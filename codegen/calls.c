@@ -138,7 +138,7 @@ Step *step_new(Emit *e, const Graph *graph, const char *name, const char *commen
     if (is_empty(node)) continue;
     if (node->op == OP_matmul)
       LIST_PUSH(e->arena, step->calls, step->n_calls, call);
-    else if (node->op == OP_group || (node->op != OP_result && in_memory(node)))
+    else if (node->op == OP_group || (node->op != OP_result && op_info[node->op].kind != LEAF && in_memory(node)))
       add_kernel(e, step, node, train);
   }
   LIST_PUSH(e->arena, e->steps, e->n_steps, step);

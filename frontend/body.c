@@ -122,6 +122,7 @@ bool init_of(Lower *l, const Expr *e, const char *what, Init *out) {
 
 Value param_value(Lower *l, const Param *param, const Span *at) {
   Attrs attrs = {.path = param->path, .shape = param->type};
+  if (l->graph == l->program->train.graph) attrs.index = is_moved(l, (int)(param - l->program->params));
   return tensor_value(node_new(l->graph, OP_param, NULL, 0, &attrs, param->path, at));
 }
 

@@ -122,6 +122,7 @@ typedef struct Lower {
   int outer; /* inside outer( ): a name may come to stand twice */
   int n_roots;
   Instance **roots; /* instances made at file level */
+  int phase; /* of the train block: sequence points so far */
   int n_frozen;
   const char **frozen;
 } Lower;
@@ -273,6 +274,8 @@ int data_index(Lower *l, const Expr *e);                 /* -1 after a report */
 bool path_of(Lower *l, const Expr *e, const char **out); /* net.fc1, without a report */
 bool target_of(Lower *l, const Expr *e, const char **out); /* the same, with parameters under it; reports */
 void lower_update(Lower *l, const Syntax *s, Stmt *stmt);
+void begin_phase(Lower *l, int64_t every); /* of the train block: what comes runs in every so-manyth step */
+bool is_moved(const Lower *l, int param); /* by an update that stands before */
 void lower_train(Lower *l, const Syntax *s);
 void lower_predict(Lower *l, const Syntax *s);
 bool is_under(const char *path, const char *target); /* net.fc1.weight is under net.fc1 */
@@ -283,6 +286,7 @@ bool is_used_by(Lower *l, const Node *y, const Node *x);       /* is y computed 
 const Node *note_end(Lower *l, const Node *x, const Node *y);  /* notes and gives what stops the gradient of y towards x */
 const Span *readers_place(const Span *at);                     /* the call of a standard layer, not a line of it */
 void check_reach(Lower *l, const Update *update, const Node *loss);
+void check_fresh(Lower *l, const Span *at, const Node *loss); /* no gradient runs through weights that have changed since */
 
 /* ---- evaluation.c ---- */
 void split_eval(Lower *l, Eval *eval, Graph *whole);

@@ -15,15 +15,27 @@ static State *state_at(const Lower *l, const char *path) {
   return NULL;
 }
 
-static Output *assigned(const Graph *graph, const char *path) {
-  for (int i = 0; i < graph->n_outputs; i++)
-    if (graph->outputs[i].role == OUT_STATE && !strcmp(graph->outputs[i].name, path)) return &graph->outputs[i];
+static Output *assigned(const Lower *l, const char *path) {
+  for (int i = 0; i < l->graph->n_outputs; i++) {
+    Output *output = &l->graph->outputs[i];
+    if (output->role == OUT_STATE && output->index == l->phase && !strcmp(output->name, path)) return output;
+  }
   return NULL;
 }
 
+/* In how many phases before this one. */
+static int times_changed(const Lower *l, const char *path) {
+  int n = 0;
+  for (int i = 0; i < l->graph->n_outputs; i++) {
+    const Output *output = &l->graph->outputs[i];
+    n += output->role == OUT_STATE && output->index < l->phase && !strcmp(output->name, path);
+  }
+  return n;
+}
+
 static Node *value_now(Lower *l, const State *state) {
-  const Output *output = assigned(l->graph, state->path);
-  Attrs attrs = {.path = state->path, .shape = state->type};
+  const Output *output = assigned(l, state->path);
+  Attrs attrs = {.path = state->path, .shape = state->type, .index = times_changed(l, state->path)};
   return output ? output->node : node_new(l->graph, OP_state, NULL, 0, &attrs, state->path, state->span);
 }
 
@@ -140,7 +152,11 @@ void do_assign(Lower *l, const Syntax *s) {
   entry->value = tensor_value(node);
   Type outside = outermost_type(&node->type);
   node = renamed(l, entry->value, &outside, join(l, entry->state, "new"), s->at).node;
-  Output *output = assigned(l->graph, entry->state);
-  if (output) output->node = node;
-  else graph_output(l->graph, OUT_STATE, entry->state, node);
+  Output *output = assigned(l, entry->state);
+  if (!output) {
+    graph_output(l->graph, OUT_STATE, entry->state, node);
+    output = &l->graph->outputs[l->graph->n_outputs - 1];
+    output->index = l->phase;
+  }
+  output->node = node;
 }

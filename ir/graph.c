@@ -28,9 +28,11 @@ Graph *graph_new(Program *program, const char *name, Graph *parent) {
 }
 
 Graph **program_graphs(Program *program) {
-  int n = 0, room = 4 + 2 * program->n_evals;
+  int n = 0, room = 4 + 2 * program->n_evals + program->train.n_phases;
   Graph **list = arena_alloc(program->arena, sizeof *list * (size_t)room);
   if (program->has_train && program->train.graph) list[n++] = program->train.graph;
+  for (int i = 1; program->has_train && i < program->train.n_phases; i++)
+    if (program->train.phases[i].graph) list[n++] = program->train.phases[i].graph;
   for (int i = 0; i < program->n_evals; i++) {
     if (program->evals[i].batch) list[n++] = program->evals[i].batch;
     if (program->evals[i].finish) list[n++] = program->evals[i].finish;
@@ -38,6 +40,13 @@ Graph **program_graphs(Program *program) {
   if (program->has_predict && program->predict.graph) list[n++] = program->predict.graph;
   if (program->schedule) list[n++] = program->schedule;
   return list;
+}
+
+bool is_train_graph(const Program *program, const Graph *graph) {
+  if (!program->has_train || !graph) return false;
+  for (int i = 0; i < program->train.n_phases; i++)
+    if (program->train.phases[i].graph == graph) return true;
+  return program->train.graph == graph;
 }
 
 /* ---- equality and hashing ---- */

@@ -33,7 +33,7 @@
 
 const char *const init_words[] = {"constant", "uniform", "normal"};
 const char *const data_words[] = {"csv", "npy", "npz", "idx", "bytes", "tokens", "random"};
-const char *const role_words[] = {"value", "log", "loss", "grad", "acc", "state"};
+const char *const role_words[] = {"value", "log", "loss", "grad", "acc", "state", "carry"};
 const char *const combine_words[] = {"sum", "min", "max"};
 const char *const unit_words[] = {"steps", "epochs"};
 const char *const precision_words[] = {"f32", "tf32", "bf16"};
@@ -412,6 +412,12 @@ static void write_train(Writer *w, const Train *t) {
   text_add(w->out, " for %lld %s accumulate %lld precision %s", (long long)t->count, unit_words[t->unit],
            (long long)t->accumulate, precision_words[t->precision]);
   write_graph_name(w, "graph", t->graph);
+  for (int i = 0; i < t->n_phases; i++) {
+    const Phase *phase = &t->phases[i];
+    text_add(w->out, "%sphase %lld %d", i ? ", " : " ", (long long)phase->every, phase->update);
+    if (phase->graph) write_graph_name(w, "graph", phase->graph);
+  }
+  if (t->carry_bytes) text_add(w->out, " carry %lld", (long long)t->carry_bytes);
   write_span(w, t->span);
   write_statements(w, t->n_body, t->body, 0);
 }
@@ -452,6 +458,7 @@ static void write_top_graph(Writer *w, const Graph *graph) {
 static void write_graphs(Writer *w) {
   const Program *p = w->program;
   if (p->has_train) write_top_graph(w, p->train.graph);
+  for (int i = 1; p->has_train && i < p->train.n_phases; i++) write_top_graph(w, p->train.phases[i].graph);
   for (int i = 0; i < p->n_evals; i++) {
     write_top_graph(w, p->evals[i].batch);
     write_top_graph(w, p->evals[i].finish);

@@ -35,7 +35,7 @@ static Node *add_copy(Graph *graph, Node *in) { return add_map(graph, OP_copy, i
 
 /* The slots of the outputs block are f32, those of logs and losses scalars. */
 static Node *as_slot(Graph *graph, const Output *output, Node *node) {
-  if (output->role == OUT_GRAD || output->role == OUT_STATE) return node;
+  if (output->role == OUT_GRAD || output->role == OUT_STATE || output->role == OUT_CARRY) return node;
   bool scalar = output->role == OUT_LOG || output->role == OUT_LOSS;
   if (scalar && node->type.rank > 0) node = add_map(graph, OP_reshape, node, &(Attrs){.shape = type_scalar(node->type.dtype)}, "scalar");
   if (node->type.dtype != F32) {

@@ -11,7 +11,8 @@
  * and points to line 12.
  *
  * needs: nothing.  Afterwards: no `grad` nodes; each update has an OUT_GRAD
- * for each of its parameters, index = the update.
+ * for each of its parameters, index = the update, and each phase of the step is
+ * a graph of its own (phases.c).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -180,7 +181,7 @@ typedef struct ParamNodes {
 static ParamNodes find_params(const Graph *graph, Arena *scratch) {
   ParamNodes found = {0, arena_alloc(scratch, sizeof *found.at * ((size_t)graph->n_nodes + 1))};
   for (int i = 0; i < graph->n_nodes; i++)
-    if (graph->nodes[i]->op == OP_param)
+    if (graph->nodes[i]->op == OP_param && graph->nodes[i]->attrs.index == 0)
       found.at[found.n++] = (ParamNode){graph->nodes[i]->attrs.path, graph->nodes[i]};
   qsort(found.at, (size_t)found.n, sizeof *found.at, by_path);
   return found;
@@ -254,4 +255,5 @@ void pass_gradient(PassContext *context) {
   for (int i = 0; i < program->train.n_updates; i++) add_gradients(context, i);
   graph_sort(graph);
   graph_sweep(graph);
+  if (!diagnostics_errors(context->diagnostics)) cut_phases(context);
 }

@@ -5,6 +5,7 @@
 #include "passes/passes.h"
 
 void pass_gradient(PassContext *context); /* gradient.c: grad(y, x) and the gradients of updates, as ordinary nodes */
+void cut_phases(PassContext *context);    /* phases.c: the training step at its sequence points; of pass_gradient */
 void pass_simplify(PassContext *context); /* simplify.c: cheaper ways to the same values */
 void pass_split(PassContext *context);    /* split.c: large reductions in two steps */
 void pass_fuse(PassContext *context);     /* fuse.c: groups that become one kernel each */
