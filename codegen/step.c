@@ -31,7 +31,7 @@ static int batch_index(const Emit *e, const Step *step, const char *path) {
   const char *dot = strchr(path, '.'), *name = dot ? dot + 1 : path;
   const Field *fields = NULL;
   int n = 0;
-  if (p->has_train && step->graph == p->train.graph)
+  if (is_train_graph(p, step->graph))
     fields = p->data[p->train.data].fields, n = p->data[p->train.data].n_fields;
   if (p->has_predict && step->graph == p->predict.graph) fields = p->predict.fields, n = p->predict.n_fields;
   for (int i = 0; i < p->n_evals; i++) {

@@ -23,7 +23,9 @@ void mt_gemm_batched(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_
   run->backend->gemm(run, t, batch, m, n, k, a, lda, a_step, b, ldb, b_step, c, ldc, c_step);
 }
 
-void mt_clip_gradients(MtRun *run, int64_t count, double max_norm) { run->backend->clip(run, count, max_norm); }
+void mt_clip_gradients(MtRun *run, int64_t begin, int64_t count, double max_norm) {
+  run->backend->clip(run, begin, count, max_norm);
+}
 void mt_sgd(MtRun *run, int group, int64_t begin, int64_t count) {
   run->backend->optimize(run, MT_SGD, group, begin, count);
 }
@@ -40,8 +42,8 @@ static const char *output_at(const MtRun *run, int64_t element) {
   return (const char *)run->outputs + element * run->real_size;
 }
 
-void mt_check_gradients(MtRun *run, const MtEnd *end, int64_t count) {
-  if (end->loss >= 0) run->backend->guard(run, output_at(run, end->loss), count);
+void mt_check_gradients(MtRun *run, const MtEnd *end, int64_t begin, int64_t count) {
+  if (end->loss >= 0) run->backend->guard(run, output_at(run, end->loss), begin, count);
 }
 
 /* Logs that stand side by side go in one call. */
@@ -52,5 +54,5 @@ void mt_finish(MtRun *run, const MtEnd *end) {
                              (double)end->rows);
   }
   if (run->state_count) run->backend->keep(run);
-  run->backend->advance(run, end->last, end->rows);
+  run->backend->advance(run, end->ends ? end->last : -1, end->rows);
 }

@@ -205,8 +205,9 @@ static void guard_piece(void *data, int64_t from, int64_t count) {
   g->bad = 1;
 }
 
-static void cpu_guard(MtRun *run, const void *loss, int64_t count) {
-  Guard of_loss = {run->real_size, loss, 0}, of_grads = {run->real_size, run->grads, 0},
+static void cpu_guard(MtRun *run, const void *loss, int64_t begin, int64_t count) {
+  const char *grads = run->grads ? (const char *)run->grads + begin * run->real_size : NULL;
+  Guard of_loss = {run->real_size, loss, 0}, of_grads = {run->real_size, grads, 0},
         of_states = {run->real_size, run->new_states, 0};
   guard_piece(&of_loss, 0, 1);
   guard_piece(&of_states, 0, run->state_count);
@@ -221,10 +222,11 @@ static void cpu_keep(MtRun *run) {
 static void cpu_advance(MtRun *run, int64_t steps, int64_t rows) {
   MtScalars *s = run->scalars;
   if (s->stop) return;
+  s->grad_scale = 1;
+  if (steps < 0) return;
   s->step += steps;
   s->micro = steps ? 0 : s->micro + 1;
   s->position += rows;
-  s->grad_scale = 1;
 }
 
 const MtBackend mt_cpu = {.target = "c",

@@ -232,12 +232,12 @@ __global__ void guard(MtScalars *scalars, const real *loss, const real *grads, i
   if (!finite) scalars->stop = 1;
 }
 
-static void cuda_guard(MtRun *run, const void *loss, int64_t count) {
+static void cuda_guard(MtRun *run, const void *loss, int64_t begin, int64_t count) {
   CudaDevice *device = device_of(run);
   int n = blocks(count > 0 ? count : 1), most = device->processors * 8;
   if (n > most) n = most;
-  if (run->real_size == 8) guard<<<n, THREADS, 0, device->stream>>>(run->scalars, (const double *)loss, (const double *)run->grads, count, (const double *)run->new_states, run->state_count);
-  else guard<<<n, THREADS, 0, device->stream>>>(run->scalars, (const float *)loss, (const float *)run->grads, count, (const float *)run->new_states, run->state_count);
+  if (run->real_size == 8) guard<<<n, THREADS, 0, device->stream>>>(run->scalars, (const double *)loss, (const double *)run->grads + begin, count, (const double *)run->new_states, run->state_count);
+  else guard<<<n, THREADS, 0, device->stream>>>(run->scalars, (const float *)loss, (const float *)run->grads + begin, count, (const float *)run->new_states, run->state_count);
   launched(run, "guard");
 }
 
@@ -256,10 +256,11 @@ static void cuda_keep(MtRun *run) {
 
 __global__ void advance(MtScalars *scalars, int64_t steps, int64_t rows) {
   if (scalars->stop) return;
+  scalars->grad_scale = 1;
+  if (steps < 0) return;
   scalars->step += steps;
   scalars->micro = steps ? 0 : scalars->micro + 1;
   scalars->position += rows;
-  scalars->grad_scale = 1;
 }
 
 static void cuda_advance(MtRun *run, int64_t steps, int64_t rows) {

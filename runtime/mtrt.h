@@ -28,7 +28,8 @@ enum { MT_MAX_RANK = 8, MT_MAX_GROUPS = 16, MT_MAX_HYPER = 8, MT_MAX_SLOTS = 3, 
 /* Scalars that change from step to step, in device memory, so that a captured
  * step needs no new arguments. */
 typedef struct MtScalars {
-  int64_t step;       /* updates done */
+  int64_t step;       /* steps done */
+  int64_t done;       /* how often the update at hand has been made; filled by schedule() */
   int64_t epoch, total; /* epochs done; updates planned */
   int64_t micro;      /* micro-batch of this update */
   int64_t position;   /* row of the epoch's order where the batch begins */
@@ -72,6 +73,8 @@ typedef struct MtEnd {
   int64_t rows;       /* of the batch */
   int64_t loss;       /* element of outputs: stop when it or a gradient is not finite; negative: do not look */
   bool last;          /* of its update */
+  bool ends;          /* no phase of the step comes behind it: the scalars move on */
+  int first_group, n_groups; /* of the update: their hyper-parameters are kept */
   int n_logs;
   double *sums;       /* sums[i] += rows * outputs[logs[i]] */
   int32_t logs[MT_MAX_OUTPUTS];
@@ -96,10 +99,10 @@ void mt_gemm_batched(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_
                      const void *b, int64_t ldb, int64_t b_step,
                      void *c, int64_t ldc, int64_t c_step);
 
-/* Set scalars->stop when the loss, one of `count` gradients or a new state is not finite. */
-void mt_check_gradients(MtRun *run, const MtEnd *end, int64_t count);
+/* Set scalars->stop when the loss, one of the gradients [begin, begin + count) or a new state is not finite. */
+void mt_check_gradients(MtRun *run, const MtEnd *end, int64_t begin, int64_t count);
 /* Scale gradients to a global norm of at most max_norm (times min(1, max_norm / (norm + 1e-6))). */
-void mt_clip_gradients(MtRun *run, int64_t count, double max_norm);
+void mt_clip_gradients(MtRun *run, int64_t begin, int64_t count, double max_norm);
 /* One optimizer pass over elements [begin, begin + count) of the block, with
  * hyper-parameters of row `group`; formulas beside their definitions. */
 void mt_sgd(MtRun *run, int group, int64_t begin, int64_t count);
@@ -207,6 +210,20 @@ typedef struct MtGroup {    /* an update group, for --help and checkpoints */
   int64_t begin, count;     /* elements of the block */
 } MtGroup;
 
+/* A stretch of the step up to an update, which later phases see. */
+typedef struct MtPhase {
+  MtStep gradients;         /* forward and backward: outputs, grads */
+  MtStep gradients_f64;     /* the same in double precision */
+  MtUpdate update;          /* check, schedule, clipping, optimizers, logs, bookkeeping; NULL: it ends without */
+  int64_t every;            /* it runs in every so-manyth step */
+  int64_t loss;             /* element of outputs; negative: none */
+  int64_t begin, count;     /* elements of the block that it moves */
+  int first_log, n_logs;    /* of the train block's */
+  int first_group, n_groups;
+  int n_kernels, n_values;
+  const MtValue *values;
+} MtPhase;
+
 typedef struct MtTrain {
   int data;
   bool shuffled;
@@ -215,17 +232,13 @@ typedef struct MtTrain {
   MtUnit unit;
   int64_t accumulate;
   bool tf32;
-  MtStep gradients;         /* forward and backward: outputs, grads */
-  MtStep gradients_f64;     /* the same in double precision */
-  MtUpdate update;          /* after the last micro-batch: check, schedule, clipping, optimizers, logs, step + 1 */
+  int n_phases;
+  const MtPhase *phases;
   MtSize size;
-  int64_t loss;             /* element of outputs */
   int n_logs;
   const MtLog *logs;
   int n_groups;
   const MtGroup *groups;
-  int n_values;
-  const MtValue *values;
   int n_every;
   const MtEvery *every;
 } MtTrain;

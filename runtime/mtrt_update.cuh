@@ -24,7 +24,6 @@ struct MtUpdateData {
   double *parts; /* what mt_measure found, block by block */
   MtScalars *scalars;
   int64_t state_count;
-  int n_groups;
   MtEnd end;
 };
 
@@ -33,7 +32,6 @@ static inline MtUpdateData mt_update_data(const MtRun *run, const MtEnd *end) {
   u.params = (float *)run->params, u.grads = (const float *)run->grads, u.outputs = (const float *)run->outputs;
   for (int i = 0; i < MT_MAX_SLOTS; i++) u.slots[i] = (float *)run->slots[i];
   u.parts = (double *)run->parts, u.scalars = run->scalars, u.end = *end;
-  u.n_groups = run->program->train->n_groups;
   u.states = (float *)run->states, u.new_states = (const float *)run->new_states, u.state_count = run->state_count;
   return u;
 }
@@ -82,9 +80,9 @@ static __device__ __forceinline__ double mt_measured_states(const MtUpdateData &
 
 /* For blocks of gradients too large for every block to look at: MT_PARTS sums. */
 template <bool squares>
-static __global__ void __launch_bounds__(MT_UPDATE_THREADS) mt_measure(const MtUpdateData u, int64_t count) {
+static __global__ void __launch_bounds__(MT_UPDATE_THREADS) mt_measure(const MtUpdateData u, int64_t begin, int64_t count) {
   const int64_t first = blockIdx.x * (int64_t)MT_UPDATE_THREADS + threadIdx.x, stride = (int64_t)MT_UPDATE_THREADS * MT_PARTS;
-  const double sum = mt_measured<squares>(u.grads, count, first, stride), states = mt_measured_states(u, first, stride);
+  const double sum = mt_measured<squares>(u.grads + begin, count, first, stride), states = mt_measured_states(u, first, stride);
   if (threadIdx.x == 0) u.parts[blockIdx.x] = sum + states;
 }
 
@@ -105,15 +103,15 @@ static __device__ __forceinline__ void mt_scale_to_norm(MtScalars *s, double squ
 }
 
 /* Each block looks at all gradients. */
-static __device__ void mt_check_gradients(const MtUpdateData &u, MtScalars *s, int64_t count) {
-  const double sum = u.end.loss >= 0 ? mt_measured<false>(u.grads, count, threadIdx.x, MT_UPDATE_THREADS) : 0,
+static __device__ void mt_check_gradients(const MtUpdateData &u, MtScalars *s, int64_t begin, int64_t count) {
+  const double sum = u.end.loss >= 0 ? mt_measured<false>(u.grads + begin, count, threadIdx.x, MT_UPDATE_THREADS) : 0,
                states = mt_measured_states(u, threadIdx.x, MT_UPDATE_THREADS);
   if (threadIdx.x == 0) mt_stop_unless_finite(u, s, sum + states);
   __syncthreads();
 }
 
-static __device__ void mt_clip_gradients(const MtUpdateData &u, MtScalars *s, int64_t count, double max_norm) {
-  const double squares = mt_measured<true>(u.grads, count, threadIdx.x, MT_UPDATE_THREADS) +
+static __device__ void mt_clip_gradients(const MtUpdateData &u, MtScalars *s, int64_t begin, int64_t count, double max_norm) {
+  const double squares = mt_measured<true>(u.grads + begin, count, threadIdx.x, MT_UPDATE_THREADS) +
                          mt_measured_states(u, threadIdx.x, MT_UPDATE_THREADS);
   if (threadIdx.x == 0) mt_stop_unless_finite(u, s, squares), mt_scale_to_norm(s, squares, max_norm);
   __syncthreads();
@@ -147,13 +145,13 @@ static __device__ MtRule mt_sgd_rule(const MtScalars *s, int group) {
   const double *h = s->hyper[group];
   MtRule r = {};
   r.lr = (float)h[0], r.momentum = (float)h[1], r.fresh = (float)(1 - h[2]), r.decay = (float)h[3];
-  r.nesterov = h[4] != 0, r.first = s->step == 0;
+  r.nesterov = h[4] != 0, r.first = s->done == 0;
   return r;
 }
 
 /* hyper: lr, beta1, beta2, eps, decay. */
 static __device__ MtRule mt_adam_rule(const MtScalars *s, int group) {
-  const double *h = s->hyper[group], t = (double)s->step + 1;
+  const double *h = s->hyper[group], t = (double)s->done + 1;
   MtRule r = {};
   r.beta1 = (float)h[1], r.beta2 = (float)h[2], r.rest1 = (float)(1 - h[1]), r.rest2 = (float)(1 - h[2]);
   r.eps = (float)h[3], r.decay = (float)h[4], r.keep = (float)(1 - h[0] * h[4]);
@@ -239,11 +237,13 @@ static __device__ void mt_finish(const MtUpdateData &u, const MtScalars *s) {
   if (ticket[0] != gridDim.x - 1) return;
   for (int i = threadIdx.x; i < u.end.n_logs; i += MT_UPDATE_THREADS)
     u.end.sums[i] += (double)u.outputs[u.end.logs[i]] * (double)u.end.rows;
-  for (int i = threadIdx.x; i < u.n_groups * MT_MAX_HYPER; i += MT_UPDATE_THREADS)
-    to->hyper[i / MT_MAX_HYPER][i % MT_MAX_HYPER] = s->hyper[i / MT_MAX_HYPER][i % MT_MAX_HYPER];
+  for (int i = threadIdx.x; i < u.end.n_groups * MT_MAX_HYPER; i += MT_UPDATE_THREADS) {
+    const int group = u.end.first_group + i / MT_MAX_HYPER;
+    to->hyper[group][i % MT_MAX_HYPER] = s->hyper[group][i % MT_MAX_HYPER];
+  }
   if (threadIdx.x != 0) return;
   to->stop = s->stop;
-  if (s->stop) return;
+  if (s->stop || !u.end.ends) return;
   to->step = s->step + 1;
   to->micro = 0;
   to->position = s->position + u.end.rows;

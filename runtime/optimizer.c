@@ -25,12 +25,12 @@ static Rule sgd_rule(const MtScalars *s, const double *h) {
                 .undamped = 1 - h[2],
                 .decay = h[3],
                 .nesterov = h[4] != 0,
-                .first = s->step == 0};
+                .first = s->done == 0};
 }
 
 /* hyper: lr, beta1, beta2, eps, decay.  Adam adds decay to the gradient, AdamW shrinks the parameter. */
 static Rule adam_rule(const MtScalars *s, const double *h, bool decoupled) {
-  double t = (double)s->step + 1;
+  double t = (double)s->done + 1;
   return (Rule){.scale = s->grad_scale, .beta1 = h[1], .new1 = 1 - h[1], .beta2 = h[2], .new2 = 1 - h[2], .eps = h[3],
                 .keep = decoupled ? 1 - h[0] * h[4] : 1, .l2 = decoupled ? 0 : h[4],
                 .step_size = h[0] / (1 - pow(h[1], t)), .root = sqrt(1 - pow(h[2], t))};
@@ -81,23 +81,23 @@ enum { SHARES = 64 };
 
 typedef struct Squares {
   const MtRun *run;
-  int64_t count;
+  int64_t begin, count;
   double share[SHARES];
 } Squares;
 
 static void add_squares(void *data, int64_t from, int64_t count) {
   Squares *sum = data;
   for (int64_t i = from; i < from + count; i++) {
-    int64_t first = sum->count * i / SHARES, n = sum->count * (i + 1) / SHARES - first;
+    int64_t from_begin = sum->count * i / SHARES, n = sum->count * (i + 1) / SHARES - from_begin, first = sum->begin + from_begin;
     sum->share[i] = sum->run->real_size == 8 ? squares_f64((const double *)sum->run->grads + first, n)
                                              : squares_f32((const float *)sum->run->grads + first, n);
   }
 }
 
-void mt_cpu_clip(MtRun *run, int64_t count, double max_norm) {
+void mt_cpu_clip(MtRun *run, int64_t begin, int64_t count, double max_norm) {
   MtScalars *s = run->scalars;
   if (s->stop) return;
-  Squares squares = {.run = run, .count = count};
+  Squares squares = {.run = run, .begin = begin, .count = count};
   double sum = 0;
   mt_in_pieces(SHARES, 1, count >= MT_THREADED, add_squares, &squares);
   for (int i = 0; i < SHARES; i++) sum += squares.share[i];

@@ -26,10 +26,10 @@ static const char shim[] =
     "  void (*gemm)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, const void *, const void *, void *);\n"
     "  void (*gemm_batched)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, int64_t, const void *, int64_t, int64_t,\n"
     "                       const void *, int64_t, int64_t, void *, int64_t, int64_t);\n"
-    "  void (*clip)(MtRun *, int64_t, double);\n"
+    "  void (*clip)(MtRun *, int64_t, int64_t, double);\n"
     "  void (*sgd)(MtRun *, int, int64_t, int64_t), (*adam)(MtRun *, int, int64_t, int64_t);\n"
     "  void (*adamw)(MtRun *, int, int64_t, int64_t);\n"
-    "  void (*check)(MtRun *, const MtEnd *, int64_t), (*finish)(MtRun *, const MtEnd *);\n"
+    "  void (*check)(MtRun *, const MtEnd *, int64_t, int64_t), (*finish)(MtRun *, const MtEnd *);\n"
     "} Calls;\n"
     "Calls calls;\n"
     "void mt_gemm(MtRun *r, MtTranspose t, int64_t m, int64_t n, int64_t k, const void *a, const void *b, void *c) {\n"
@@ -40,21 +40,21 @@ static const char shim[] =
     "                     int64_t sa, const void *b, int64_t lb, int64_t sb, void *c, int64_t lc, int64_t sc) {\n"
     "  calls.gemm_batched(r, t, z, m, n, k, a, la, sa, b, lb, sb, c, lc, sc);\n"
     "}\n"
-    "void mt_clip_gradients(MtRun *r, int64_t n, double norm) { calls.clip(r, n, norm); }\n"
+    "void mt_clip_gradients(MtRun *r, int64_t at, int64_t n, double norm) { calls.clip(r, at, n, norm); }\n"
     "void mt_sgd(MtRun *r, int g, int64_t at, int64_t n) { calls.sgd(r, g, at, n); }\n"
     "void mt_adam(MtRun *r, int g, int64_t at, int64_t n) { calls.adam(r, g, at, n); }\n"
     "void mt_adamw(MtRun *r, int g, int64_t at, int64_t n) { calls.adamw(r, g, at, n); }\n"
-    "void mt_check_gradients(MtRun *r, const MtEnd *end, int64_t n) { calls.check(r, end, n); }\n"
+    "void mt_check_gradients(MtRun *r, const MtEnd *end, int64_t at, int64_t n) { calls.check(r, end, at, n); }\n"
     "void mt_finish(MtRun *r, const MtEnd *end) { calls.finish(r, end); }\n";
 
 typedef struct Calls {
   void (*gemm)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, const void *, const void *, void *);
   void (*gemm_batched)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, int64_t, const void *, int64_t, int64_t,
                        const void *, int64_t, int64_t, void *, int64_t, int64_t);
-  void (*clip)(MtRun *, int64_t, double);
+  void (*clip)(MtRun *, int64_t, int64_t, double);
   void (*sgd)(MtRun *, int, int64_t, int64_t), (*adam)(MtRun *, int, int64_t, int64_t);
   void (*adamw)(MtRun *, int, int64_t, int64_t);
-  void (*check)(MtRun *, const MtEnd *, int64_t), (*finish)(MtRun *, const MtEnd *);
+  void (*check)(MtRun *, const MtEnd *, int64_t, int64_t), (*finish)(MtRun *, const MtEnd *);
 } Calls;
 
 enum { MAX_PROGRAMS = 64 };
@@ -262,7 +262,7 @@ static Tensor read_output(const Blocks *b, const Output *output, int64_t rows) {
 
 static MtSize size_of(const MtProgram *emitted, MtStep step) {
   const MtTrain *train = emitted->train;
-  if (train && (step == train->gradients || step == train->gradients_f64)) return train->size;
+  if (train && (step == train->phases[0].gradients || step == train->phases[0].gradients_f64)) return train->size;
   for (int i = 0; i < emitted->n_evals; i++) {
     if (step == emitted->evals[i].batch) return emitted->evals[i].batch_size;
     if (step == emitted->evals[i].finish) return emitted->evals[i].finish_size;

@@ -75,7 +75,7 @@ int main(int argc, char **argv) {
     run.arena = on_device(&run, std::vector<char>(train->size.arena * (call.real_size / 4), (char)0xff));
     std::vector<const void *> batch;
     for (auto &field : fields) batch.push_back(on_device(&run, field));
-    Work work = {call.real_size == 8 ? train->gradients_f64 : train->gradients, batch.data(), call.rows};
+    Work work = {call.real_size == 8 ? train->phases[0].gradients_f64 : train->phases[0].gradients, batch.data(), call.rows};
     std::vector<char> results(call.params + call.states + outputs);
     if (!mt_cuda.play(&run, 0, record, &work) || !mt_cuda.read(&run, results.data(), run.grads, call.params) ||
         !mt_cuda.read(&run, results.data() + call.params, run.new_states, call.states) ||

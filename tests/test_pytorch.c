@@ -407,7 +407,7 @@ static void run_round(const Block *b, const MtProgram *emitted, int round, int r
     bindings[n++] = (Binding){arena_print(b->arena, "net.c%d.ln.weight", m), ones};
   }
   Tensor *outputs = arena_alloc(b->arena, sizeof *outputs * ((size_t)graph->n_outputs + 1));
-  MtStep step = real_size == 8 ? emitted->train->gradients_f64 : emitted->train->gradients;
+  MtStep step = real_size == 8 ? emitted->train->phases[0].gradients_f64 : emitted->train->phases[0].gradients;
   generated_call(b->program, emitted, graph, step, real_size, bindings, n, &(EvaluateOptions){.rows = 1}, outputs);
   for (int c = 0; c < b->n_cases; c++)
     if (b->round[c] == round) compare_case(b, c, outputs, real_size);
@@ -499,7 +499,7 @@ static void follow_runs(const Program *program, const MtProgram *emitted, json_t
       numbers(json_object_get(step, "g"), values);
       for (int i = 0; i < VECTOR; i++) put_real(run.grads, real_size, program->params[k].offset + i, values[i]);
     }
-    emitted->train->update(&run, &(MtEnd){.loss = -1, .last = true});
+    emitted->train->phases[0].update(&run, &(MtEnd){.loss = -1, .last = true, .ends = true});
     ck_assert_int_eq(scalars.step, t + 1);
     for (int k = 0; k < program->n_params; k++) {
       step = json_array_get(json_object_get(json_array_get(list, first + (size_t)k), "steps"), (size_t)t);

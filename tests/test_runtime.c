@@ -386,20 +386,20 @@ START_TEST(the_guard_stops_at_any_value_that_is_not_finite) {
   static const int places[] = {0, 1, 8191, 8192, COUNT - 1};
   float loss = 3e38f;
   run.grads = grads;
-  mt_cpu.guard(&run, &loss, COUNT);
+  mt_cpu.guard(&run, &loss, 0, COUNT);
   ck_assert_int_eq(scalars.stop, 0);
   for (int p = 0; p < 5; p++)
     for (int b = 0; b < 3; b++)
       for (int64_t count = places[p] < 100 ? 100 : COUNT; count <= COUNT; count += COUNT - 100) {
         grads[places[p]] = bad[b];
         scalars.stop = 0;
-        mt_cpu.guard(&run, &loss, count);
+        mt_cpu.guard(&run, &loss, 0, count);
         ck_assert_int_eq(scalars.stop, 1);
         grads[places[p]] = 0;
       }
   scalars.stop = 0;
   loss = NAN;
-  mt_cpu.guard(&run, &loss, COUNT);
+  mt_cpu.guard(&run, &loss, 0, COUNT);
   ck_assert_int_eq(scalars.stop, 1);
   scalars.step = 4;
   mt_cpu.advance(&run, 1, 10);
@@ -436,7 +436,7 @@ static void clip_by(const double *g, int n, double limit, double expected) {
   for (int i = 0; i < n; i++) grads[i] = (float)g[i];
   run.grads = grads;
   scalars.grad_scale = 1;
-  mt_clip_gradients(&run, n, limit);
+  mt_clip_gradients(&run, 0, n, limit);
   ck_assert_msg(scalars.grad_scale == expected || fabs(scalars.grad_scale - expected) < 1e-12, "%.17g, not %.17g",
                 scalars.grad_scale, expected);
 }
@@ -447,7 +447,7 @@ START_TEST(clipping_is_that_of_clip_grad_norm) {
   clip_by((double[]){1, 0}, 2, 1, 1 / (1 + 1e-6));
   float grads[2] = {NAN, 1};
   run.grads = grads;
-  mt_clip_gradients(&run, 2, 1);
+  mt_clip_gradients(&run, 0, 2, 1);
   ck_assert(isnan(scalars.grad_scale));
 }
 END_TEST
@@ -460,7 +460,7 @@ START_TEST(clipping_adds_in_the_same_order_with_any_number_of_threads) {
   for (int threads = 1; threads <= 4; threads++) {
     omp_set_num_threads(threads);
     scalars.grad_scale = 1;
-    mt_clip_gradients(&run, COUNT, 1);
+    mt_clip_gradients(&run, 0, COUNT, 1);
     scale[threads - 1] = scalars.grad_scale;
     ck_assert(scale[threads - 1] == scale[0]);
   }
