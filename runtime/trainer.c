@@ -86,7 +86,8 @@ static bool write_line(Trainer *t) {
   if (t->rows_since_line) {
     if (!read_means(t, means) || !t->s->run.backend->zero(&t->s->run, t->s->sums, MT_MAX_OUTPUTS * sizeof(double)))
       return false;
-    for (int i = 0; i < t->train->n_logs; i++) mt_console_set(t->console, i, means[i]);
+    for (int i = 0; i < t->train->n_logs; i++)
+      if (t->phase_rows[mt_phase_of_log(t->train, i)]) mt_console_set(t->console, i, means[i]);
   }
   t->rows_since_line = 0;
   memset(t->phase_rows, 0, sizeof t->phase_rows);

@@ -596,7 +596,7 @@ START_TEST(an_update_looks_before_it_writes) {
   kit->program->train.updates[0].clip = 0.5;
   ck_assert(kit_run(kit, 2, NULL, LONG_MAX, NULL));
   char *c = emit(kit->program, false), *cuda = emit(kit->program, true);
-  in_order(c, (const char *[]){"train_update(MtRun *run, const MtEnd *end) {", "mt_check_gradients(run, end, 256);",
+  in_order(c, (const char *[]){"train_update(MtRun *run, const MtEnd *end) {", "mt_check_gradients(run, end, 0, 256);",
                                "schedule(run->scalars);", "mt_clip_gradients(run, 0, 256, 0.5);", "mt_sgd(run, 0, ",
                                "mt_finish(run, end);"}, 6);
   in_order(cuda, (const char *[]){"update(const MtUpdateData u) {", "mt_begin(u, s);", "schedule(s);",

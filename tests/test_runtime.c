@@ -498,6 +498,7 @@ static void follow(json_t *item, int size, int64_t copies, double tolerance) {
   for (size_t t = 0; t < json_array_size(steps); t++) {
     json_t *step = json_array_get(steps, t);
     scalars.grad_scale = 0.25;
+    scalars.done = scalars.step;
     for (int64_t i = 0; i < n; i++)
       set(g, size, i, 4 * json_number_value(json_array_get(json_object_get(step, "g"), (size_t)i % STORED)));
     if (!strcmp(name, "sgd")) mt_sgd(&run, 2, 0, n);

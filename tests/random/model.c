@@ -316,9 +316,22 @@ static const char *optimizer(Author *a) {
   return all[pick(a, sizeof all / sizeof *all)];
 }
 
+/* A second update, which sees the first one's weights; now and then in every second step only. */
+static void judge_last(Author *a) {
+  bool seldom = chance(a, 2);
+  if (seldom) text_add(&a->text, "\n  every 2 steps {");
+  text_add(&a->text, "\n  let again = net(d.x)\n  let jloss = mean(judge(stop(again)) * judge(stop(out)) + judge(d.t))");
+  text_add(&a->text, "\n  update judge minimize jloss using %s", optimizer(a));
+  text_add(&a->text, "\n  log jl = jloss%s", seldom ? "\n  }" : "");
+  if (chance(a, 2)) text_add(&a->text, "\n  log lj = mean(judge(stop(out)))");
+}
+
 static void training(Author *a, const char *out) {
-  bool classes = chance(a, 2);
-  int accumulate = 1 + pick(a, 3);
+  bool classes = chance(a, 2), judged = chance(a, 3), judge_first = judged && chance(a, 2);
+  int accumulate = judged ? 1 : 1 + pick(a, 3);
+  if (judged)
+    text_add(&a->text, "\nmodule Judge()(x: [n, i]) -> [n] {\n  return sum(tanh(x |> %sl: Linear(3)), over: -1)\n}\nlet judge = Judge()\n",
+             chance(a, 2) ? "bn: BatchNorm(eps: 0.1) |> " : "");
   text_add(&a->text, "\ntrain d in rows for 3 steps");
   if (accumulate > 1) text_add(&a->text, " with (accumulate: %d)", accumulate);
   text_add(&a->text, " {\n  let out = net(d.x)");
@@ -332,6 +345,10 @@ static void training(Author *a, const char *out) {
     let(a, "BP", "grad(sum(net(%s)), %s)", x->name, x->name);
   }
   lines(a, pick(a, 5));
+  if (judge_first) {
+    text_add(&a->text, "\n  let jloss = mean(judge(stop(out)) ^ 2) + 0.1 * mean(judge(d.t))");
+    text_add(&a->text, "\n  update judge minimize jloss using %s", optimizer(a));
+  }
   line(a);
   text_add(&a->text, "let loss = ");
   static const char *const losses[] = {"mse(out, d.t)", "smooth_l1(out, d.t)", "mean(out ^ 2)", "mean(abs(out - 0.3))",
@@ -340,9 +357,11 @@ static void training(Author *a, const char *out) {
   text_add(&a->text, "%s", classes ? classifiers[pick(a, 2)] : losses[pick(a, 6)]);
   Named *logged = value(a);
   add_unused(a);
+  if (judge_first) text_add(&a->text, " + 0.1 * mean(judge(out))");
   line(a);
   text_add(&a->text, "update net minimize loss using %s", optimizer(a));
   if (chance(a, 3)) a->text.data[--a->text.length] = 0, text_add(&a->text, ", clip: 0.5)");
+  if (judged && !judge_first) judge_last(a);
   line(a);
   text_add(&a->text, "log loss\n  log l = %s(%s)", (const char *const[]){"mean", "sum"}[pick(a, 2)], logged->name);
   text_add(&a->text, "\n}\npredict p in { x: f32[B, P] } -> net(p.x)\n");
