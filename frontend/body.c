@@ -50,7 +50,10 @@ static bool let_instance(Lower *l, const Syntax *s) {
   if (collect_args(l, e, NULL, &call)) instance = make_instance(l, &entry->value, &call, path, e);
   Instance *owner = l->instance;
   for (int i = 0; owner && i < owner->n_children; i++)
-    if (!strcmp(owner->children[i]->path, path)) instance = owner->children[i]; /* the second call of the owner */
+    if (!strcmp(owner->children[i]->path, path) && instance != owner->children[i]) { /* the second call of the owner */
+      if (instance) reconfigure(owner->children[i], instance);
+      instance = owner->children[i];
+    }
   bool known = owner && instance && instance->n_params;
   if (instance && !known && owner) LIST_PUSH(l->arena, owner->children, owner->n_children, instance);
   if (instance && !owner) LIST_PUSH(l->arena, l->roots, l->n_roots, instance);

@@ -220,6 +220,8 @@ Value eval_pipe(Lower *l, const Expr *e);
 
 /* ---- instance.c ---- */
 Instance *make_instance(Lower *l, const Value *module, const Call *config, const char *path, const Expr *label);
+/* A second call of the body that makes it: dims are those of this call, instances stay. */
+void reconfigure(Instance *instance, const Instance *now);
 Value call_instance(Lower *l, Instance *instance, int n, const Value *args, const Span *at);
 
 /* ---- body.c ---- */
