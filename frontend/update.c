@@ -84,15 +84,13 @@ static bool moves_once(Lower *l, const Update *update) {
 /* ---- update ---- */
 
 static bool optimizer_of(Lower *l, const Expr *callee, UpdateGroup *group) {
-  static const char *const later[] = {"rmsprop", "adagrad", "lion"};
   const char *name = callee->kind == EXPR_NAME ? callee->name : "", *names[16];
   int n = 0;
   for (int i = 0; i < n_optimizers; i++) names[n++] = optimizers[i].name;
   if ((group->optimizer = optimizer_find(name))) return true;
-  for (int i = 0; i < 3; i++)
-    if (!strcmp(name, later[i])) return not_yet(l, callee->at, name), false;
   const char *guess = nearest(name, names, n);
-  report(l->d, E0501, callee->at, "%s is no optimizer: sgd, adam and adamw are", *name ? name : "this");
+  report(l->d, E0501, callee->at, "%s is no optimizer: sgd, adam, adamw, rmsprop, adagrad, adadelta, adamax and lion are",
+         *name ? name : "this");
   if (guess) report_help(l->d, "did you mean %s?", guess);
   return false;
 }
@@ -117,7 +115,7 @@ static Node *option_value(Lower *l, const UpdateGroup *group, const char *key, c
   const char *saved = l->prefix;
   l->prefix = join(l, group->target, key);
   Builder b = {l->program->schedule, e->at, l->prefix};
-  bool is_flag = !strcmp(key, "nesterov") && (e->kind == EXPR_TRUE || e->kind == EXPR_FALSE);
+  bool is_flag = (!strcmp(key, "nesterov") || !strcmp(key, "centered")) && (e->kind == EXPR_TRUE || e->kind == EXPR_FALSE);
   Node *value = is_flag ? b_const(&b, F64, e->kind == EXPR_TRUE) : schedule_value(l, e);
   l->prefix = saved;
   if (!value || value->op != OP_const || value->attrs.value >= 0) return value;

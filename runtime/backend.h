@@ -13,7 +13,9 @@
 extern "C" {
 #endif
 
-typedef enum MtOptimizerKind { MT_SGD, MT_ADAM, MT_ADAMW } MtOptimizerKind;
+#define MT_KIND(name) MT_IS_##name,
+typedef enum MtOptimizerKind { MT_OPTIMIZERS(MT_KIND) MT_N_OPTIMIZERS } MtOptimizerKind;
+#undef MT_KIND
 
 typedef struct MtBackend {
   const char *target;                        /* "c", "cuda": what `bench` prints */

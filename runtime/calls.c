@@ -26,15 +26,13 @@ void mt_gemm_batched(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_
 void mt_clip_gradients(MtRun *run, int64_t begin, int64_t count, double max_norm) {
   run->backend->clip(run, begin, count, max_norm);
 }
-void mt_sgd(MtRun *run, int group, int64_t begin, int64_t count) {
-  run->backend->optimize(run, MT_SGD, group, begin, count);
-}
-void mt_adam(MtRun *run, int group, int64_t begin, int64_t count) {
-  run->backend->optimize(run, MT_ADAM, group, begin, count);
-}
-void mt_adamw(MtRun *run, int group, int64_t begin, int64_t count) {
-  run->backend->optimize(run, MT_ADAMW, group, begin, count);
-}
+
+#define MT_DEFINE(name)                                                                                                \
+  void mt_##name(MtRun *run, int group, int64_t begin, int64_t count) {                                                \
+    run->backend->optimize(run, MT_IS_##name, group, begin, count);                                                    \
+  }
+MT_OPTIMIZERS(MT_DEFINE)
+#undef MT_DEFINE
 
 /* ---- the end of a micro-batch ----------------------------------------------------- */
 

@@ -105,9 +105,12 @@ void mt_check_gradients(MtRun *run, const MtEnd *end, int64_t begin, int64_t cou
 void mt_clip_gradients(MtRun *run, int64_t begin, int64_t count, double max_norm);
 /* One optimizer pass over elements [begin, begin + count) of the block, with
  * hyper-parameters of row `group`; formulas beside their definitions. */
-void mt_sgd(MtRun *run, int group, int64_t begin, int64_t count);
-void mt_adam(MtRun *run, int group, int64_t begin, int64_t count);
-void mt_adamw(MtRun *run, int group, int64_t begin, int64_t count);
+#define MT_OPTIMIZERS(OPTIMIZER)                                                                                        \
+  OPTIMIZER(sgd) OPTIMIZER(adam) OPTIMIZER(adamw) OPTIMIZER(rmsprop) OPTIMIZER(adagrad) OPTIMIZER(adadelta)             \
+  OPTIMIZER(adamax) OPTIMIZER(lion)
+#define MT_DECLARE(name) void mt_##name(MtRun *run, int group, int64_t begin, int64_t count);
+MT_OPTIMIZERS(MT_DECLARE)
+#undef MT_DECLARE
 /* Add the logs to their sums, keep the new states and move the scalars on to the next micro-batch. */
 void mt_finish(MtRun *run, const MtEnd *end);
 

@@ -16,6 +16,11 @@
 /* ---- building ----------------------------------------------------------------------- */
 
 /* What a generated file links, handed on to the runtime of the test program. */
+#define POINTER(name) void (*name)(MtRun *, int, int64_t, int64_t);
+#define ADDRESS(name) mt_##name,
+#define POINTER_TEXT(name) "  void (*" #name ")(MtRun *, int, int64_t, int64_t);\n"
+#define CALL_TEXT(name) "void mt_" #name "(MtRun *r, int g, int64_t at, int64_t n) { calls." #name "(r, g, at, n); }\n"
+
 static const char shim[] =
     "#include \"mtrt.h\"\n"
     "struct MtBackend { int none; };\n"
@@ -27,8 +32,7 @@ static const char shim[] =
     "  void (*gemm_batched)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, int64_t, const void *, int64_t, int64_t,\n"
     "                       const void *, int64_t, int64_t, void *, int64_t, int64_t);\n"
     "  void (*clip)(MtRun *, int64_t, int64_t, double);\n"
-    "  void (*sgd)(MtRun *, int, int64_t, int64_t), (*adam)(MtRun *, int, int64_t, int64_t);\n"
-    "  void (*adamw)(MtRun *, int, int64_t, int64_t);\n"
+    MT_OPTIMIZERS(POINTER_TEXT)
     "  void (*check)(MtRun *, const MtEnd *, int64_t, int64_t), (*finish)(MtRun *, const MtEnd *);\n"
     "} Calls;\n"
     "Calls calls;\n"
@@ -41,9 +45,7 @@ static const char shim[] =
     "  calls.gemm_batched(r, t, z, m, n, k, a, la, sa, b, lb, sb, c, lc, sc);\n"
     "}\n"
     "void mt_clip_gradients(MtRun *r, int64_t at, int64_t n, double norm) { calls.clip(r, at, n, norm); }\n"
-    "void mt_sgd(MtRun *r, int g, int64_t at, int64_t n) { calls.sgd(r, g, at, n); }\n"
-    "void mt_adam(MtRun *r, int g, int64_t at, int64_t n) { calls.adam(r, g, at, n); }\n"
-    "void mt_adamw(MtRun *r, int g, int64_t at, int64_t n) { calls.adamw(r, g, at, n); }\n"
+    MT_OPTIMIZERS(CALL_TEXT)
     "void mt_check_gradients(MtRun *r, const MtEnd *end, int64_t at, int64_t n) { calls.check(r, end, at, n); }\n"
     "void mt_finish(MtRun *r, const MtEnd *end) { calls.finish(r, end); }\n";
 
@@ -52,8 +54,7 @@ typedef struct Calls {
   void (*gemm_batched)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, int64_t, const void *, int64_t, int64_t,
                        const void *, int64_t, int64_t, void *, int64_t, int64_t);
   void (*clip)(MtRun *, int64_t, int64_t, double);
-  void (*sgd)(MtRun *, int, int64_t, int64_t), (*adam)(MtRun *, int, int64_t, int64_t);
-  void (*adamw)(MtRun *, int, int64_t, int64_t);
+  MT_OPTIMIZERS(POINTER)
   void (*check)(MtRun *, const MtEnd *, int64_t, int64_t), (*finish)(MtRun *, const MtEnd *);
 } Calls;
 
@@ -118,7 +119,7 @@ void generated_build(Generated *set, const char *flags) {
   set->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   ck_assert_msg(set->library != NULL, "%s", dlerror());
   *(Calls *)dlsym(set->library, "calls") =
-      (Calls){mt_gemm, mt_gemm_batched, mt_clip_gradients, mt_sgd, mt_adam, mt_adamw, mt_check_gradients, mt_finish};
+      (Calls){mt_gemm, mt_gemm_batched, mt_clip_gradients, MT_OPTIMIZERS(ADDRESS) mt_check_gradients, mt_finish};
   const MtProgram **caught = dlsym(set->library, "caught");
   for (int i = 0; i < set->n; i++) {
     char name[32];

@@ -455,7 +455,7 @@ static const char *optimizer_model(json_t *list, size_t first, int n, Arena *are
              json_string_value(json_object_get(run, "optimizer")));
     json_object_foreach(json_object_get(run, "options"), key, value) {
       text_add(&text, "%s: ", key);
-      if (!strcmp(key, "nesterov"))
+      if (!strcmp(key, "nesterov") || !strcmp(key, "centered"))
         text_add(&text, "%s, ", number(value) != 0 ? "true" : "false");
       else
         text_number(&text, number(value)), text_add(&text, ", ");
@@ -557,9 +557,12 @@ Suite *pytorch_suite(void) {
   tcase_set_timeout(ops, 240);
   tcase_add_loop_test(ops, ops_as_derived, 0, PARTS);
   tcase_add_loop_test(ops, ops_after_every_pass, 0, PARTS);
-  tcase_add_loop_test(ops, optimizers_over_ten_steps, 0, 2);
   tcase_add_loop_test(ops, ops_on_the_c_target, 0, BUILDS);
-  tcase_add_loop_test(ops, optimizers_on_the_c_target, 0, 2);
   suite_add_tcase(suite, ops);
+  TCase *optimizers = tcase_create("optimizers"); /* CK_RUN_CASE=optimizers: these alone */
+  tcase_set_timeout(optimizers, 240);
+  tcase_add_loop_test(optimizers, optimizers_over_ten_steps, 0, 2);
+  tcase_add_loop_test(optimizers, optimizers_on_the_c_target, 0, 2);
+  suite_add_tcase(suite, optimizers);
   return suite;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ir/ir.h"
 #include "runtime/backend.h"
 #include "runtime/gemm.h"
 #include "runtime/random.h"
@@ -471,8 +472,11 @@ START_TEST(clipping_adds_in_the_same_order_with_any_number_of_threads) {
 }
 END_TEST
 
-static const char *const hyper_names[][5] = {{"lr", "momentum", "dampening", "decay", "nesterov"},
-                                             {"lr", "beta1", "beta2", "eps", "decay"}};
+#define NAMED(name) {#name, mt_##name},
+static const struct {
+  const char *name;
+  void (*run)(MtRun *run, int group, int64_t begin, int64_t count);
+} updates[] = {MT_OPTIMIZERS(NAMED)};
 enum { STORED = 4, COPIES = 20000 }; /* each stored element, many times over: threads and vector tails too */
 
 static void set(void *x, int size, int64_t i, double value) {
@@ -484,13 +488,17 @@ static void follow(json_t *item, int size, int64_t copies, double tolerance) {
   const char *name = json_string_value(json_object_get(item, "optimizer"));
   int64_t n = STORED * copies;
   void *p = calloc((size_t)n, (size_t)size), *g = calloc((size_t)n, (size_t)size),
-       *slots[2] = {calloc((size_t)n, (size_t)size), calloc((size_t)n, (size_t)size)};
+       *slots[3] = {calloc((size_t)n, (size_t)size), calloc((size_t)n, (size_t)size), calloc((size_t)n, (size_t)size)};
+  const Optimizer *o = optimizer_find(name);
+  int which = 0;
+  while (strcmp(updates[which].name, name)) which++;
   run.real_size = size;
-  run.params = p, run.grads = g, run.slots[0] = slots[0], run.slots[1] = slots[1];
+  run.params = p, run.grads = g, run.slots[0] = slots[0], run.slots[1] = slots[1], run.slots[2] = slots[2];
   scalars.step = 0;
-  for (int i = 0; i < 5; i++)
-    scalars.hyper[2][i] =
-        json_number_value(json_object_get(json_object_get(item, "options"), hyper_names[strcmp(name, "sgd") != 0][i]));
+  for (int i = 0; i < MAX_HYPER && o->hyper[i]; i++) {
+    json_t *given = json_object_get(json_object_get(item, "options"), o->hyper[i]);
+    scalars.hyper[2][i] = given ? json_number_value(given) : o->fallback[i];
+  }
   for (int64_t i = 0; i < n; i++)
     set(p, size, i, json_number_value(json_array_get(json_object_get(item, "start"), (size_t)i % STORED)));
   json_t *steps = json_object_get(item, "steps");
@@ -501,9 +509,7 @@ static void follow(json_t *item, int size, int64_t copies, double tolerance) {
     scalars.done = scalars.step;
     for (int64_t i = 0; i < n; i++)
       set(g, size, i, 4 * json_number_value(json_array_get(json_object_get(step, "g"), (size_t)i % STORED)));
-    if (!strcmp(name, "sgd")) mt_sgd(&run, 2, 0, n);
-    else if (!strcmp(name, "adam")) mt_adam(&run, 2, 0, n);
-    else mt_adamw(&run, 2, 0, n);
+    updates[which].run(&run, 2, 0, n);
     mt_cpu.advance(&run, 1, 0);
     for (int64_t i = 0; i < n; i++) {
       double exact = json_number_value(json_array_get(json_object_get(step, "p"), (size_t)i % STORED)),

@@ -312,7 +312,12 @@ static const char *optimizer(Author *a) {
                                     "adam(lr: 1e-2, eps: 1e-4)",
                                     "adam(lr: step_decay(1e-2, every: 2, by: 0.5), decay: 0.01, eps: 1e-4)",
                                     "adamw(lr: linear(1e-2, to: 1e-3), decay: 0.1, eps: 1e-4)",
-                                    "adamw(lr: one_cycle(1e-2), eps: 1e-3)"};
+                                    "adamw(lr: one_cycle(1e-2), eps: 1e-3)",
+                                    "rmsprop(lr: 1e-2, eps: 1e-2)",
+                                    "rmsprop(lr: 1e-2, eps: 0.1, momentum: 0.5, centered: true, decay: 0.01)",
+                                    "adagrad(lr: 0.05, lr_decay: 0.1, eps: 1e-2)",
+                                    "adadelta(lr: 0.5, eps: 1e-2)",
+                                    "adamax(lr: linear(1e-2, to: 1e-3), eps: 1e-2, decay: 0.01)"};
   return all[pick(a, sizeof all / sizeof *all)];
 }
 
