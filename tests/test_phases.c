@@ -59,6 +59,37 @@ START_TEST(the_emulated_gpu_does_the_same) {
 }
 END_TEST
 
+/* PyTorch counts batches in 64-bit integers. */
+static void count_in_integers(const char *path, int64_t count) {
+  MtArchive from, to = {0};
+  MtError error = {""};
+  ck_assert_msg(mt_read_safetensors(path, &from, &error), "%s", error.text);
+  for (int i = 0; i < from.n_arrays; i++) {
+    const MtArray *a = &from.arrays[i];
+    bool counts = !strcmp(a->name, "bn.num_batches_tracked");
+    ck_assert(mt_archive_add(&to, a->name, counts ? MT_WIDE_I64 : a->type, a->rank, a->shape, counts ? &count : a->data));
+  }
+  ck_assert_msg(mt_write_safetensors(path, NULL, &to, &error), "%s", error.text);
+  mt_archive_free(&from);
+  mt_archive_free(&to);
+}
+
+START_TEST(counts_of_pytorch_are_read) {
+  const char *folder = build_c();
+  MtArchive got;
+  MtError error = {""};
+  char path[600];
+  snprintf(path, sizeof path, "%s/gan/G.safetensors", folder);
+  count_in_integers(path, 7);
+  free(shell_ok("cd %s/gan && ./trainer " TRAIN " --save-dir out", folder));
+  snprintf(path, sizeof path, "%s/gan/out/G.safetensors", folder);
+  ck_assert_msg(mt_read_safetensors(path, &got, &error), "%s", error.text);
+  const MtArray *count = mt_archive_find(&got, "bn.num_batches_tracked");
+  ck_assert(count && *(const float *)count->data == 7 + 9); /* six steps, and a second call in three of them */
+  mt_archive_free(&got);
+}
+END_TEST
+
 /* Between two generator updates, too. */
 START_TEST(a_resumed_run_has_the_same_bits) {
   const char *folder = build_c();
@@ -105,6 +136,7 @@ Suite *phases_suite(void) {
   tcase_set_timeout(tcase, 240);
   tcase_add_test(tcase, a_gan_trains_as_pytorch_has_it);
   tcase_add_test(tcase, the_emulated_gpu_does_the_same);
+  tcase_add_test(tcase, counts_of_pytorch_are_read);
   tcase_add_test(tcase, a_resumed_run_has_the_same_bits);
   tcase_add_test(tcase, each_update_has_its_gradients_checked);
   tcase_add_test(tcase, logs_of_phases_that_did_not_run_stay_empty);
