@@ -208,8 +208,7 @@ static Stmt read_statement(Reader *r) {
   } else if (read_accept(r, "save")) {
     s.kind = STMT_SAVE;
     s.highest = read_accept(r, "highest");
-    if (!s.highest) read_expect(r, "lowest");
-    s.name = read_name(r, "a log's name");
+    if (s.highest || read_accept(r, "lowest")) s.name = read_name(r, "a log's name");
   } else {
     read_fail(r, E0701, r->at, "expected `update`, `log`, `every`, `eval`, `save` or `}` here");
   }

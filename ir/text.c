@@ -374,9 +374,9 @@ static void write_statements(Writer *w, int n, const Stmt *body, int depth) {
     case STMT_LOG: text_add(w->out, "log "); break;
     case STMT_EVERY: text_add(w->out, "every %lld %s", (long long)s->every, unit_words[s->unit]); break;
     case STMT_EVAL: text_add(w->out, "eval %d", s->index); break;
-    case STMT_SAVE: text_add(w->out, "save %s ", s->highest ? "highest" : "lowest"); break;
+    case STMT_SAVE: text_add(w->out, !s->name ? "save" : s->highest ? "save highest " : "save lowest "); break;
     }
-    if (s->kind == STMT_LOG || s->kind == STMT_SAVE) write_name(w, s->name);
+    if (s->name) write_name(w, s->name);
     write_span(w, s->span);
     if (s->kind == STMT_EVERY || s->kind == STMT_EVAL) write_statements(w, s->n_body, s->body, depth + 1);
     else text_add(w->out, "\n");

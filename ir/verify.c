@@ -310,7 +310,7 @@ static const char *check_statements(const Verifier *v, int n, const Stmt *body) 
     if (s->kind == STMT_EVAL && (s->index < 0 || s->index >= v->program->n_evals))
       WRONG(NULL, NULL, "the script runs eval %d, which is not there", s->index);
     if (s->kind == STMT_EVERY && s->every < 1) WRONG(NULL, NULL, "`every %lld` never acts", (long long)s->every);
-    if ((s->kind == STMT_LOG || s->kind == STMT_SAVE) && !s->name) WRONG(NULL, NULL, "a log without a name");
+    if (s->kind == STMT_LOG && !s->name) WRONG(NULL, NULL, "a log without a name");
     TRY(check_statements(v, s->n_body, s->body));
   }
   return NULL;
