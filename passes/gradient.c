@@ -213,9 +213,12 @@ static void add_gradients(PassContext *context, int index) {
     report(context->diagnostics, E0704, update->span, "%s: there is no loss for %s", graph->name, update->name);
     return;
   }
-  if (update->n_groups > MAX_GROUPS)
-    report(context->diagnostics, E0901, update->groups[MAX_GROUPS].span,
-           "an update of more than %d groups cannot be compiled yet, this one has %d", MAX_GROUPS, update->n_groups);
+  int before = 0; /* all updates of a step share the room for hyper-parameters */
+  for (int u = 0; u < index; u++) before += program->train.updates[u].n_groups;
+  if (before <= MAX_GROUPS && before + update->n_groups > MAX_GROUPS)
+    report(context->diagnostics, E0901, update->groups[MAX_GROUPS - before].span,
+           "an update of more than %d groups cannot be compiled yet, %s has %d", MAX_GROUPS,
+           before ? "with those before it this one" : "this one", before + update->n_groups);
   Arena *scratch = arena_new();
   ParamNodes nodes = find_params(graph, scratch);
   size_t room = sizeof(Node *) * ((size_t)program->n_params + 1);
