@@ -10,7 +10,8 @@
 #include "codegen/target.h"
 
 static bool in_memory(const Node *n) {
-  return n->home == HOME_ARENA || n->home == HOME_GRAD || n->home == HOME_OUTPUT || n->home == HOME_RESULT;
+  return n->home == HOME_ARENA || n->home == HOME_GRAD || n->home == HOME_NEXT || n->home == HOME_OUTPUT ||
+         n->home == HOME_RESULT;
 }
 
 static const Node *storage(const Node *n) {
@@ -152,7 +153,7 @@ static void add_calls(Emit *e, Step *step, bool train) {
       add_loop(e, step, node, train);
     else if (node->op == OP_matmul)
       LIST_PUSH(e->arena, step->calls, step->n_calls, call);
-    else if (node->op == OP_group || (node->op != OP_result && in_memory(node)))
+    else if (node->op == OP_group || (node->op != OP_result && op_info[node->op].kind != LEAF && in_memory(node)))
       add_kernel(e, step, node, train);
   }
 }

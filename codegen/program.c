@@ -127,16 +127,20 @@ static void emit_double(Emit *e) {
   if (reads_params(e)) text_add(e->out, "#define Params Params_f64\n#define params_at params_at_f64\n");
   for (int i = 0; i < e->n_kernels; i++)
     if (e->kernels[i]->in_train) text_add(e->out, "#define %s %s_f64\n", e->kernels[i]->name, e->kernels[i]->name);
-  text_add(e->out, "#define train_gradients train_gradients_f64\n%s", again);
+  for (int i = 0; i < phase_count(e->program); i++) {
+    const char *name = phase_name(e, "train_gradients", i);
+    text_add(e->out, "#define %s %s_f64\n", name, name);
+  }
+  text_add(e->out, "%s", again);
 }
 
 static void emit_declaration(Emit *e) {
   const char *open = e->target->cuda ? "namespace f64 { " : "", *close = e->target->cuda ? " }" : "",
              *suffix = e->target->cuda ? "" : "_f64";
-  text_add(e->out,
-           "%sstatic void train_gradients%s(MtRun *run, const void *const *batch, int64_t rows);%s  // at the end of "
-           "the file\n\n",
-           open, suffix, close);
+  for (int i = 0; i < phase_count(e->program); i++)
+    text_add(e->out, "%sstatic void %s%s(MtRun *run, const void *const *batch, int64_t rows);%s  // at the end of the file\n",
+             open, phase_name(e, "train_gradients", i), suffix, close);
+  text_add(e->out, "\n");
 }
 
 /* ---- the file ----------------------------------------------------------------------------- */
@@ -154,11 +158,50 @@ static void find_bf16(Emit *e) {
   for (int i = 0; graphs[i]; i++) e->bf16 |= has_bf16(graphs[i]);
 }
 
+int phase_count(const Program *program) { return !program->has_train ? 0 : program->train.n_phases ? program->train.n_phases : 1; }
+
+Phase phase_at(const Program *program, int i) {
+  const Train *t = &program->train;
+  return t->n_phases ? t->phases[i] : (Phase){.graph = t->graph, .update = t->n_updates ? 0 : -1, .every = 1};
+}
+
+const char *phase_name(const Emit *e, const char *name, int i) {
+  return i ? arena_print(e->arena, "%s_%d", name, i) : name;
+}
+
+int first_group(const Program *program, int update) {
+  int n = 0;
+  for (int u = 0; u < update; u++) n += program->train.updates[u].n_groups;
+  return n;
+}
+
+/* Of a step with one update the whole block: what no group moves has no gradient. */
+void phase_range(const Emit *e, int i, int64_t *begin, int64_t *count) {
+  Phase phase = phase_at(e->program, i);
+  *begin = 0, *count = e->program->param_elements;
+  if (phase.update < 0 || e->program->train.n_updates < 2) return;
+  int64_t low = INT64_MAX, high = 0, from, n;
+  const Update *update = &e->program->train.updates[phase.update];
+  for (int g = 0; g < update->n_groups; g++) {
+    update_range(e, &update->groups[g], &from, &n);
+    if (n && from < low) low = from;
+    if (n && from + n > high) high = from + n;
+  }
+  *begin = high ? low : 0, *count = high ? high - low : 0;
+}
+
+static const char *phase_comment(const Emit *e, int i) {
+  if (phase_count(e->program) == 1) return "Forward and backward: loss, logs and gradients of one batch.";
+  Phase phase = phase_at(e->program, i);
+  const char *when = phase.every > 1 ? arena_print(e->arena, ", every %lld steps", (long long)phase.every) : "";
+  if (phase.update < 0) return arena_print(e->arena, "What stands between updates%s.", when);
+  return arena_print(e->arena, "Forward and backward of update %d%s: loss, logs and gradients of one batch.", phase.update + 1, when);
+}
+
 static void make_steps(Emit *e) {
   const Program *p = e->program;
-  if (p->has_train)
-    step_new(e, p->train.graph, "train_gradients", "Forward and backward: loss, logs and gradients of one batch.",
-             true);
+  for (int i = 0; i < phase_count(p); i++)
+    step_new(e, phase_at(p, i).graph, phase_name(e, "train_gradients", i), phase_comment(e, i), true);
   for (int i = 0; i < p->n_evals; i++) {
     const char *data = p->data[p->evals[i].data].name;
     step_new(e, p->evals[i].batch, arena_print(e->arena, "eval%d_batch", i),
@@ -174,9 +217,14 @@ static void emit_kernels(Emit *e, bool in_train) {
     if (e->kernels[i]->in_train == in_train) emit_kernel(e, e->kernels[i]);
 }
 
+static const char *const phase_names[] = {"train_gradients", "train_update", "train_values", "schedule", "update"};
+
 void emit_program(Text *out, const Program *program, Arena *arena, const Target *target) {
   Emit *e = arena_alloc(arena, sizeof *e);
   *e = (Emit){.program = program, .target = target, .arena = arena, .out = out, .globals = names_new(arena, NULL)};
+  for (int i = 1; i < phase_count(program); i++)
+    for (size_t k = 0; k < sizeof phase_names / sizeof phase_names[0]; k++)
+      names_take(e->globals, phase_name(e, phase_names[k], i));
   e->roots = roots_of(program, arena, e->globals);
   name_params(e);
   find_bf16(e);
@@ -187,10 +235,11 @@ void emit_program(Text *out, const Program *program, Arena *arena, const Target 
   emit_includes(e);
   emit_params(e);
   emit_kernels(e, true);
-  if (train) emit_step(e, e->steps[0]);
+  int n = phase_count(program);
+  for (int i = 0; i < n; i++) emit_step(e, e->steps[i]);
   if (train) text_add(out, "#ifndef MT_DOUBLE\n\n");
   emit_kernels(e, false);
-  for (int i = train; i < e->n_steps; i++) emit_step(e, e->steps[i]);
+  for (int i = n; i < e->n_steps; i++) emit_step(e, e->steps[i]);
   if (train) emit_update(e);
   if (train) emit_declaration(e);
   emit_tables(e);

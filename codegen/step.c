@@ -32,7 +32,7 @@ static int batch_index(const Emit *e, const Step *step, const char *path) {
   const char *dot = strchr(path, '.'), *name = dot ? dot + 1 : path;
   const Field *fields = NULL;
   int n = 0;
-  if (p->has_train && step->graph == p->train.graph)
+  if (is_train_graph(p, step->graph))
     fields = p->data[p->train.data].fields, n = p->data[p->train.data].n_fields;
   if (p->has_predict && step->graph == p->predict.graph) fields = p->predict.fields, n = p->predict.n_fields;
   for (int i = 0; i < p->n_evals; i++) {
@@ -82,12 +82,12 @@ static const char *declare_value(Locals *l, const Step *step, const Node *n) {
                        batch_index(e, step, n->attrs.path));
   else if (n->home == HOME_OUTPUT)
     left = arena_print(e->arena, "real *%s = (real *)run->outputs + %lld;", name, (long long)n->offset);
-  else if (n->home == HOME_STATE)
-    left =
-        arena_print(e->arena, "%s *%s = (%s *)((real *)run->states + %lld);", type, name, type, (long long)n->offset);
+  else if (n->home == HOME_STATE || n->home == HOME_NEXT)
+    left = arena_print(e->arena, "%s *%s = (%s *)((real *)run->%s + %lld);", type, name, type,
+                       n->home == HOME_STATE ? "states" : "new_states", (long long)n->offset);
   else
     left = arena_print(e->arena, "%s *%s = AT(%s, %lld);", type, name, type, (long long)(n->offset + arena_of(step)));
-  declare(l, n->home == HOME_ARENA ? 1 : n->home == HOME_OUTPUT ? 2 : 0, left, shape_text(e, &n->type));
+  declare(l, n->home == HOME_ARENA ? 1 : n->home == HOME_OUTPUT || n->home == HOME_NEXT ? 2 : 0, left, shape_text(e, &n->type));
   return name;
 }
 

@@ -161,7 +161,8 @@ static void emit_data(Emit *e) {
 static int64_t output_elements(const Graph *graph) {
   int64_t n = 0;
   for (int i = 0; i < graph->n_outputs; i++)
-    if (graph->outputs[i].role != OUT_GRAD && graph->outputs[i].role != OUT_STATE)
+    if (graph->outputs[i].role != OUT_GRAD && graph->outputs[i].role != OUT_STATE &&
+        graph->outputs[i].role != OUT_CARRY)
       n += type_count(&graph->outputs[i].node->type);
   return n;
 }
@@ -170,20 +171,40 @@ static const char *size_cell(Emit *e, const Graph *graph) {
   return arena_print(e->arena, "{%lld, %lld}", (long long)graph->arena_bytes, (long long)output_elements(graph));
 }
 
+static void log_row(Table *t, const Output *log) {
+  add_row(t, 2, quote(t->e, log->name), number(t->e, log->node->offset));
+}
+
 static int emit_logs(Emit *e, const Graph *graph, const char *name) {
   Table t = {.e = e};
   for (int i = 0; i < graph->n_outputs; i++)
     if (graph->outputs[i].role == OUT_LOG)
-      add_row(&t, 2, quote(e, graph->outputs[i].name), number(e, graph->outputs[i].node->offset));
+      log_row(&t, &graph->outputs[i]);
   if (t.n_rows) emit_table(&t, arena_print(e->arena, "MtLog %s", name));
+  return t.n_rows;
+}
+
+/* Of all phases, in order; n[i] of phase i. */
+static int emit_train_logs(Emit *e, int *n) {
+  Table t = {.e = e};
+  for (int p = 0; p < phase_count(e->program); p++) {
+    const Graph *graph = phase_at(e->program, p).graph;
+    int before = t.n_rows;
+    for (int i = 0; i < graph->n_outputs; i++)
+      if (graph->outputs[i].role == OUT_LOG) log_row(&t, &graph->outputs[i]);
+    n[p] = t.n_rows - before;
+  }
+  if (t.n_rows) emit_table(&t, "MtLog train_logs");
   return t.n_rows;
 }
 
 static void value_row(Table *t, int64_t kernel, const Node *n) {
   Emit *e = t->e;
-  const char *place = n->type.dtype == BF16     ? "MT_IN_ARENA_BF16"
+  const char *place = n->type.dtype == BF16   ? "MT_IN_ARENA_BF16"
                       : n->home == HOME_ARENA ? "MT_IN_ARENA"
-                      : n->home == HOME_GRAD ? "MT_IN_GRADS" : "MT_IN_OUTPUTS";
+                      : n->home == HOME_GRAD  ? "MT_IN_GRADS"
+                      : n->home == HOME_NEXT  ? "MT_IN_STATES"
+                                              : "MT_IN_OUTPUTS";
   bool batched = n->type.rank && n->type.dim[0].rows && n->type.dim[0].rows->size;
   int64_t count = type_count(&n->type);
   if (!dtype_is_float(n->type.dtype)) return;
@@ -202,7 +223,7 @@ static int64_t calls_in(const Call *call) {
 }
 
 /* What each call of the training step writes, in order; what a loop leaves, as written by its last. */
-static int emit_values(Emit *e, const Step *step) {
+static int emit_values(Emit *e, const Step *step, const char *name) {
   Table t = {.e = e};
   int64_t done = 0;
   for (int i = 0; i < step->n_calls; i++) {
@@ -212,7 +233,7 @@ static int emit_values(Emit *e, const Step *step) {
   }
   if (!t.n_rows) return 0;
   text_add(e->out, "// call, value, where, place, offset, elements, elements a row\n");
-  emit_table(&t, "MtValue train_values");
+  emit_table(&t, arena_print(e->arena, "MtValue %s", name));
   return t.n_rows;
 }
 
@@ -284,26 +305,30 @@ static int emit_every(Emit *e, const Train *train) {
   return t.n_rows;
 }
 
-static void emit_groups(Emit *e, const Update *update) {
+static void group_row(Table *t, const UpdateGroup *group) {
+  Emit *e = t->e;
+  int64_t begin, count;
+  update_range(e, group, &begin, &count);
+  Text slots = {0};
+  for (int s = 0; s < group->optimizer->n_slots; s++)
+    text_add(&slots, "%s%s", s ? ", " : "{", quote(e, group->optimizer->slot[s]));
+  text_add(&slots, group->optimizer->n_slots ? "}" : "{NULL}");
+  add_row(t, 6, quote(e, group->target), quote(e, group->optimizer->name), number(e, group->optimizer->n_slots),
+          text_take(&slots, e->arena), number(e, begin), number(e, count));
+}
+
+static int emit_groups(Emit *e, const Train *train) {
   Table t = {.e = e};
-  for (int g = 0; g < update->n_groups; g++) {
-    const UpdateGroup *group = &update->groups[g];
-    int64_t begin, count;
-    update_range(e, group, &begin, &count);
-    Text slots = {0};
-    for (int s = 0; s < group->optimizer->n_slots; s++)
-      text_add(&slots, "%s%s", s ? ", " : "{", quote(e, group->optimizer->slot[s]));
-    text_add(&slots, group->optimizer->n_slots ? "}" : "{NULL}");
-    add_row(&t, 6, quote(e, group->target), quote(e, group->optimizer->name), number(e, group->optimizer->n_slots),
-            text_take(&slots, e->arena), number(e, begin), number(e, count));
-  }
+  for (int u = 0; u < train->n_updates; u++)
+    for (int g = 0; g < train->updates[u].n_groups; g++) group_row(&t, &train->updates[u].groups[g]);
   if (t.n_rows) emit_table(&t, "MtGroup train_groups");
+  return t.n_rows;
 }
 
 static int64_t loss_output(const Graph *graph) {
   for (int i = 0; i < graph->n_outputs; i++)
     if (graph->outputs[i].role == OUT_LOSS) return graph->outputs[i].node->offset;
-  return 0;
+  return -1;
 }
 
 /* One initializer a line, its meaning beside it. */
@@ -312,12 +337,56 @@ static void emit_member(Emit *e, const char *value, const char *meaning) {
   text_add(e->out, "  %-34s // %s\n", cell, meaning);
 }
 
-static void emit_train(Emit *e, const Step *step) {
+static const Step *step_of(const Emit *e, const Graph *graph) {
+  for (int i = 0; i < e->n_steps; i++)
+    if (e->steps[i]->graph == graph) return e->steps[i];
+  return NULL;
+}
+
+static void phase_row(Table *t, int i, int first_log, int n_logs, int n_values) {
+  Emit *e = t->e;
+  Phase p = phase_at(e->program, i);
+  const char *gradients = phase_name(e, "train_gradients", i), *values = phase_name(e, "train_values", i);
+  int64_t begin, count;
+  phase_range(e, i, &begin, &count);
+  int group = p.update < 0 ? 0 : first_group(e->program, p.update),
+      n_groups = p.update < 0 ? 0 : e->program->train.updates[p.update].n_groups;
+  add_row(t, 14, gradients, arena_print(e->arena, e->target->cuda ? "f64::%s" : "%s_f64", gradients),
+          p.update < 0 ? "NULL" : phase_name(e, "train_update", i), number(e, p.every), number(e, loss_output(p.graph)),
+          number(e, begin), number(e, count), number(e, first_log), number(e, n_logs), number(e, group),
+          number(e, n_groups), number(e, step_of(e, p.graph)->n_calls), number(e, n_values), n_values ? values : "NULL");
+}
+
+static void emit_phases(Emit *e, const int *n_logs) {
+  Table t = {.e = e};
+  int first_log = 0;
+  for (int i = 0; i < phase_count(e->program); i++) {
+    int n = emit_values(e, step_of(e, phase_at(e->program, i).graph), phase_name(e, "train_values", i));
+    phase_row(&t, i, first_log, n_logs[i], n);
+    first_log += n_logs[i];
+  }
+  text_add(e->out, "// loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: "
+                   "none),\n// elements moved from, how many, logs from, how many, groups from, how many, calls, values\n");
+  emit_table(&t, "MtPhase train_phases");
+}
+
+/* What all phases need at once. */
+static const char *train_size(Emit *e) {
+  int64_t arena = 0, outputs = 0;
+  for (int i = 0; i < phase_count(e->program); i++) {
+    const Graph *graph = phase_at(e->program, i).graph;
+    if (graph->arena_bytes > arena) arena = graph->arena_bytes;
+    outputs += output_elements(graph);
+  }
+  return arena_print(e->arena, "{%lld, %lld}", (long long)arena, (long long)outputs);
+}
+
+static void emit_train(Emit *e) {
   const Train *train = &e->program->train;
-  const Update *update = train->n_updates ? &train->updates[0] : NULL;
-  int n_logs = emit_logs(e, train->graph, "train_logs");
-  if (update) emit_groups(e, update);
-  int n_values = emit_values(e, step), n_every = emit_every(e, train);
+  int *n = arena_alloc(e->arena, sizeof *n * (size_t)phase_count(e->program)), n_logs = emit_train_logs(e, n);
+  int n_groups = emit_groups(e, train);
+  emit_phases(e, n);
+  int n_every = emit_every(e, train);
   text_add(e->out, "static const MtTrain train = {\n");
   emit_member(e, number(e, train->data), arena_print(e->arena, "data: %s", e->program->data[train->data].name));
   emit_member(e, train->shuffled ? "true" : "false", "shuffled");
@@ -327,18 +396,10 @@ static void emit_train(Emit *e, const Step *step) {
       "how long");
   emit_member(e, number(e, train->accumulate), "micro-batches an update");
   emit_member(e, train->precision == PRECISION_TF32 ? "true" : "false", "matrix products in TF32");
-  emit_member(e, e->target->cuda ? "train_gradients, f64::train_gradients" : "train_gradients, train_gradients_f64",
-              "loss and gradients; the same in double");
-  emit_member(e, update ? "train_update" : "NULL", "check, schedule, clipping, optimizers, bookkeeping");
-  emit_member(e, size_cell(e, train->graph), "bytes of its arena, elements of its outputs");
-  emit_member(e, number(e, loss_output(train->graph)), "the loss, in the outputs");
+  emit_member(e, arena_print(e->arena, "%d, train_phases", phase_count(e->program)), "a step, from update to update");
+  emit_member(e, train_size(e), "bytes of its arena, elements of its outputs");
   emit_member(e, arena_print(e->arena, "%d, %s", n_logs, n_logs ? "train_logs" : "NULL"), "logs");
-  emit_member(e,
-              arena_print(e->arena, "%d, %s", update ? update->n_groups : 0,
-                          update && update->n_groups ? "train_groups" : "NULL"),
-              "update groups");
-  emit_member(e, arena_print(e->arena, "%d, %s", n_values, n_values ? "train_values" : "NULL"),
-              "what each call writes");
+  emit_member(e, arena_print(e->arena, "%d, %s", n_groups, n_groups ? "train_groups" : "NULL"), "update groups");
   emit_member(e, arena_print(e->arena, "%d, %s", n_every, n_every ? "train_every" : "NULL"),
               "what happens every so often");
   text_add(e->out, "};\n\n");
@@ -363,12 +424,6 @@ static void emit_predict(Emit *e) {
 
 /* ---- the program --------------------------------------------------------------------------- */
 
-static const Step *step_of(const Emit *e, const Graph *graph) {
-  for (int i = 0; i < e->n_steps; i++)
-    if (e->steps[i]->graph == graph) return e->steps[i];
-  return NULL;
-}
-
 void emit_tables(Emit *e) {
   const Program *p = e->program;
   int64_t states = 0;
@@ -376,7 +431,7 @@ void emit_tables(Emit *e) {
   emit_tensors(e);
   emit_data(e);
   emit_evals(e);
-  if (p->has_train) emit_train(e, step_of(e, p->train.graph));
+  if (p->has_train) emit_train(e);
   if (p->has_predict) emit_predict(e);
   text_add(e->out, "static const MtProgram program = {\n");
   emit_member(e, arena_print(e->arena, "%s, %s", quote(e, p->name), quote(e, p->source)),

@@ -66,7 +66,10 @@ static Expr hyper_text(Schedule *s, const Graph *graph, const UpdateGroup *g, in
   return expr_const(s->e->arena, g->optimizer->fallback[h], F64);
 }
 
-static void emit_schedule(Emit *e, const Update *update) {
+static void emit_schedule(Emit *e, int phase) {
+  const Phase p = phase_at(e->program, phase);
+  const Update *update = &e->program->train.updates[p.update];
+  const int base = first_group(e->program, p.update);
   const Graph *graph = e->program->schedule;
   int n = graph ? graph->n_nodes : 0;
   Text lines = {0}, assignments = {0};
@@ -82,11 +85,13 @@ static void emit_schedule(Emit *e, const Update *update) {
       Expr value = hyper_text(&s, graph, &update->groups[g], h);
       const char *text =
           h == 0 ? arena_print(e->arena, "%s * s->lr_scale", expr_within(e->arena, value, BIND_MUL)) : value.text;
-      const char *left = arena_print(e->arena, "s->hyper[%d][%d] = %s;", g, h, text);
+      const char *left = arena_print(e->arena, "s->hyper[%d][%d] = %s;", base + g, h, text);
       text_add(&assignments, "  %-36s  // %s\n", left, update->groups[g].optimizer->hyper[h]);
     }
-  text_add(e->out, "// Hyper-parameters of the update at hand.\n%s void schedule(MtScalars *s) {\n",
-           e->target->cuda ? "static __device__" : "static");
+  text_add(e->out, "// Hyper-parameters of the update at hand.\n%s void %s(MtScalars *s) {\n",
+           e->target->cuda ? "static __device__" : "static", phase_name(e, "schedule", phase));
+  if (p.every == 1) text_add(e->out, "  s->done = s->step;\n");
+  else text_add(e->out, "  s->done = (s->step + 1) / %lld - 1;\n", (long long)p.every);
   if (lines.data) text_add_bytes(e->out, lines.data, lines.length);
   if (assignments.data) text_add_bytes(e->out, assignments.data, assignments.length);
   text_add(e->out, "}\n\n");
@@ -120,26 +125,31 @@ static void emit_rule(Emit *e, const UpdateGroup *g) {
 }
 
 /* `call` with the group's number, or on CUDA its constants, and its range. */
-static void emit_groups(Emit *e, const Update *update) {
+static void emit_groups(Emit *e, const Update *update, int base) {
   for (int g = 0; g < update->n_groups; g++) {
     int64_t begin, count;
     const UpdateGroup *group = &update->groups[g];
     update_range(e, group, &begin, &count);
     emit_rule(e, group);
     text_add(e->out, e->target->cuda ? "  mt_%s(u, s, rule[%d], %lld, %lld);\n" : "  mt_%s(run, %d, %lld, %lld);\n",
-             group->optimizer->name, g, (long long)begin, (long long)count);
+             group->optimizer->name, e->target->cuda ? g : base + g, (long long)begin, (long long)count);
   }
 }
 
 static const char head[] = "// One step of the optimizers on the gradients at hand; t counts updates from 1.\n";
 
-static void emit_update_c(Emit *e, const Update *update) {
-  long long all = e->program->param_elements;
-  text_add(e->out, "%sstatic void train_update(MtRun *run, const MtEnd *end) {\n", head);
-  text_add(e->out, "  mt_check_gradients(run, end, %lld);\n  schedule(run->scalars);\n", all);
+static void emit_update_c(Emit *e, int phase) {
+  const int index = phase_at(e->program, phase).update;
+  const Update *update = &e->program->train.updates[index];
+  int64_t begin, count;
+  phase_range(e, phase, &begin, &count);
+  text_add(e->out, "%sstatic void %s(MtRun *run, const MtEnd *end) {\n", head, phase_name(e, "train_update", phase));
+  text_add(e->out, "  mt_check_gradients(run, end, %lld, %lld);\n  %s(run->scalars);\n", (long long)begin, (long long)count,
+           phase_name(e, "schedule", phase));
   if (update->clip > 0)
-    text_add(e->out, "  mt_clip_gradients(run, %lld, %s);\n", all, expr_const(e->arena, update->clip, F64).text);
-  emit_groups(e, update);
+    text_add(e->out, "  mt_clip_gradients(run, %lld, %lld, %s);\n", (long long)begin, (long long)count,
+             expr_const(e->arena, update->clip, F64).text);
+  emit_groups(e, update, first_group(e->program, index));
   text_add(e->out, "  mt_finish(run, end);\n}\n\n");
 }
 
@@ -150,6 +160,12 @@ static void emit_update_c(Emit *e, const Update *update) {
 enum { LOOKED_AT_BY_ALL = 32768 };
 enum { ELEMENTS_A_BLOCK = 1024, MOST_BLOCKS = 1056 };
 
+static int64_t state_elements(const Program *p) {
+  int64_t n = 0;
+  for (int i = 0; i < p->n_states; i++) n += type_count(&p->states[i].type);
+  return n;
+}
+
 static long long update_blocks(const Emit *e, const Update *update) {
   int64_t most = 1;
   for (int g = 0; g < update->n_groups; g++) {
@@ -157,46 +173,54 @@ static long long update_blocks(const Emit *e, const Update *update) {
     update_range(e, &update->groups[g], &begin, &count);
     if (count > most) most = count;
   }
+  if (state_elements(e->program) > most) most = state_elements(e->program);
   int64_t blocks = (most + ELEMENTS_A_BLOCK - 1) / ELEMENTS_A_BLOCK;
   return blocks < MOST_BLOCKS ? blocks : MOST_BLOCKS;
 }
 
-static void emit_look(Emit *e, const Update *update, bool measured) {
+static void emit_look(Emit *e, const Update *update, int phase, bool measured) {
+  int64_t begin, count;
+  phase_range(e, phase, &begin, &count);
   const char *clip = update->clip > 0 ? expr_const(e->arena, update->clip, F64).text : NULL;
   text_add(e->out, "  mt_%s_%s(u, s", clip ? "clip" : "check", measured ? "parts" : "gradients");
-  if (!measured) text_add(e->out, ", %lld", (long long)e->program->param_elements);
+  if (!measured) text_add(e->out, ", %lld, %lld", (long long)begin, (long long)count);
   text_add(e->out, clip ? ", %s);\n" : ");\n", clip);
 }
 
-static void emit_update_kernel(Emit *e, const Update *update, bool measured) {
+static void emit_update_kernel(Emit *e, const Update *update, int phase, bool measured) {
+  const int base = first_group(e->program, phase_at(e->program, phase).update);
   text_add(e->out, "%sstatic __global__ void __launch_bounds__(MT_UPDATE_THREADS) ", head);
-  text_add(e->out, "update(const MtUpdateData u) {\n");
+  text_add(e->out, "%s(const MtUpdateData u) {\n", phase_name(e, "update", phase));
   text_add(e->out, "  SHARED(MtScalars, s, 1);  // this block's copy\n  SHARED(MtRule, rule, %d);\n", update->n_groups);
-  text_add(e->out, "  if (threadIdx.x == 0) {\n    mt_begin(u, s);\n    schedule(s);\n");
+  text_add(e->out, "  if (threadIdx.x == 0) {\n    mt_begin(u, s);\n    %s(s);\n", phase_name(e, "schedule", phase));
   for (int g = 0; g < update->n_groups; g++)
-    text_add(e->out, "    rule[%d] = mt_%s_rule(s, %d);\n", g, update->groups[g].optimizer->name, g);
+    text_add(e->out, "    rule[%d] = mt_%s_rule(s, %d);\n", g, update->groups[g].optimizer->name, base + g);
   text_add(e->out, "  }\n");
-  emit_look(e, update, measured);
-  emit_groups(e, update);
+  emit_look(e, update, phase, measured);
+  emit_groups(e, update, base);
   text_add(e->out, "  mt_finish(u, s);\n}\n\n");
 }
 
-static void emit_update_cuda(Emit *e, const Update *update) {
-  bool measured = e->program->param_elements > LOOKED_AT_BY_ALL, clip = update->clip > 0;
-  emit_update_kernel(e, update, measured);
-  text_add(e->out, "static void train_update(MtRun *run, const MtEnd *end) {\n"
-                   "  const MtUpdateData u = mt_update_data(run, end);\n");
+static void emit_update_cuda(Emit *e, int phase) {
+  const Update *update = &e->program->train.updates[phase_at(e->program, phase).update];
+  int64_t begin, count;
+  phase_range(e, phase, &begin, &count);
+  bool measured = count + state_elements(e->program) > LOOKED_AT_BY_ALL, clip = update->clip > 0;
+  emit_update_kernel(e, update, phase, measured);
+  text_add(e->out, "static void %s(MtRun *run, const MtEnd *end) {\n"
+                   "  const MtUpdateData u = mt_update_data(run, end);\n", phase_name(e, "train_update", phase));
   if (measured)
-    text_add(e->out, "  %sLAUNCH(mt_measure<%s>, MT_PARTS, MT_UPDATE_THREADS, 0, run)(u, %lld);\n",
-             clip ? "" : "if (end->loss >= 0) ", clip ? "true" : "false", (long long)e->program->param_elements);
-  text_add(e->out, "  LAUNCH(update, %lld, MT_UPDATE_THREADS, 0, run)(u);\n}\n\n", update_blocks(e, update));
+    text_add(e->out, "  %sLAUNCH(mt_measure<%s>, MT_PARTS, MT_UPDATE_THREADS, 0, run)(u, %lld, %lld);\n",
+             clip ? "" : "if (end->loss >= 0) ", clip ? "true" : "false", (long long)begin, (long long)count);
+  text_add(e->out, "  LAUNCH(%s, %lld, MT_UPDATE_THREADS, 0, run)(u);\n}\n\n", phase_name(e, "update", phase),
+           update_blocks(e, update));
 }
 
 void emit_update(Emit *e) {
-  const Train *train = &e->program->train;
-  if (!train->n_updates) return;
-  if (train->n_updates > 1) fault("%d updates in one step have no generated code yet", train->n_updates);
-  emit_schedule(e, &train->updates[0]);
-  if (e->target->cuda) emit_update_cuda(e, &train->updates[0]);
-  else emit_update_c(e, &train->updates[0]);
+  for (int i = 0; i < phase_count(e->program); i++) {
+    if (phase_at(e->program, i).update < 0) continue;
+    emit_schedule(e, i);
+    if (e->target->cuda) emit_update_cuda(e, i);
+    else emit_update_c(e, i);
+  }
 }

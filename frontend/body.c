@@ -50,7 +50,10 @@ static bool let_instance(Lower *l, const Syntax *s) {
   if (collect_args(l, e, NULL, &call)) instance = make_instance(l, &entry->value, &call, path, e);
   Instance *owner = l->instance;
   for (int i = 0; owner && i < owner->n_children; i++)
-    if (!strcmp(owner->children[i]->path, path)) instance = owner->children[i]; /* the second call of the owner */
+    if (!strcmp(owner->children[i]->path, path) && instance != owner->children[i]) { /* the second call of the owner */
+      if (instance) reconfigure(owner->children[i], instance);
+      instance = owner->children[i];
+    }
   bool known = owner && instance && instance->n_params;
   if (instance && !known && owner) LIST_PUSH(l->arena, owner->children, owner->n_children, instance);
   if (instance && !owner) LIST_PUSH(l->arena, l->roots, l->n_roots, instance);
@@ -92,7 +95,7 @@ static bool init_number(Lower *l, Call *call, int i, const char *key, double *ou
   return e && as_number(l, e, out);
 }
 
-static bool init_of(Lower *l, const Expr *e, Init *out) {
+bool init_of(Lower *l, const Expr *e, const char *what, Init *out) {
   const Expr *callee = e->kind == EXPR_CALL ? e->args[0] : e;
   const char *name = callee->kind == EXPR_NAME ? callee->name : "", *names[8];
   Call call;
@@ -117,15 +120,16 @@ static bool init_of(Lower *l, const Expr *e, Init *out) {
   else {
     const char *guess = nearest(name, names, 7);
     report(l->d, E0106, place(l, e->at),
-           "a parameter begins as zeros, ones, constant(c), normal(std), uniform(a, b), kaiming(fan: n) or "
-           "xavier(fan_in:, fan_out:)");
+           "%s begins as zeros, ones, constant(c), normal(std), uniform(a, b), kaiming(fan: n) or "
+           "xavier(fan_in:, fan_out:)",
+           what);
     if (guess) report_help(l->d, "did you mean %s?", guess);
     return false;
   }
   return check_keys(l, &call, name, NULL, 0);
 }
 
-static bool same_axes(const Type *a, const Type *b) {
+bool same_axes(const Type *a, const Type *b) {
   bool same = a->rank == b->rank;
   for (int i = 0; i < a->rank && same; i++) same = dim_same(a->dim[i], b->dim[i], true);
   return same;
@@ -148,14 +152,11 @@ static bool add_stack_axes(Lower *l, const char *path, Type *type) {
   return true;
 }
 
-/* type: as the file's names have it. */
-static Value reuse_param(Lower *l, const Syntax *s, const Param *param, const Type *type) {
-  Type made = *type;
-  add_stack_axes(l, param->path, &made);
-  if (same_axes(&made, &param->type)) return param_value(l, param, param->span);
+/* Types as the file's names have them: of this call and of the first. */
+void other_shape(Lower *l, const Syntax *s, const Type *type, const Type *known) {
   Text now = {0}, then = {0};
   type_print(&now, type, true);
-  type_print(&then, &param->type, true);
+  type_print(&then, known, true);
   const Span *here = l->caller ? l->caller : s->at, *first = l->instance->first_call;
   outer_calls(&here, &first);
   report(l->d, E0305, here, "%s is called with other shapes than before: its %s would be %s, but it is %s",
@@ -164,6 +165,14 @@ static Value reuse_param(Lower *l, const Syntax *s, const Param *param, const Ty
   report_help(l->d, "one instance called twice shares its weights; for a second layer write another label");
   text_free(&now);
   text_free(&then);
+}
+
+/* type: as the file's names have it. */
+static Value reuse_param(Lower *l, const Syntax *s, const Param *param, const Type *type) {
+  Type made = *type;
+  add_stack_axes(l, param->path, &made);
+  if (same_axes(&made, &param->type)) return param_value(l, param, param->span);
+  other_shape(l, s, &made, &param->type);
   return poison();
 }
 
@@ -182,7 +191,7 @@ static Value make_param(Lower *l, const Syntax *s, const Type *type) {
   }
   if (!dtype_is_float(type->dtype) || type->dtype != F32)
     return report(l->d, E0208, place(l, s->at), "a parameter is f32, not %s", dtype_name(type->dtype)), poison();
-  if (!init_of(l, s->value, &param.init)) return poison();
+  if (!init_of(l, s->value, "a parameter", &param.init)) return poison();
   if (!add_stack_axes(l, param.path, &param.type))
     return report(l->d, E0204, place(l, s->at), "%s has too many axes to be stacked", s->name), poison();
   param.pattern = stack_pattern(l, param.path);
@@ -257,8 +266,8 @@ Outcome run_body(Lower *l, int n, Syntax *const *body) {
     case SYN_IF: o = do_if(l, s); break;
     case SYN_RETURN: o = (Outcome){true, returned(l, s)}; break;
     case SYN_EXPR: o = (Outcome){true, eval(l, s->value)}; break;
-    case SYN_STATE:
-    case SYN_ASSIGN: not_yet(l, s->at, "state"); return (Outcome){true, poison()};
+    case SYN_STATE: do_state(l, s); break;
+    case SYN_ASSIGN: do_assign(l, s); break;
     case SYN_FOR: do_for(l, s); break;
     default: return (Outcome){true, poison()}; /* the parser has said what stands where it may not */
     }

@@ -250,7 +250,17 @@ static void help_grad(Lower *l, const Node *y, const Node *x, const char *what) 
                 what);
 }
 
+/* After an update: y may have been made of the weights as they were. */
+static Node *as_y_has_it(const Lower *l, Node *x, const bool *reached) {
+  for (int i = 0; x->op == OP_param && !reached[x->id] && i < l->graph->n_nodes; i++) {
+    Node *other = l->graph->nodes[i];
+    if (other->op == OP_param && reached[i] && !strcmp(other->attrs.path, x->attrs.path)) return other;
+  }
+  return x;
+}
+
 static Value grad_of(Lower *l, Call *call, Node *y, Node *x, const bool *reached, const char *what) {
+  x = as_y_has_it(l, x, reached);
   if (reached[x->id]) return apply(l, OP_grad, 2, (Node *[]){y, x}, NULL, call->e);
   report(l->d, E0601, place(l, call->e->at), "no gradient reaches %s: it would be zero everywhere", what);
   help_grad(l, y, x, what);

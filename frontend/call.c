@@ -244,7 +244,11 @@ static Value call_value(Lower *l, const Value *callee, Call *call, bool piped, c
     report_note(l->d, instance->label->at, "first used here");
     return poison();
   }
-  if (!instance) {
+  if (instance) {
+    const Instance *now = make_instance(l, callee, &config, instance->path, label_expr);
+    if (!now) return poison();
+    reconfigure(instance, now);
+  } else {
     instance = make_instance(l, callee, &config, join(l, l->instance ? l->instance->path : NULL, name), label_expr);
     if (!instance) return poison();
     if (!label && !instance->unlabelled) instance->unlabelled = instance;

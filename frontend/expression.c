@@ -387,6 +387,10 @@ static Value eval_field(Lower *l, const Expr *e) {
       return poison();
     }
   }
+  if (x.kind == INSTANCE && l->graph && l->graph != l->program->schedule) {
+    Value state = state_value(l, join(l, x.instance->path, e->name));
+    if (state.kind != POISON) return state;
+  }
   if (x.kind == RECORD) return part_of_record(l, &x, e);
   report(l->d, E0107, place(l, e->at), "%s has no part called %s", describe(l, &x), e->name);
   help_part(l, &x, e->name);

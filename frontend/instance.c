@@ -42,6 +42,23 @@ static void dims_of_config(Lower *l, const Syntax *s, Call *call, Value *args) {
   }
 }
 
+/* Made in place and not called yet: it and what it was given are called after their place. */
+static void rename_instance(Lower *l, Instance *instance, const char *path) {
+  size_t old = strlen(instance->path);
+  for (int i = 0; i < instance->n_children; i++)
+    rename_instance(l, instance->children[i], arena_print(l->arena, "%s%s", path, instance->children[i]->path + old));
+  instance->path = path;
+}
+
+/* Residual(Linear(H)): what was made for it alone is a part of it, under the name of the argument. */
+static void take_in(Lower *l, Instance *owner, const FieldDecl *field, const Value *v) {
+  Instance *part = v->kind == INSTANCE ? v->instance : NULL;
+  if (!part || part->unlabelled != part || part->first_call) return;
+  rename_instance(l, part, join(l, owner->path, field->name));
+  part->unlabelled = owner->unlabelled;
+  LIST_PUSH(l->arena, owner->children, owner->n_children, part);
+}
+
 Instance *make_instance(Lower *l, const Value *module, const Call *config, const char *path, const Expr *label) {
   const Syntax *s = module->syntax;
   Value args[64];
@@ -62,6 +79,7 @@ Instance *make_instance(Lower *l, const Value *module, const Call *config, const
   Instance *instance = arena_alloc(l->arena, sizeof *instance);
   *instance = (Instance){.path = path, .module = s, .home = module->home, .config = scope, .label = label};
   instance->unlabelled = l->instance ? l->instance->unlabelled : NULL;
+  for (int i = 0; i < s->n_config; i++) take_in(l, instance, &s->config[i], &scope->entries[i]->value);
   return instance;
 }
 
@@ -84,6 +102,13 @@ static void bind_result_run(Lower *l, const TypeExpr *promise, const Type *got) 
     }
     at += known && known->value.kind == RUN ? known->value.n : 1;
   }
+}
+
+void reconfigure(Instance *instance, const Instance *now) {
+  for (int i = 0; i < now->config->n && i < instance->config->n; i++)
+    if (now->config->entries[i]->value.kind == INSTANCE)
+      now->config->entries[i]->value = instance->config->entries[i]->value;
+  instance->config = now->config;
 }
 
 /* One result against its promise; on the way out it takes the caller's names. */

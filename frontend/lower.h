@@ -60,6 +60,8 @@ typedef struct Entry {
   const Span *at;
   const Graph *graph; /* where its tensors live; NULL at file level */
   bool used, is_let;
+  const char *state; /* its path, if it is one: `<-` changes the value */
+  Type state_type;   /* in the names of the body */
 } Entry;
 
 struct Scope {
@@ -122,6 +124,7 @@ typedef struct Lower {
   int outer; /* inside outer( ): a name may come to stand twice */
   int n_roots;
   Instance **roots; /* instances made at file level */
+  int phase; /* of the train block: sequence points so far */
   int n_frozen;
   const char **frozen;
 } Lower;
@@ -219,6 +222,8 @@ Value eval_pipe(Lower *l, const Expr *e);
 
 /* ---- instance.c ---- */
 Instance *make_instance(Lower *l, const Value *module, const Call *config, const char *path, const Expr *label);
+/* A second call of the body that makes it: dims are those of this call, instances stay. */
+void reconfigure(Instance *instance, const Instance *now);
 Value call_instance(Lower *l, Instance *instance, int n, const Value *args, const Span *at);
 
 /* ---- body.c ---- */
@@ -229,8 +234,16 @@ typedef struct Outcome {
 Outcome run_body(Lower *l, int n, Syntax *const *body);
 void note_open_end(Lower *l, int n, Syntax *const *body); /* where a body that returned nothing came to its end */
 void do_let(Lower *l, const Syntax *s);
+bool init_of(Lower *l, const Expr *e, const char *what, Init *out);
+bool same_axes(const Type *a, const Type *b);
+void other_shape(Lower *l, const Syntax *s, const Type *type, const Type *known); /* reports a second call that does not fit */
 void not_yet(Lower *l, const Span *at, const char *what);
 void warn_unused(Lower *l, const Scope *scope);
+
+/* ---- state.c ---- */
+void do_state(Lower *l, const Syntax *s);
+void do_assign(Lower *l, const Syntax *s);
+Value state_value(Lower *l, const char *path); /* as it is at this place; POISON when there is none */
 
 /* ---- loop.c ---- */
 void do_for(Lower *l, const Syntax *s);
@@ -279,6 +292,8 @@ int data_index(Lower *l, const Expr *e);                 /* -1 after a report */
 bool path_of(Lower *l, const Expr *e, const char **out); /* net.fc1, without a report */
 bool target_of(Lower *l, const Expr *e, const char **out); /* the same, with parameters under it; reports */
 void lower_update(Lower *l, const Syntax *s, Stmt *stmt);
+void begin_phase(Lower *l, int64_t every); /* of the train block: what comes runs in every so-manyth step */
+bool is_moved(const Lower *l, int param); /* by an update that stands before */
 void lower_train(Lower *l, const Syntax *s);
 void lower_predict(Lower *l, const Syntax *s);
 bool is_under(const char *path, const char *target); /* net.fc1.weight is under net.fc1 */
@@ -289,6 +304,7 @@ bool is_used_by(Lower *l, const Node *y, const Node *x);       /* is y computed 
 const Node *note_end(Lower *l, const Node *x, const Node *y);  /* notes and gives what stops the gradient of y towards x */
 const Span *readers_place(const Span *at);                     /* the call of a standard layer, not a line of it */
 void check_reach(Lower *l, const Update *update, const Node *loss);
+void check_fresh(Lower *l, const Span *at, const Node *loss); /* no gradient runs through weights that have changed since */
 
 /* ---- evaluation.c ---- */
 void split_eval(Lower *l, Eval *eval, Graph *whole);

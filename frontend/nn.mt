@@ -216,3 +216,61 @@ module AdaptiveMaxPool1d(size)(x: [*s, c, w]) -> [*s, c, *t] {
 module AdaptiveMaxPool2d(size)(x: [*s, c, h, w]) -> [*s, c, *t] {
   return adaptive_max_pool2d(x, size)
 }
+
+# ---- normalization: PyTorch's layers of the same names ----
+# Over all but axis f, whatever axes follow it: BatchNorm1d, 2d and 3d.  The biased variance normalizes, the
+# unbiased one is kept; eval and predict use what was kept.
+module BatchNorm(eps: float = 1e-5, momentum: float = 0.1, affine: bool = true)(x: [n, f, *s]) -> [n, f, *s] {
+  state running_mean: [f] = zeros
+  state running_var: [f] = ones
+  state num_batches_tracked: [] = zeros
+  let m = if training { mean(x, over: [n, *s]) } else { running_mean }
+  let v = if training { var(x, over: [n, *s], unbiased: false) } else { running_var }
+  if training {
+    let N = count(x, over: [n, *s])
+    running_mean <- (1 - momentum) * running_mean + momentum * m
+    running_var <- (1 - momentum) * running_var + momentum * v * (N / (N - 1))
+    num_batches_tracked <- num_batches_tracked + 1
+  }
+  let y = (x - m) * rsqrt(v + eps)
+  if affine {
+    param weight: [f] = ones
+    param bias: [f] = zeros
+    return y * weight + bias
+  } else {
+    return y
+  }
+}
+
+# Each row by itself, over `groups` parts of the axis f and all axes behind it.
+module GroupNorm(groups: dim, eps: float = 1e-5, affine: bool = true)(x: [n, f, *s]) -> [n, f, *s] {
+  let g = x.[n, (groups c), *s -> n, groups, c, *s]
+  let d = g - mean(g, over: [2, *s], keep: true)
+  let y = reshape(d * rsqrt(mean(d * d, over: [2, *s], keep: true) + eps), [n, f, *s])
+  if affine {
+    param weight: [f] = ones
+    param bias: [f] = zeros
+    return y * weight + bias
+  } else {
+    return y
+  }
+}
+
+# Each row and channel by itself.
+module InstanceNorm(eps: float = 1e-5, affine: bool = false)(x: [n, f, *s]) -> [n, f, *s] {
+  let c = x - mean(x, over: [*s], keep: true)
+  let y = c * rsqrt(mean(c * c, over: [*s], keep: true) + eps)
+  if affine {
+    param weight: [f] = ones
+    param bias: [f] = zeros
+    return y * weight + bias
+  } else {
+    return y
+  }
+}
+
+# No mean is taken off; eps is that of a float by default.
+module RMSNorm(eps: float = 1.1920928955078125e-07)(x: [*s, d]) -> [*s, d] {
+  param weight: [d] = ones
+  return x * rsqrt(mean(x * x, over: -1, keep: true) + eps) * weight
+}

@@ -209,6 +209,37 @@ static void report_lost(Lower *l, const Span *at, const Lost *lost, const Node *
                 path);
 }
 
+static bool is_stale(const Lower *l, const Node *leaf) {
+  if (leaf->op != OP_param || leaf->attrs.index) return false;
+  for (int i = 0; i < l->program->n_params; i++)
+    if (!strcmp(l->program->params[i].path, leaf->attrs.path)) return is_moved(l, i);
+  return false;
+}
+
+/* What of the loss was made of these weights: the first that reads them. */
+static const Node *reader_of(const Lower *l, const bool *reached, const Node *leaf) {
+  for (int i = 0; i < l->graph->n_nodes; i++)
+    for (int k = 0; k < l->graph->nodes[i]->n_in && reached[i]; k++) {
+      const Node *x = l->graph->nodes[i]->in[k];
+      while (op_info[x->op].kind == VIEW) x = x->in[0];
+      if (x == leaf && op_info[l->graph->nodes[i]->op].kind != VIEW) return l->graph->nodes[i];
+    }
+  return leaf;
+}
+
+void check_fresh(Lower *l, const Span *at, const Node *loss) {
+  const bool *reached = reached_from(l, loss);
+  for (int i = 0; i < l->graph->n_nodes; i++) {
+    const Node *leaf = l->graph->nodes[i];
+    if (!reached[i] || !is_stale(l, leaf)) continue;
+    report(l->d, E0604, place(l, at), "the gradient of this loss runs through %s as it was before an earlier update",
+           leaf->attrs.path);
+    report_note(l->d, readers_place(reader_of(l, reached, leaf)->span), "this was made of the old weights");
+    report_help(l->d, "compute it again after that update, or keep it as a plain value: stop(...)");
+    return;
+  }
+}
+
 void check_reach(Lower *l, const Update *update, const Node *loss) {
   const bool *reached = flows_from(l, loss, IS_ZERO), *moved = flows_from(l, loss, FLOWS);
   for (int g = 0; g < update->n_groups; g++) {

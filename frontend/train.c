@@ -51,6 +51,7 @@ static void lower_log(Lower *l, const Syntax *s, Stmt *stmt) {
   }
   Builder b = {l->graph, place(l, s->at), stmt->name};
   graph_output(l->graph, OUT_LOG, stmt->name, b_cast(&b, node, F32));
+  l->graph->outputs[l->graph->n_outputs - 1].index = l->training ? l->phase : 0;
 }
 
 static void lower_statements(Lower *l, int n, Syntax *const *body, int *n_out, Stmt **out, bool in_every);
@@ -62,10 +63,12 @@ static void lower_eval(Lower *l, const Syntax *s, Stmt *stmt) {
   Graph *saved_graph = l->graph, *whole = graph_new(p, arena_print(l->arena, "eval%d", p->n_evals), NULL);
   Scope *saved = l->scope;
   bool training = l->training;
+  int phase = l->phase;
   Eval eval = {.variable = s->names[0], .data = data, .span = s->at};
   whole->rows = p->data[data].rows;
   l->graph = whole;
   l->training = false;
+  l->phase = 0;
   l->scope = scope_new(l, saved);
   define(l, s->names[0], batch_value(s->names[0], p->data[data].n_fields, p->data[data].fields),
          s->names_at[0]);
@@ -76,6 +79,7 @@ static void lower_eval(Lower *l, const Syntax *s, Stmt *stmt) {
   l->graph = saved_graph;
   l->scope = saved;
   l->training = training;
+  l->phase = phase;
   if (diagnostics_errors(l->d)) return;
   forget_own_names(whole);
   split_eval(l, &eval, whole);
@@ -88,6 +92,17 @@ static void not_every(Lower *l, const Syntax *s, const char *what) {
   report_help(l->d, "write: every 1 epochs { %s ... }", what);
 }
 
+static bool has_update(Lower *l, const Syntax *every) {
+  for (int i = 0; i < every->n_body; i++) {
+    if (every->body[i]->kind != SYN_UPDATE) continue;
+    if (every->unit == STEPS) return true;
+    report(l->d, E0507, every->body[i]->at, "an update acts in steps, and this stands in every ... epochs");
+    report_help(l->d, "write: every N steps { update ... }");
+    return false;
+  }
+  return false;
+}
+
 static void lower_statement(Lower *l, const Syntax *s, Stmt *stmt, bool in_every) {
   switch (s->kind) {
   case SYN_LOG:
@@ -96,10 +111,7 @@ static void lower_statement(Lower *l, const Syntax *s, Stmt *stmt, bool in_every
     break;
   case SYN_UPDATE:
     stmt->kind = STMT_UPDATE;
-    if (in_every)
-      not_yet(l, s->at, "update inside every");
-    else
-      lower_update(l, s, stmt);
+    lower_update(l, s, stmt);
     break;
   case SYN_SAVE:
     if (!in_every) not_every(l, s, "save");
@@ -119,7 +131,10 @@ static void lower_statement(Lower *l, const Syntax *s, Stmt *stmt, bool in_every
       report(l->d, E0507, s->count->at, "every needs a count of at least 1");
     stmt->every = count;
     stmt->unit = s->unit;
+    bool updates = has_update(l, s);
+    if (updates) begin_phase(l, count);
     lower_statements(l, s->n_body, s->body, &stmt->n_body, &stmt->body, true);
+    if (updates) begin_phase(l, 1);
     break;
   }
   default: not_yet(l, s->at, "this statement"); break;
@@ -302,6 +317,7 @@ void lower_train(Lower *l, const Syntax *s) {
   l->graph = t->graph;
   l->training = true;
   l->scope = scope_new(l, l->scope);
+  begin_phase(l, 1);
   Claim *claims = claims_start(l);
   define(l, s->names[0], batch_value(s->names[0], p->data[t->data].n_fields, p->data[t->data].fields),
          s->names_at[0]);
@@ -315,5 +331,6 @@ void lower_train(Lower *l, const Syntax *s) {
   if (!diagnostics_errors(l->d)) forget_own_names(t->graph);
   l->scope = (Scope *)l->scope->parent;
   l->training = false;
+  l->phase = 0;
   l->graph = NULL;
 }

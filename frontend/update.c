@@ -46,18 +46,51 @@ bool target_of(Lower *l, const Expr *e, const char **out) {
   return false;
 }
 
+/* ---- phases ---- */
+
+void begin_phase(Lower *l, int64_t every) {
+  Train *t = &l->program->train;
+  Phase phase = {.update = -1, .every = every};
+  LIST_PUSH(l->arena, t->phases, t->n_phases, phase);
+  l->phase = t->n_phases - 1;
+}
+
+static const Update *mover_of(const Lower *l, int param) {
+  const Train *t = &l->program->train;
+  for (int u = 0; u < t->n_updates; u++)
+    for (int g = 0; g < t->updates[u].n_groups; g++)
+      for (int i = 0; i < t->updates[u].groups[g].n_params; i++)
+        if (t->updates[u].groups[g].params[i] == param) return &t->updates[u];
+  return NULL;
+}
+
+bool is_moved(const Lower *l, int param) { return mover_of(l, param) != NULL; }
+
+/* A parameter's optimizer slots belong to one update. */
+static bool moves_once(Lower *l, const Update *update) {
+  for (int g = 0; g < update->n_groups; g++)
+    for (int i = 0; i < update->groups[g].n_params; i++) {
+      int param = update->groups[g].params[i];
+      const Update *first = mover_of(l, param);
+      if (!first) continue;
+      not_yet(l, update->groups[g].span, "a parameter that two updates move");
+      report_note(l->d, first->span, "%s is moved here already", l->program->params[param].path);
+      report_help(l->d, "name the parts that each of them moves: update net.head minimize ...");
+      return false;
+    }
+  return true;
+}
+
 /* ---- update ---- */
 
 static bool optimizer_of(Lower *l, const Expr *callee, UpdateGroup *group) {
-  static const char *const later[] = {"rmsprop", "adagrad", "lion"};
   const char *name = callee->kind == EXPR_NAME ? callee->name : "", *names[16];
   int n = 0;
   for (int i = 0; i < n_optimizers; i++) names[n++] = optimizers[i].name;
   if ((group->optimizer = optimizer_find(name))) return true;
-  for (int i = 0; i < 3; i++)
-    if (!strcmp(name, later[i])) return not_yet(l, callee->at, name), false;
   const char *guess = nearest(name, names, n);
-  report(l->d, E0501, callee->at, "%s is no optimizer: sgd, adam and adamw are", *name ? name : "this");
+  report(l->d, E0501, callee->at, "%s is no optimizer: sgd, adam, adamw, rmsprop, adagrad, adadelta, adamax and lion are",
+         *name ? name : "this");
   if (guess) report_help(l->d, "did you mean %s?", guess);
   return false;
 }
@@ -82,7 +115,7 @@ static Node *option_value(Lower *l, const UpdateGroup *group, const char *key, c
   const char *saved = l->prefix;
   l->prefix = join(l, group->target, key);
   Builder b = {l->program->schedule, e->at, l->prefix};
-  bool is_flag = !strcmp(key, "nesterov") && (e->kind == EXPR_TRUE || e->kind == EXPR_FALSE);
+  bool is_flag = (!strcmp(key, "nesterov") || !strcmp(key, "centered")) && (e->kind == EXPR_TRUE || e->kind == EXPR_FALSE);
   Node *value = is_flag ? b_const(&b, F64, e->kind == EXPR_TRUE) : schedule_value(l, e);
   l->prefix = saved;
   if (!value || value->op != OP_const || value->attrs.value >= 0) return value;
@@ -180,13 +213,18 @@ static Node *loss_of(Lower *l, const Expr *e) {
   return NULL;
 }
 
+/* Whatever the next one needs in any case is computed between two that do not always run. */
+static void end_phase(Lower *l) {
+  Train *t = &l->program->train;
+  int64_t every = t->phases[l->phase].every;
+  t->phases[l->phase].update = t->n_updates - 1;
+  begin_phase(l, 1);
+  if (every > 1) begin_phase(l, every);
+}
+
 void lower_update(Lower *l, const Syntax *s, Stmt *stmt) {
   Train *t = &l->program->train;
-  if (t->n_updates) {
-    not_yet(l, s->at, "a second update");
-    return;
-  }
-  Update update = {.name = "update0", .span = s->at};
+  Update update = {.name = arena_print(l->arena, "update%d", t->n_updates), .span = s->at};
   const Expr *e = s->n_values ? s->values[0] : s->value;
   Node *loss = loss_of(l, e);
   bool ok = loss != NULL;
@@ -199,8 +237,11 @@ void lower_update(Lower *l, const Syntax *s, Stmt *stmt) {
   }
   if (!ok) return;
   assign_params(l, &update);
+  if (!moves_once(l, &update)) return;
+  check_fresh(l, e->at, loss);
   check_reach(l, &update, loss);
   graph_output(l->graph, OUT_LOSS, update.name, loss);
   stmt->index = t->n_updates;
   LIST_PUSH(l->arena, t->updates, t->n_updates, update);
+  end_phase(l);
 }

@@ -93,7 +93,7 @@ static void draw_graph(Drawing *d, const Graph *graph) {
 }
 
 static void draw_outputs(Drawing *d, const Graph *graph) {
-  static const char *const roles[] = {"value", "log", "loss", "grad", "acc", "state"};
+  static const char *const roles[] = {"value", "log", "loss", "grad", "acc", "state", "carry"};
   for (int i = 0; i < graph->n_outputs; i++) {
     const Output *o = &graph->outputs[i];
     text_add(d->out, "  n%d [label=\"%s ", d->next, roles[o->role]);
@@ -118,6 +118,8 @@ void program_dot(Text *out, const Program *p) {
   text_add(out, "\" {\n  rankdir=TB;\n  node [fontname=\"Helvetica\", fontsize=10];\n"
                 "  edge [fontname=\"Helvetica\", fontsize=9];\n");
   if (p->has_train) draw_top(&d, p->train.graph);
+  for (int i = 1; p->has_train && i < p->train.n_phases; i++)
+    if (p->train.phases[i].graph) draw_top(&d, p->train.phases[i].graph);
   for (int i = 0; i < p->n_evals; i++) {
     draw_top(&d, p->evals[i].batch);
     draw_top(&d, p->evals[i].finish);

@@ -53,6 +53,7 @@ static void list_graph(GraphList *list, Graph *graph) {
 Graph **program_graphs(Program *program) {
   GraphList list = {0};
   if (program->has_train) list_graph(&list, program->train.graph);
+  for (int i = 1; program->has_train && i < program->train.n_phases; i++) list_graph(&list, program->train.phases[i].graph);
   for (int i = 0; i < program->n_evals; i++) {
     list_graph(&list, program->evals[i].batch);
     list_graph(&list, program->evals[i].finish);
@@ -70,6 +71,13 @@ Type result_type(const Node *owner, int index) {
   stacked.dim[0] = owner->attrs.space.dim[0];
   for (int i = 0; i < type.rank; i++) stacked.dim[i + 1] = type.dim[i];
   return stacked;
+}
+
+bool is_train_graph(const Program *program, const Graph *graph) {
+  if (!program->has_train || !graph) return false;
+  for (int i = 0; i < program->train.n_phases; i++)
+    if (program->train.phases[i].graph == graph) return true;
+  return program->train.graph == graph;
 }
 
 /* ---- equality and hashing ---- */

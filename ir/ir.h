@@ -174,7 +174,7 @@ typedef struct Attrs {
   int axis;                  /* iota; skew, unskew: the axis of positions */
   int window;                /* skew, unskew: the axis of places in a window */
   int stride, dilation, padding; /* skew: out[o, k] = in[o*stride + k*dilation - padding, k]; unskew is its transpose */
-  int index;                 /* result: which output; input of a group body: which operand */
+  int index;                 /* result: which output; input of a group body: which operand; param, state: how often it has changed in this step */
   int n_axes;                /* reduce: axes, ascending; transpose: the permutation (out axis a is in axis axes[a]) */
   int axes[MAX_RANK];
   bool keep;                 /* reduce: leave 1 where an axis was */
@@ -228,6 +228,7 @@ typedef enum Home {
   HOME_STATE,
   HOME_ARENA,  /* the graph's arena; offset in bytes, 256-aligned */
   HOME_GRAD,   /* the gradient block, laid out as the parameter block */
+  HOME_NEXT,   /* the block of new states, laid out as that of the states */
   HOME_OUTPUT, /* the output slot `offset` (log, loss, accumulator, predict) */
   HOME_ALIAS,  /* a VIEW that shares its operand's bytes */
   HOME_OPERAND, /* an input of a loop's body: in what the loop was given */
@@ -254,11 +255,12 @@ struct Node {
 
 typedef enum OutputRole {
   OUT_VALUE,  /* a group's or predict's result */
-  OUT_LOG,    /* name = the log's */
+  OUT_LOG,    /* name = the log's; before the phases are cut apart, index = its phase, as of OUT_STATE */
   OUT_LOSS,   /* name = the update's ("update0") */
   OUT_GRAD,   /* name = a parameter's path; index = the update */
   OUT_ACC,    /* eval: accumulated over batches; combine */
-  OUT_STATE   /* name = a state's path: its new value */
+  OUT_STATE,  /* name = a state's path: its new value */
+  OUT_CARRY   /* name = "carry.0": an input of later phases */
 } OutputRole;
 typedef enum Combine { COMBINE_SUM, COMBINE_MIN, COMBINE_MAX } Combine;
 
@@ -393,6 +395,14 @@ typedef struct Eval {
   const Span *span;
 } Eval;
 
+/* Sequence points divide a step.  The first phase's graph is the train graph;
+ * until the gradient pass has cut them apart it is that of all. */
+typedef struct Phase {
+  Graph *graph;              /* NULL: not cut yet */
+  int update;                /* at its end; -1: none */
+  int64_t every;             /* it runs in every so-manyth step */
+} Phase;
+
 typedef enum Precision { PRECISION_F32, PRECISION_TF32, PRECISION_BF16 } Precision;
 typedef struct Train {
   const char *variable;      /* "d" */
@@ -404,6 +414,9 @@ typedef struct Train {
   int64_t accumulate;        /* micro-batches an update, at least 1 */
   Precision precision;
   Graph *graph;              /* outputs OUT_LOSS, OUT_LOG; gradient adds OUT_GRAD */
+  int n_phases;              /* 0: the graph is the only one, and all updates are at its end */
+  Phase *phases;
+  int64_t carry_bytes;       /* plan: the front of the arena, which all phases share */
   int n_updates;
   Update *updates;
   int n_body;
@@ -442,6 +455,7 @@ struct Program {
   Graph *schedule;           /* hyper-parameters: scalar f64 nodes over the leaves counter step, epoch, total */
 };
 
+bool is_train_graph(const Program *program, const Graph *graph);
 Program *program_new(Arena *arena, const char *name, const char *source);
 Graph *graph_new(Program *program, const char *name, Graph *parent);
 /* All graphs of a program in order (train, evals, predict, schedule), each after the bodies of its loops;

@@ -39,6 +39,47 @@ const Optimizer optimizers[] = {
      "m = beta1 * m + (1 - beta1) * g;"
      "v = beta2 * v + (1 - beta2) * g * g;"
      "p = p - lr / (1 - beta1 ^ t) * m / (sqrt(v) / sqrt(1 - beta2 ^ t) + eps)"},
+    {"rmsprop",
+     {"lr", "alpha", "eps", "momentum", "decay", "centered"},
+     {1e-2, 0.99, 1e-8, 0, 0, 0},
+     3, {"v", "mean", "buf"},
+     "g = g + decay * p;"
+     "v = alpha * v + (1 - alpha) * g * g;"
+     "mean = centered == 0 ? mean : alpha * mean + (1 - alpha) * g;"
+     "d = g / (sqrt(v - mean * mean) + eps);"
+     "buf = momentum == 0 ? buf : momentum * buf + d;"
+     "p = p - lr * (momentum == 0 ? d : buf)"},
+    {"adagrad",
+     {"lr", "lr_decay", "decay", "eps"},
+     {1e-2, 0, 0, 1e-10},
+     1, {"sum"},
+     "g = g + decay * p;"
+     "sum = sum + g * g;"
+     "p = p - lr / (1 + (t - 1) * lr_decay) * g / (sqrt(sum) + eps)"},
+    {"adadelta",
+     {"lr", "rho", "eps", "decay"},
+     {1, 0.9, 1e-6, 0},
+     2, {"v", "u"},
+     "g = g + decay * p;"
+     "v = rho * v + (1 - rho) * g * g;"
+     "d = sqrt(u + eps) / sqrt(v + eps) * g;"
+     "u = rho * u + (1 - rho) * d * d;"
+     "p = p - lr * d"},
+    {"adamax",
+     {"lr", "beta1", "beta2", "eps", "decay"},
+     {2e-3, 0.9, 0.999, 1e-8, 0},
+     2, {"m", "u"},
+     "g = g + decay * p;"
+     "m = beta1 * m + (1 - beta1) * g;"
+     "u = max(beta2 * u, abs(g) + eps);"
+     "p = p - lr / (1 - beta1 ^ t) * m / u"},
+    {"lion",
+     {"lr", "beta1", "beta2", "decay"},
+     {1e-4, 0.9, 0.99, 0},
+     1, {"m"},
+     "p = p * (1 - lr * decay);"
+     "p = p - lr * sign(beta1 * m + (1 - beta1) * g);"
+     "m = beta2 * m + (1 - beta2) * g"},
 };
 const int n_optimizers = sizeof optimizers / sizeof optimizers[0];
 

@@ -218,8 +218,7 @@ static Stmt read_statement(Reader *r) {
   } else if (read_accept(r, "save")) {
     s.kind = STMT_SAVE;
     s.highest = read_accept(r, "highest");
-    if (!s.highest) read_expect(r, "lowest");
-    s.name = read_name(r, "a log's name");
+    if (s.highest || read_accept(r, "lowest")) s.name = read_name(r, "a log's name");
   } else {
     read_fail(r, E0701, r->at, "expected `update`, `log`, `every`, `eval`, `save` or `}` here");
   }
@@ -248,6 +247,14 @@ static void read_eval(Reader *r) {
   LIST_PUSH(r->arena, r->program->evals, r->program->n_evals, e);
 }
 
+static void read_phase(Reader *r, Train *t) {
+  Phase phase = {.every = read_integer(r, 1, INT64_MAX)};
+  phase.update = (int)read_integer(r, -1, t->n_updates - 1);
+  if (read_peek(r) == 'g') phase.graph = read_graph_name(r, "graph");
+  LIST_PUSH(r->arena, t->phases, t->n_phases, phase);
+  read_accept(r, ",");
+}
+
 static void read_train(Reader *r) {
   Train *t = &r->program->train;
   if (r->program->has_train) read_fail(r, E0701, r->at, "a second `train`");
@@ -265,6 +272,8 @@ static void read_train(Reader *r) {
   read_expect(r, "precision");
   t->precision = (Precision)read_word(r, precision_words, 3, "a precision");
   t->graph = read_graph_name(r, "graph");
+  while (read_accept(r, "phase")) read_phase(r, t);
+  if (read_accept(r, "carry")) t->carry_bytes = read_integer(r, 1, MAX_ELEMENTS);
   t->span = read_span(r);
   read_statements(r, &t->n_body, &t->body);
 }

@@ -42,7 +42,7 @@ static void read_operands(Reader *r, Node *node, const Graph *graph, Map *names)
 
 static void read_home(Reader *r, Node *node) {
   if (!read_accept(r, "in")) return;
-  node->home = (Home)read_word(r, home_words, 10, "a home");
+  node->home = (Home)read_word(r, home_words, 11, "a home");
   if (read_accept(r, "+")) node->offset = read_integer(r, INT64_MIN, INT64_MAX);
 }
 
@@ -124,7 +124,7 @@ static void read_node(Reader *r, Graph *graph, Map **names) {
 
 static void read_output(Reader *r, Graph *graph, Map *names) {
   Output o = {0};
-  o.role = (OutputRole)read_word(r, role_words, 6, "a role");
+  o.role = (OutputRole)read_word(r, role_words, 7, "a role");
   if (read_peek(r) != '=') o.name = read_name(r, "an output's name");
   read_expect(r, "=");
   const char *start = r->at;

@@ -33,11 +33,11 @@
 
 const char *const init_words[] = {"constant", "uniform", "normal"};
 const char *const data_words[] = {"csv", "npy", "npz", "idx", "bytes", "tokens", "random"};
-const char *const role_words[] = {"value", "log", "loss", "grad", "acc", "state"};
+const char *const role_words[] = {"value", "log", "loss", "grad", "acc", "state", "carry"};
 const char *const combine_words[] = {"sum", "min", "max"};
 const char *const unit_words[] = {"steps", "epochs"};
 const char *const precision_words[] = {"f32", "tf32", "bf16"};
-const char *const home_words[] = {"none", "input", "param", "state", "arena", "grad", "output", "alias", "operand", "result"};
+const char *const home_words[] = {"none", "input", "param", "state", "arena", "grad", "next", "output", "alias", "operand", "result"};
 
 /* ---- names and types ---------------------------------------------------- */
 
@@ -378,9 +378,9 @@ static void write_statements(Writer *w, int n, const Stmt *body, int depth) {
     case STMT_LOG: text_add(w->out, "log "); break;
     case STMT_EVERY: text_add(w->out, "every %lld %s", (long long)s->every, unit_words[s->unit]); break;
     case STMT_EVAL: text_add(w->out, "eval %d", s->index); break;
-    case STMT_SAVE: text_add(w->out, "save %s ", s->highest ? "highest" : "lowest"); break;
+    case STMT_SAVE: text_add(w->out, !s->name ? "save" : s->highest ? "save highest " : "save lowest "); break;
     }
-    if (s->kind == STMT_LOG || s->kind == STMT_SAVE) write_name(w, s->name);
+    if (s->name) write_name(w, s->name);
     write_span(w, s->span);
     if (s->kind == STMT_EVERY || s->kind == STMT_EVAL) write_statements(w, s->n_body, s->body, depth + 1);
     else text_add(w->out, "\n");
@@ -416,6 +416,12 @@ static void write_train(Writer *w, const Train *t) {
   text_add(w->out, " for %lld %s accumulate %lld precision %s", (long long)t->count, unit_words[t->unit],
            (long long)t->accumulate, precision_words[t->precision]);
   write_graph_name(w, "graph", t->graph);
+  for (int i = 0; i < t->n_phases; i++) {
+    const Phase *phase = &t->phases[i];
+    text_add(w->out, "%sphase %lld %d", i ? ", " : " ", (long long)phase->every, phase->update);
+    if (phase->graph) write_graph_name(w, "graph", phase->graph);
+  }
+  if (t->carry_bytes) text_add(w->out, " carry %lld", (long long)t->carry_bytes);
   write_span(w, t->span);
   write_statements(w, t->n_body, t->body, 0);
 }
@@ -456,6 +462,7 @@ static void write_top_graph(Writer *w, const Graph *graph) {
 static void write_graphs(Writer *w) {
   const Program *p = w->program;
   if (p->has_train) write_top_graph(w, p->train.graph);
+  for (int i = 1; p->has_train && i < p->train.n_phases; i++) write_top_graph(w, p->train.phases[i].graph);
   for (int i = 0; i < p->n_evals; i++) {
     write_top_graph(w, p->evals[i].batch);
     write_top_graph(w, p->evals[i].finish);

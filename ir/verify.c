@@ -143,8 +143,22 @@ static const Type *accumulator(const Graph *batch, const char *path) {
   return NULL;
 }
 
+/* What an earlier phase of the step hands on. */
+static const Type *carried_type(const Program *p, const Graph *graph, const char *path) {
+  for (int i = 0; i < p->train.n_phases && p->train.phases[i].graph != graph; i++) {
+    const Graph *earlier = p->train.phases[i].graph;
+    for (int k = 0; earlier && k < earlier->n_outputs; k++)
+      if (earlier->outputs[k].role == OUT_CARRY && !strcmp(earlier->outputs[k].name, path))
+        return &earlier->outputs[k].node->type;
+  }
+  return NULL;
+}
+
 static const Type *input_type(const Program *p, const Graph *graph, const char *path) {
-  if (p->has_train && graph == p->train.graph) return data_field(p, p->train.variable, p->train.data, path);
+  if (is_train_graph(p, graph)) {
+    const Type *carried = carried_type(p, graph, path);
+    return carried ? carried : data_field(p, p->train.variable, p->train.data, path);
+  }
   if (p->has_predict && graph == p->predict.graph)
     return field_type(p->predict.variable, p->predict.n_fields, p->predict.fields, path);
   for (int i = 0; i < p->n_evals; i++) {
@@ -184,6 +198,9 @@ static const char *check_output(const Verifier *v, const Graph *graph, const Out
   if ((o->role == OUT_LOSS || o->role == OUT_LOG) && o->node->type.rank)
     WRONG(graph, o->node, "%s is no scalar", o->name);
   if (o->role != OUT_GRAD && o->role != OUT_STATE) return NULL;
+  for (const Output *other = graph->outputs; other < o; other++)
+    if (other->role == o->role && other->index == o->index && !strcmp(other->name, o->name))
+      WRONG(graph, o->node, "%s has two %s", o->name, o->role == OUT_GRAD ? "gradients" : "new values");
   int index = map_get_name(o->role == OUT_GRAD ? v->params : v->states, o->name);
   if (index < 0) WRONG(graph, o->node, "an output for %s, which is not declared", o->name);
   const Type *type = o->role == OUT_GRAD ? &p->params[index].type : &p->states[index].type;
@@ -293,7 +310,7 @@ static const char *check_statements(const Verifier *v, int n, const Stmt *body) 
     if (s->kind == STMT_EVAL && (s->index < 0 || s->index >= v->program->n_evals))
       WRONG(NULL, NULL, "the script runs eval %d, which is not there", s->index);
     if (s->kind == STMT_EVERY && s->every < 1) WRONG(NULL, NULL, "`every %lld` never acts", (long long)s->every);
-    if ((s->kind == STMT_LOG || s->kind == STMT_SAVE) && !s->name) WRONG(NULL, NULL, "a log without a name");
+    if (s->kind == STMT_LOG && !s->name) WRONG(NULL, NULL, "a log without a name");
     TRY(check_statements(v, s->n_body, s->body));
   }
   return NULL;
@@ -304,6 +321,11 @@ static const char *check_whole(const Verifier *v) {
   const Program *p = v->program;
   if (p->has_train && (p->train.data < 0 || p->train.data >= p->n_data)) WRONG(NULL, NULL, "train has no data set");
   if (p->has_train && !p->train.graph) WRONG(NULL, NULL, "train has no graph");
+  for (int i = 0; i < p->train.n_phases; i++) {
+    const Phase *phase = &p->train.phases[i];
+    if (phase->every < 1 || phase->update < -1 || phase->update >= p->train.n_updates) WRONG(NULL, NULL, "phase %d of the step runs no update there is", i);
+    if (phase->graph && (i == 0) != (phase->graph == p->train.graph)) WRONG(phase->graph, NULL, "it is not that of phase %d", i);
+  }
   if (p->has_train && p->train.accumulate < 1) WRONG(NULL, NULL, "train accumulates nothing");
   if (!p->has_train && (p->train.n_updates || p->n_evals)) WRONG(NULL, NULL, "updates or evals without a train");
   if (p->has_predict && !p->predict.graph) WRONG(NULL, NULL, "predict has no graph");
@@ -324,9 +346,10 @@ static const char *check_program(Verifier *v) {
   TRY(check_params(v));
   TRY(verify_params(v));
   const Graph *none = NULL;
-  int n = 4 + 2 * p->n_evals, k = 0;
+  int n = 4 + 2 * p->n_evals + p->train.n_phases, k = 0;
   const Graph **graphs = arena_alloc(v->arena, sizeof *graphs * (size_t)n);
   graphs[k++] = p->has_train ? p->train.graph : none;
+  for (int i = 1; i < p->train.n_phases; i++) graphs[k++] = p->train.phases[i].graph;
   for (int i = 0; i < p->n_evals; i++) {
     graphs[k++] = p->evals[i].batch;
     graphs[k++] = p->evals[i].finish;

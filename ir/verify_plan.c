@@ -67,10 +67,41 @@ static bool is_gradient_of(const Verifier *v, const Graph *graph, const Node *no
   return false;
 }
 
+static bool is_new_value(const Verifier *v, const Graph *graph, const Node *node) {
+  for (int i = 0; i < graph->n_outputs; i++) {
+    const Output *o = &graph->outputs[i];
+    if (o->role == OUT_STATE && root_of(o->node) == node && state_offset(v, o->name) == node->offset) return true;
+  }
+  return false;
+}
+
 static bool is_output(const Graph *graph, const Node *node) {
   for (int i = 0; i < graph->n_outputs; i++)
     if (root_of(graph->outputs[i].node) == node) return true;
   return false;
+}
+
+/* Where an earlier phase of the step leaves what this leaf is; -1: it is no such leaf. */
+static int64_t carried_offset(const Verifier *v, const Node *node) {
+  const Train *t = &v->program->train;
+  for (int i = 0; i < t->n_phases; i++)
+    for (int o = 0; t->phases[i].graph && o < t->phases[i].graph->n_outputs; o++) {
+      const Output *output = &t->phases[i].graph->outputs[o];
+      if (output->role == OUT_CARRY && node->op == OP_input && !strcmp(output->name, node->attrs.path)) return output->node->offset;
+      if (output->role == OUT_CARRY && output->node == node) return node->offset;
+    }
+  return -1;
+}
+
+/* The front of the arena is for what phases hand on, from the first to the last. */
+static const char *check_carried(const Verifier *v, const Graph *graph, const Node *node) {
+  int64_t front = v->program->train.carry_bytes, offset = carried_offset(v, node);
+  if (offset < 0) {
+    if (node->offset < front) WRONG(node, "it lies where phases hand values on");
+  } else if (node->offset != offset || offset + type_bytes(&node->type) > front) {
+    WRONG(node, "it does not lie where it is handed on");
+  }
+  return NULL;
 }
 
 static const char *check_home(const Verifier *v, const Graph *graph, const Node *node) {
@@ -97,9 +128,13 @@ static const char *check_home(const Verifier *v, const Graph *graph, const Node 
   case HOME_ARENA:
     if (node->offset < 0 || node->offset % ALIGNMENT) WRONG(node, "its offset is not aligned");
     if (node->offset + bytes_of(node) > graph->arena_bytes) WRONG(node, "it ends past the arena");
+    if (v->program->train.carry_bytes && is_train_graph(v->program, graph)) return check_carried(v, graph, node);
     break;
   case HOME_GRAD:
     if (!is_gradient_of(v, graph, node)) WRONG(node, "its home is not that of a gradient it is");
+    break;
+  case HOME_NEXT:
+    if (!is_new_value(v, graph, node)) WRONG(node, "its home is not that of a state whose new value it is");
     break;
   case HOME_OUTPUT:
     if (!is_output(graph, node)) WRONG(node, "its home is an output, but it is none");

@@ -42,7 +42,7 @@ static Node *add_operand(Graph *graph, Node *in) {
 
 /* The slots of the outputs block are f32, those of logs and losses scalars. */
 static Node *as_slot(Graph *graph, const Output *output, Node *node) {
-  if (output->role == OUT_GRAD || output->role == OUT_STATE || graph->parent) return node; /* a loop's have any dtype */
+  if (output->role == OUT_GRAD || output->role == OUT_STATE || output->role == OUT_CARRY || graph->parent) return node; /* a loop's have any dtype */
   bool scalar = output->role == OUT_LOG || output->role == OUT_LOSS;
   if (scalar && node->type.rank > 0) node = add_map(graph, OP_reshape, node, &(Attrs){.shape = type_scalar(node->type.dtype)}, "scalar");
   if (node->type.dtype != F32) {

@@ -11,7 +11,8 @@
  * and points to line 12.
  *
  * needs: nothing.  Afterwards: no `grad` nodes; each update has an OUT_GRAD
- * for each of its parameters, index = the update.
+ * for each of its parameters, index = the update, and each phase of the step is
+ * a graph of its own (phases.c).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -188,7 +189,7 @@ typedef struct ParamNodes {
 static ParamNodes find_params(const Graph *graph, Arena *scratch) {
   ParamNodes found = {0, arena_alloc(scratch, sizeof *found.at * ((size_t)graph->n_nodes + 1))};
   for (int i = 0; i < graph->n_nodes; i++)
-    if (graph->nodes[i]->op == OP_param)
+    if (graph->nodes[i]->op == OP_param && graph->nodes[i]->attrs.index == 0)
       found.at[found.n++] = (ParamNode){graph->nodes[i]->attrs.path, graph->nodes[i]};
   qsort(found.at, (size_t)found.n, sizeof *found.at, by_path);
   return found;
@@ -220,9 +221,12 @@ static void add_gradients(PassContext *context, int index) {
     report(context->diagnostics, E0704, update->span, "%s: there is no loss for %s", graph->name, update->name);
     return;
   }
-  if (update->n_groups > MAX_GROUPS)
-    report(context->diagnostics, E0901, update->groups[MAX_GROUPS].span,
-           "an update of more than %d groups cannot be compiled yet, this one has %d", MAX_GROUPS, update->n_groups);
+  int before = 0; /* all updates of a step share the room for hyper-parameters */
+  for (int u = 0; u < index; u++) before += program->train.updates[u].n_groups;
+  if (before <= MAX_GROUPS && before + update->n_groups > MAX_GROUPS)
+    report(context->diagnostics, E0901, update->groups[MAX_GROUPS - before].span,
+           "an update of more than %d groups cannot be compiled yet, %s has %d", MAX_GROUPS,
+           before ? "with those before it this one" : "this one", before + update->n_groups);
   Arena *scratch = arena_new();
   ParamNodes nodes = find_params(graph, scratch);
   size_t room = sizeof(Node *) * ((size_t)program->n_params + 1);
@@ -262,4 +266,5 @@ void pass_gradient(PassContext *context) {
   for (int i = 0; i < program->train.n_updates; i++) add_gradients(context, i);
   graph_sort(graph);
   graph_sweep(graph);
+  if (!diagnostics_errors(context->diagnostics)) cut_phases(context);
 }

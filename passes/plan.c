@@ -2,8 +2,10 @@
  *
  * Parameters lie in one block, in the order of the update groups, so that each
  * group is one contiguous range and an optimizer is one pass over it; their
- * gradients lie the same way in a second block.  Results for the host have
- * slots in the outputs block.  Everything else shares one arena a graph: a
+ * gradients lie the same way in a second block.  States have a block of their
+ * own, and their new values another of the same layout: the step's end moves
+ * them over, so that old and new can both be read, and a step that comes to
+ * nothing leaves no trace.  Results for the host have slots in the outputs block.  Everything else shares one arena a graph: a
  * value takes the best-fitting hole when its node runs and gives it back after
  * its last reader, and a kernel writes over an operand that dies there where it
  * reads that at the same element only.  The arena's size is therefore known, exactly, before the program
@@ -133,7 +135,8 @@ typedef struct Planner {
   const Program *program;
   Graph *graph;
   Arena *arena;
-  Places params, states;
+  Places params, states, carries; /* carries: of the training step; they have the front of its arena */
+  int64_t slots;                  /* outputs that earlier phases of the step have taken */
   int *root;     /* whose bytes a node stands for */
   int *death;    /* position of the last node that reads a root */
   bool *moved;   /* its bytes have gone to an in-place result */
@@ -144,9 +147,17 @@ typedef struct Planner {
 /* A node is taken as written when its group runs, not when its result is listed. */
 static int unit(const Node *n) { return n->op == OP_result ? n->in[0]->id : n->id; }
 
+static bool is_carried(const Planner *p, const Node *leaf) {
+  Place key = {leaf->attrs.path, 0};
+  return p->carries.n && bsearch(&key, p->carries.at, (size_t)p->carries.n, sizeof key, by_path);
+}
+
 static void place_leaf(Planner *p, Node *n) {
   switch (n->op) {
-  case OP_input: n->home = p->graph->parent ? HOME_OPERAND : HOME_INPUT; break;
+  case OP_input:
+    n->home = is_carried(p, n) ? HOME_ARENA : p->graph->parent ? HOME_OPERAND : HOME_INPUT;
+    if (n->home == HOME_ARENA) n->offset = find_place(&p->carries, n->attrs.path);
+    break;
   case OP_param: n->home = HOME_PARAM, n->offset = find_place(&p->params, n->attrs.path); break;
   case OP_state: n->home = HOME_STATE, n->offset = find_place(&p->states, n->attrs.path); break;
   case OP_result: n->home = HOME_ARENA; break;
@@ -164,22 +175,24 @@ static void place_homes(Planner *p) {
     else if (kind == VIEW) n->home = HOME_ALIAS;
     else if (kind == LOOP ? loop_bytes(n) > 0 : kind != GROUP) n->home = HOME_ARENA;
   }
-  int64_t slot = 0;
+  int64_t slot = p->slots;
   for (int i = 0; i < graph->n_outputs; i++) {
     Output *output = &graph->outputs[i];
     Node *n = output->node;
-    if (output->role == OUT_STATE) continue;
     if (graph->parent) {
       n->home = HOME_RESULT, n->offset = i;
-      continue;
-    }
-    if (output->role == OUT_GRAD) {
+    } else if (output->role == OUT_STATE) {
+      n->home = HOME_NEXT, n->offset = find_place(&p->states, output->name);
+    } else if (output->role == OUT_CARRY) {
+      n->home = HOME_ARENA, n->offset = find_place(&p->carries, output->name);
+    } else if (output->role == OUT_GRAD) {
       n->home = HOME_GRAD, n->offset = find_place(&p->params, output->name);
     } else {
       n->home = HOME_OUTPUT, n->offset = slot;
       slot += type_count(&n->type);
     }
   }
+  p->slots = slot;
 }
 
 static void find_deaths(Planner *p) {
@@ -194,6 +207,14 @@ static void find_deaths(Planner *p) {
   for (int i = 0; i < graph->n_outputs; i++) p->death[p->root[graph->outputs[i].node->id]] = graph->n_nodes;
 }
 
+/* At the front of the arena, for the whole step: what phases hand on. */
+static bool is_fixed(const Planner *p, const Node *n) {
+  if (n->op == OP_input) return true;
+  for (int i = 0; p->carries.n && i < p->graph->n_outputs; i++)
+    if (p->graph->outputs[i].role == OUT_CARRY && p->graph->outputs[i].node == n) return true;
+  return false;
+}
+
 /* The operand whose bytes a full result may take over. */
 static const Node *find_dying(Planner *p, const Node *group, const Node *result) {
   if (group->attrs.pattern == PATTERN_MATMUL) return NULL; /* its product may be put where the result goes */
@@ -201,7 +222,7 @@ static const Node *find_dying(Planner *p, const Node *group, const Node *result)
   for (int k = 0; k < group->n_in; k++) {
     const Node *in = group->in[k];
     int root = p->root[in->id];
-    if (in->home != HOME_ARENA || p->death[root] != group->id || p->moved[root]) continue;
+    if (in->home != HOME_ARENA || is_fixed(p, p->graph->nodes[root]) || p->death[root] != group->id || p->moved[root]) continue;
     /* An int lies elsewhere than a float at the same index once reals are doubles. */
     if (type_bytes(&in->type) != type_bytes(&result->type) || in->type.dtype != result->type.dtype) continue;
     if (fuse_reads_at_the_point(group, k, p->arena)) return in;
@@ -214,7 +235,7 @@ static int64_t arena_size(const Node *n) {
 }
 
 static void place_result(Planner *p, Node *n) {
-  if (n->home != HOME_ARENA) return;
+  if (n->home != HOME_ARENA || is_fixed(p, n)) return;
   const Node *dying = p->reuse && n->op == OP_result && n->in[0]->op == OP_group ? find_dying(p, n->in[0], n) : NULL;
   if (dying) {
     p->moved[p->root[dying->id]] = true;
@@ -229,7 +250,7 @@ static void release(Planner *p, const Node *at) {
   for (int k = 0; p->reuse && k < at->n_in; k++) {
     int root = p->root[at->in[k]->id];
     const Node *value = p->graph->nodes[root];
-    if (value->home != HOME_ARENA || p->death[root] != at->id || p->moved[root]) continue;
+    if (value->home != HOME_ARENA || is_fixed(p, value) || p->death[root] != at->id || p->moved[root]) continue;
     p->moved[root] = true;
     give(&p->space, value->offset, arena_size(value));
   }
@@ -245,7 +266,7 @@ static void place_arena(Planner *p) {
     for (int r = i; r < next; r++) place_result(p, graph->nodes[r]);
     if (n->home != HOME_ALIAS) release(p, n);
     for (int r = i; p->reuse && r < next; r++) /* read by nobody, or a loop's own block */
-      if (graph->nodes[r]->home == HOME_ARENA && p->death[r] == r) give(&p->space, graph->nodes[r]->offset, arena_size(graph->nodes[r]));
+      if (graph->nodes[r]->home == HOME_ARENA && !is_fixed(p, graph->nodes[r]) && p->death[r] == r) give(&p->space, graph->nodes[r]->offset, arena_size(graph->nodes[r]));
     i = next;
   }
   graph->arena_bytes = p->space.end;
@@ -287,22 +308,41 @@ static void gather_results(Graph *graph, Arena *arena) {
   graph_number(graph);
 }
 
-static void plan_graph(PassContext *context, Graph *graph, Places params, Places states) {
+static int64_t plan_graph(PassContext *context, Graph *graph, Planner p) {
   Arena *arena = arena_new();
   graph_number(graph);
   complete_results(graph, arena);
   gather_results(graph, arena);
-  Planner p = {.program = context->program, .graph = graph, .arena = arena, .params = params, .states = states};
+  p.graph = graph, p.arena = arena;
   size_t n = (size_t)graph->n_nodes + 1;
   p.root = arena_alloc(arena, n * sizeof *p.root);
   p.death = arena_alloc(arena, n * sizeof *p.death);
   p.moved = arena_alloc(arena, n * sizeof *p.moved);
   p.space.arena = arena;
+  p.space.end = p.carries.n ? context->program->train.carry_bytes : 0;
   p.reuse = context->level > 0;
   place_homes(&p);
   find_deaths(&p);
   place_arena(&p);
   arena_free(arena);
+  return p.slots;
+}
+
+static Places plan_carries(Program *program, Arena *arena) {
+  Places carries = {0};
+  program->train.carry_bytes = 0;
+  for (int i = 0; i < program->train.n_phases; i++) {
+    const Graph *graph = program->train.phases[i].graph;
+    for (int o = 0; o < graph->n_outputs; o++) {
+      if (graph->outputs[o].role != OUT_CARRY) continue;
+      Place place = {graph->outputs[o].name, program->train.carry_bytes};
+      carries.at = arena_grow(arena, carries.at, carries.n, sizeof *carries.at);
+      carries.at[carries.n++] = place;
+      program->train.carry_bytes += arena_size(graph->outputs[o].node);
+    }
+  }
+  sort_places(&carries);
+  return carries;
 }
 
 void pass_plan(PassContext *context) {
@@ -318,8 +358,15 @@ void pass_plan(PassContext *context) {
     states.at[states.n] = (Place){program->states[states.n].path, program->states[states.n].offset};
   sort_places(&params);
   sort_places(&states);
+  Places carries = plan_carries(program, arena);
   Graph **graphs = program_graphs(program);
-  for (int i = 0; graphs[i]; i++)
-    if (graphs[i] != program->schedule) plan_graph(context, graphs[i], params, states);
+  int64_t slots = 0;
+  for (int i = 0; graphs[i]; i++) {
+    Planner p = {.program = program, .params = params, .states = states};
+    bool trains = is_train_graph(program, graphs[i]);
+    if (trains) p.carries = carries, p.slots = slots;
+    int64_t after = graphs[i] != program->schedule ? plan_graph(context, graphs[i], p) : 0;
+    if (trains) slots = after;
+  }
   arena_free(arena);
 }

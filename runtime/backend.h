@@ -13,7 +13,9 @@
 extern "C" {
 #endif
 
-typedef enum MtOptimizerKind { MT_SGD, MT_ADAM, MT_ADAMW } MtOptimizerKind;
+#define MT_KIND(name) MT_IS_##name,
+typedef enum MtOptimizerKind { MT_OPTIMIZERS(MT_KIND) MT_N_OPTIMIZERS } MtOptimizerKind;
+#undef MT_KIND
 
 typedef struct MtBackend {
   const char *target;                        /* "c", "cuda": what `bench` prints */
@@ -38,15 +40,18 @@ typedef struct MtBackend {
                const void *a, int64_t lda, int64_t a_step, const void *b, int64_t ldb, int64_t b_step,
                void *c, int64_t ldc, int64_t c_step);
   /* What an update calls; NULL where the program has a kernel for it (mtrt_update.cuh). */
-  void (*clip)(MtRun *run, int64_t count, double max_norm);
+  void (*clip)(MtRun *run, int64_t begin, int64_t count, double max_norm);
   void (*optimize)(MtRun *run, MtOptimizerKind kind, int group, int64_t begin, int64_t count);
   void (*add_scaled)(MtRun *run, void *sum, const void *x, int64_t count, double scale);  /* sum += scale x: micro-batch gradients */
   void (*accumulate)(MtRun *run, double *sum, const void *x, int64_t count, char combine, double weight); /* in double: logs ('+', rows), eval accumulators */
   void (*narrow)(MtRun *run, void *x, const double *sum, int64_t count);                 /* double to real */
   /* After a micro-batch: position + rows; after an update's last one (steps 1)
-   * also step + 1 and micro = 0, after others (steps 0) micro + 1.  Before it,
-   * `guard` sets scalars->stop when the loss or a gradient is not finite. */
-  void (*guard)(MtRun *run, const void *loss, int64_t count);
+   * also step + 1 and micro = 0, after others (steps 0) micro + 1, after a phase
+   * with others behind it (steps -1) none of this.  Before it,
+   * `guard` sets scalars->stop when the loss, a gradient or a new state is not
+   * finite; `keep` moves the new states over.  Once stopped they do nothing. */
+  void (*guard)(MtRun *run, const void *loss, int64_t begin, int64_t count);
+  void (*keep)(MtRun *run);
   void (*advance)(MtRun *run, int64_t steps, int64_t rows); /* also: grad_scale = 1 */
 
   /* GEMM algorithms.  tune(true): time candidates when a shape is first seen

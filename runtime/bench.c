@@ -12,28 +12,51 @@ static void record_fetch(MtRun *run, void *data) {
   mt_fetch(run, &s->train, mt_least(s->train.capacity, s->train.rows));
 }
 
-static void record_step(MtRun *run, MtSession *s) {
-  s->program->train->gradients(run, (const void *const *)s->train.batch, mt_least(s->train.capacity, s->train.rows));
-  s->program->train->update(run, &(MtEnd){.loss = -1, .last = true});
+static void record_step(MtRun *run, MtSession *s, uint64_t phases) {
+  const MtTrain *train = s->program->train;
+  for (int p = 0; p < train->n_phases; p++) {
+    if (!(phases >> p & 1)) continue;
+    train->phases[p].gradients(run, (const void *const *)s->train.batch, mt_least(s->train.capacity, s->train.rows));
+    MtEnd end = mt_end_of(train, p, 0, NULL);
+    end.loss = -1, end.ends = phases >> p == 1;
+    if (train->phases[p].update) train->phases[p].update(run, &end);
+    else mt_finish(run, &end);
+  }
 }
 
-static void record_one(MtRun *run, void *data) { record_step(run, data); }
+typedef struct Recording {
+  MtSession *s;
+  uint64_t phases;
+} Recording;
+
+static void record_one(MtRun *run, void *data) {
+  const Recording *r = data;
+  record_step(run, r->s, r->phases);
+}
 
 static void record_several(MtRun *run, void *data) {
-  for (int i = 0; i < MT_STEPS_A_PLAY; i++) record_step(run, data);
+  for (int i = 0; i < MT_STEPS_A_PLAY; i++) record_one(run, data);
+}
+
+static bool is_always_the_same(const MtTrain *train) {
+  bool same = true;
+  for (int p = 0; p < train->n_phases; p++) same = same && train->phases[p].every == 1;
+  return same;
 }
 
 /* Seconds for `steps` steps, several to a play where training does so; negative after a failure. */
 static double time_steps(MtSession *s, int64_t steps) {
   const MtBackend *device = s->run.backend;
-  int64_t one = mt_session_key(s, MT_KEY_BENCH, 1, 0, 0, 0),
-          several = mt_session_key(s, MT_KEY_BENCH, MT_STEPS_A_PLAY, 0, 0, 0);
-  bool small = s->program->train->accumulate == 1 && s->program->param_count < MT_SMALL_MODEL,
+  const MtTrain *train = s->program->train;
+  int64_t several = mt_session_key(s, MT_KEY_BENCH, MT_STEPS_A_PLAY, 0, 0, 0);
+  bool small = train->accumulate == 1 && s->program->param_count < MT_SMALL_MODEL && is_always_the_same(train),
        ok = device->wait(&s->run);
   double begin = mt_now();
   for (int64_t i = 0; ok && i < steps;) {
     bool many = small && i + MT_STEPS_A_PLAY <= steps;
-    ok = many ? device->play(&s->run, several, record_several, s) : device->play(&s->run, one, record_one, s);
+    Recording r = {s, mt_phases_at(train, i)};
+    int64_t one = mt_session_key(s, MT_KEY_BENCH, 1, (int64_t)r.phases, 0, 0);
+    ok = many ? device->play(&s->run, several, record_several, &r) : device->play(&s->run, one, record_one, &r);
     i += many ? MT_STEPS_A_PLAY : 1;
   }
   ok = ok && s->run.backend->wait(&s->run);

@@ -38,16 +38,16 @@ void mt_gemm_bf16_batched(MtRun *run, MtGemmKind kind, MtTranspose t, int64_t ba
   run->backend->gemm(run, kind_of(run, kind), t, batch, m, n, k, a, lda, a_step, b, ldb, b_step, c, ldc, c_step);
 }
 
-void mt_clip_gradients(MtRun *run, int64_t count, double max_norm) { run->backend->clip(run, count, max_norm); }
-void mt_sgd(MtRun *run, int group, int64_t begin, int64_t count) {
-  run->backend->optimize(run, MT_SGD, group, begin, count);
+void mt_clip_gradients(MtRun *run, int64_t begin, int64_t count, double max_norm) {
+  run->backend->clip(run, begin, count, max_norm);
 }
-void mt_adam(MtRun *run, int group, int64_t begin, int64_t count) {
-  run->backend->optimize(run, MT_ADAM, group, begin, count);
-}
-void mt_adamw(MtRun *run, int group, int64_t begin, int64_t count) {
-  run->backend->optimize(run, MT_ADAMW, group, begin, count);
-}
+
+#define MT_DEFINE(name)                                                                                                \
+  void mt_##name(MtRun *run, int group, int64_t begin, int64_t count) {                                                \
+    run->backend->optimize(run, MT_IS_##name, group, begin, count);                                                    \
+  }
+MT_OPTIMIZERS(MT_DEFINE)
+#undef MT_DEFINE
 
 /* ---- the end of a micro-batch ----------------------------------------------------- */
 
@@ -55,8 +55,8 @@ static const char *output_at(const MtRun *run, int64_t element) {
   return (const char *)run->outputs + element * run->real_size;
 }
 
-void mt_check_gradients(MtRun *run, const MtEnd *end, int64_t count) {
-  if (end->loss >= 0) run->backend->guard(run, output_at(run, end->loss), count);
+void mt_check_gradients(MtRun *run, const MtEnd *end, int64_t begin, int64_t count) {
+  if (end->loss >= 0) run->backend->guard(run, output_at(run, end->loss), begin, count);
 }
 
 /* Logs that stand side by side go in one call. */
@@ -66,5 +66,6 @@ void mt_finish(MtRun *run, const MtEnd *end) {
     run->backend->accumulate(run, end->sums + first, output_at(run, end->logs[first]), last - first, '+',
                              (double)end->rows);
   }
-  run->backend->advance(run, end->last, end->rows);
+  if (run->state_count) run->backend->keep(run);
+  run->backend->advance(run, end->ends ? end->last : -1, end->rows);
 }

@@ -166,7 +166,8 @@ static bool match_tensor(void *data, const char *name, const MtTensor *tensor, f
   if (!same_shape(array, tensor))
     return mt_error(m->error, "%s: tensor %s is %s, the model (%s) needs %s", m->path, name + n, found, tensor->where,
                     wanted);
-  if (array->type != MT_WIDE_F32 && array->type != MT_WIDE_F64 && array->type != MT_WIDE_BF16)
+  bool counts = array->rank == 0 && array->type == MT_WIDE_I64; /* PyTorch's num_batches_tracked */
+  if (!counts && array->type != MT_WIDE_F32 && array->type != MT_WIDE_F64 && array->type != MT_WIDE_BF16)
     return mt_error(m->error, "%s: tensor %s holds integers, the model (%s) needs f32", m->path, name + n,
                     tensor->where);
   m->used++;

@@ -206,20 +206,28 @@ static void guard_piece(void *data, int64_t from, int64_t count) {
   g->bad = 1;
 }
 
-static void cpu_guard(MtRun *run, const void *loss, int64_t count) {
-  Guard of_loss = {run->real_size, loss, 0}, of_grads = {run->real_size, run->grads, 0};
+static void cpu_guard(MtRun *run, const void *loss, int64_t begin, int64_t count) {
+  const char *grads = run->grads ? (const char *)run->grads + begin * run->real_size : NULL;
+  Guard of_loss = {run->real_size, loss, 0}, of_grads = {run->real_size, grads, 0},
+        of_states = {run->real_size, run->new_states, 0};
   guard_piece(&of_loss, 0, 1);
+  guard_piece(&of_states, 0, run->state_count);
   mt_in_pieces(count, MT_PIECE, count >= MT_THREADED, guard_piece, &of_grads);
-  if (of_loss.bad || of_grads.bad) run->scalars->stop = 1;
+  if (of_loss.bad || of_grads.bad || of_states.bad) run->scalars->stop = 1;
+}
+
+static void cpu_keep(MtRun *run) {
+  if (!run->scalars->stop) memcpy(run->states, run->new_states, (size_t)run->state_count * (size_t)run->real_size);
 }
 
 static void cpu_advance(MtRun *run, int64_t steps, int64_t rows) {
   MtScalars *s = run->scalars;
   if (s->stop) return;
+  s->grad_scale = 1;
+  if (steps < 0) return;
   s->step += steps;
   s->micro = steps ? 0 : s->micro + 1;
   s->position += rows;
-  s->grad_scale = 1;
 }
 
 const MtBackend mt_cpu = {.target = "c",
@@ -242,4 +250,5 @@ const MtBackend mt_cpu = {.target = "c",
                           .accumulate = cpu_accumulate,
                           .narrow = cpu_narrow,
                           .guard = cpu_guard,
+                          .keep = cpu_keep,
                           .advance = cpu_advance};

@@ -22,6 +22,6 @@ void mt_in_pieces(int64_t count, int64_t piece, bool shared, MtPieceFunction f, 
 #endif
 
 void mt_cpu_optimize(MtRun *run, MtOptimizerKind kind, int group, int64_t begin, int64_t count);
-void mt_cpu_clip(MtRun *run, int64_t count, double max_norm);
+void mt_cpu_clip(MtRun *run, int64_t begin, int64_t count, double max_norm);
 
 #endif

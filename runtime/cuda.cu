@@ -223,28 +223,44 @@ static void cuda_narrow(MtRun *run, void *x, const double *sum, int64_t count) {
 }
 
 /* Every writer stores the same 1, so the order of threads does not matter. */
-template <class real> __global__ void guard(MtScalars *scalars, const real *loss, const real *grads, int64_t count) {
+template <class real>
+__global__ void guard(MtScalars *scalars, const real *loss, const real *grads, int64_t count, const real *states, int64_t n_states) {
   int64_t first = blockIdx.x * (int64_t)blockDim.x + threadIdx.x, stride = (int64_t)blockDim.x * gridDim.x;
   bool finite = first != 0 || isfinite(*loss);
   for (int64_t i = first; i < count; i += stride) finite = finite && isfinite(grads[i]);
+  for (int64_t i = first; i < n_states; i += stride) finite = finite && isfinite(states[i]);
   if (!finite) scalars->stop = 1;
 }
 
-static void cuda_guard(MtRun *run, const void *loss, int64_t count) {
+static void cuda_guard(MtRun *run, const void *loss, int64_t begin, int64_t count) {
   CudaDevice *device = device_of(run);
   int n = blocks(count > 0 ? count : 1), most = device->processors * 8;
   if (n > most) n = most;
-  if (run->real_size == 8) guard<<<n, THREADS, 0, device->stream>>>(run->scalars, (const double *)loss, (const double *)run->grads, count);
-  else guard<<<n, THREADS, 0, device->stream>>>(run->scalars, (const float *)loss, (const float *)run->grads, count);
+  if (run->real_size == 8) guard<<<n, THREADS, 0, device->stream>>>(run->scalars, (const double *)loss, (const double *)run->grads + begin, count, (const double *)run->new_states, run->state_count);
+  else guard<<<n, THREADS, 0, device->stream>>>(run->scalars, (const float *)loss, (const float *)run->grads + begin, count, (const float *)run->new_states, run->state_count);
   launched(run, "guard");
+}
+
+template <class real> __global__ void keep(const MtScalars *scalars, real *states, const real *new_states, int64_t count) {
+  int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x;
+  if (i < count && !scalars->stop) states[i] = new_states[i];
+}
+
+static void cuda_keep(MtRun *run) {
+  cudaStream_t stream = device_of(run)->stream;
+  int64_t n = run->state_count;
+  if (run->real_size == 8) keep<<<blocks(n), THREADS, 0, stream>>>(run->scalars, (double *)run->states, (const double *)run->new_states, n);
+  else keep<<<blocks(n), THREADS, 0, stream>>>(run->scalars, (float *)run->states, (const float *)run->new_states, n);
+  launched(run, "keep");
 }
 
 __global__ void advance(MtScalars *scalars, int64_t steps, int64_t rows) {
   if (scalars->stop) return;
+  scalars->grad_scale = 1;
+  if (steps < 0) return;
   scalars->step += steps;
   scalars->micro = steps ? 0 : scalars->micro + 1;
   scalars->position += rows;
-  scalars->grad_scale = 1;
 }
 
 static void cuda_advance(MtRun *run, int64_t steps, int64_t rows) {
@@ -255,4 +271,4 @@ static void cuda_advance(MtRun *run, int64_t steps, int64_t rows) {
 extern "C" const MtBackend mt_cuda = {
     "cuda", cuda_describe, cuda_open, cuda_close, cuda_alloc, cuda_release, cuda_write, cuda_read, cuda_zero, cuda_wait,
     cuda_peak, cuda_play, cuda_fetch, mt_cuda_gemm, NULL, NULL, cuda_add_scaled, cuda_accumulate,
-    cuda_narrow, cuda_guard, cuda_advance, mt_cuda_tune, mt_cuda_choices, mt_cuda_choose};
+    cuda_narrow, cuda_guard, cuda_keep, cuda_advance, mt_cuda_tune, mt_cuda_choices, mt_cuda_choose};

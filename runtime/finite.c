@@ -21,17 +21,24 @@ static int64_t first_bad(const float *x, int64_t count) {
   return -1;
 }
 
+/* A step of several updates is replayed with the weights that the earlier ones have left. */
 typedef struct Replay {
   MtSession *s;
   int64_t rows;
 } Replay;
+
+static bool runs(const MtSession *s, int phase) {
+  return mt_phases_at(s->program->train, s->scalars.step) >> phase & 1;
+}
 
 static void record(MtRun *run, void *data) {
   const Replay *r = data;
   mt_fetch(run, &r->s->train, r->rows);
   void *grads = run->grads;
   run->grads = r->s->micro_grads;
-  run->program->train->gradients(run, (const void *const *)r->s->train.batch, r->rows);
+  const MtTrain *train = run->program->train;
+  for (int p = 0; p < train->n_phases; p++)
+    if (runs(r->s, p)) train->phases[p].gradients(run, (const void *const *)r->s->train.batch, r->rows);
   run->grads = grads;
 }
 
@@ -62,10 +69,19 @@ static void widen(float *room, int64_t count) {
   }
 }
 
+/* One value has no unbiased variance: what BatchNorm keeps of a batch of one row. */
+static void blame_the_row(MtSession *s) {
+  size_t used = strlen(s->error.text);
+  snprintf(s->error.text + used, sizeof s->error.text - used,
+           "; this batch has one row, and a variance takes more: `drop: true` in `data %s` leaves out a short last batch",
+           s->train.data->name);
+}
+
 /* True: found, and told. */
 static bool look_at(MtSession *s, const MtValue *value, int64_t rows, float *room) {
   int64_t count = value->row_elements ? rows * value->row_elements : value->count;
   const char *from = value->place == MT_IN_GRADS     ? (char *)s->micro_grads + value->offset * 4
+                     : value->place == MT_IN_STATES  ? (char *)s->run.new_states + value->offset * 4
                      : value->place == MT_IN_OUTPUTS ? (char *)s->run.outputs + value->offset * 4
                                                      : (char *)s->run.arena + value->offset;
   if (!s->run.backend->read(&s->run, room, from, (size_t)count * element_bytes(value))) return false;
@@ -75,6 +91,7 @@ static bool look_at(MtSession *s, const MtValue *value, int64_t rows, float *roo
   bool by_row = value->row_elements > 0;
   say(s, value->where, value->name, room[bad], by_row ? "row" : "element", by_row ? bad / value->row_elements : bad,
       "at");
+  if (value->place == MT_IN_STATES && rows == 1) blame_the_row(s);
   return true;
 }
 
@@ -126,26 +143,38 @@ static bool gradients_are_bad(MtSession *s) {
   return false;
 }
 
-static int last_kernel(const MtTrain *train) {
+static int last_kernel(const MtPhase *phase) {
   int last = -1;
-  for (int i = 0; i < train->n_values; i++)
-    if (train->values[i].kernel > last) last = train->values[i].kernel;
+  for (int i = 0; i < phase->n_values; i++)
+    if (phase->values[i].kernel > last) last = phase->values[i].kernel;
   return last;
+}
+
+/* `before`: kernels of the phases in front of it. */
+static bool phase_is_bad(MtSession *s, const MtPhase *phase, long before, int64_t rows) {
+  int64_t most = 1;
+  for (int i = 0; i < phase->n_values; i++)
+    if (phase->values[i].count > most) most = phase->values[i].count;
+  float *room = malloc((size_t)most * sizeof *room);
+  bool found = false;
+  for (int k = 0; room && !found && k <= last_kernel(phase); k++) {
+    if (!replay(s, rows, before + k + 1)) break;
+    for (int i = 0; !found && i < phase->n_values; i++)
+      if (phase->values[i].kernel == k) found = look_at(s, &phase->values[i], rows, room);
+  }
+  free(room);
+  return found;
 }
 
 static bool value_is_bad(MtSession *s, int64_t rows) {
   const MtTrain *train = s->program->train;
-  int64_t most = 1;
-  for (int i = 0; i < train->n_values; i++)
-    if (train->values[i].count > most) most = train->values[i].count;
-  float *room = malloc((size_t)most * sizeof *room);
   bool found = false;
-  for (int k = 0; room && !found && k <= last_kernel(train); k++) {
-    if (!replay(s, rows, k + 1)) break;
-    for (int i = 0; !found && i < train->n_values; i++)
-      if (train->values[i].kernel == k) found = look_at(s, &train->values[i], rows, room);
+  long before = 0;
+  for (int p = 0; p < train->n_phases && !found; p++) {
+    if (!runs(s, p)) continue;
+    found = phase_is_bad(s, &train->phases[p], before, rows);
+    before += train->phases[p].n_kernels;
   }
-  free(room);
   return found;
 }
 
@@ -155,6 +184,8 @@ bool mt_explain_nonfinite(MtSession *s, int64_t rows) {
   if (!replay(s, rows, -1) || gradients_are_bad(s)) return false;
   s->error_is_located = true;
   return mt_error(&s->error,
-                  "%s: the loss or a gradient is not finite at step %lld: the sum over micro-batches overflows",
-                  s->program->source, (long long)s->scalars.step);
+                  "%s: the loss or a gradient is not finite at step %lld: %s", s->program->source,
+                  (long long)s->scalars.step,
+                  s->program->train->n_phases > 1 ? "before an earlier update of the step changed the weights"
+                                                  : "the sum over micro-batches overflows");
 }

@@ -22,6 +22,7 @@ static const double steps[] = {1e-3, 1e-4, 1e-5, 1e-6};
 typedef struct Check {
   MtSession *s;
   int64_t rows;
+  int phase;                    /* whose update is checked */
   void *batch[MT_MAX_OUTPUTS];  /* fields of real are double here */
   double *params, *grads;       /* host */
   long forward;                 /* kernels up to the loss; -1: not known */
@@ -30,15 +31,18 @@ typedef struct Check {
 
 static void record(MtRun *run, void *data) {
   const Check *c = data;
-  run->program->train->gradients_f64(run, (const void *const *)c->batch, c->rows);
+  for (int p = 0; p <= c->phase; p++)
+    run->program->train->phases[p].gradients_f64(run, (const void *const *)c->batch, c->rows);
 }
+
+static const MtPhase *phase_of(const Check *c) { return &c->s->program->train->phases[c->phase]; }
 
 static double loss_now(Check *c) {
   MtRun *run = &c->s->run;
   double loss = NAN;
   run->budget = c->forward;
   bool ok = run->backend->play(run, 0, record, c) &&
-            run->backend->read(run, &loss, (char *)run->outputs + run->program->train->loss * (int64_t)sizeof loss,
+            run->backend->read(run, &loss, (char *)run->outputs + phase_of(c)->loss * (int64_t)sizeof loss,
                                sizeof loss);
   run->budget = -1;
   return ok ? loss : NAN;
@@ -149,11 +153,14 @@ static bool widen_batch(Check *c) {
   return ok;
 }
 
-static long kernels_to_loss(const MtTrain *train) {
-  for (int i = 0; i < train->n_values; i++)
-    if (train->values[i].place == MT_IN_OUTPUTS && train->values[i].offset <= train->loss &&
-        train->loss < train->values[i].offset + train->values[i].count)
-      return train->values[i].kernel + 1;
+static long kernels_to_loss(const Check *c) {
+  const MtPhase *phase = phase_of(c);
+  long before = 0;
+  for (int p = 0; p < c->phase; p++) before += c->s->program->train->phases[p].n_kernels;
+  for (int i = 0; i < phase->n_values; i++)
+    if (phase->values[i].place == MT_IN_OUTPUTS && phase->values[i].offset <= phase->loss &&
+        phase->loss < phase->values[i].offset + phase->values[i].count)
+      return before + phase->values[i].kernel + 1;
   return -1;
 }
 
@@ -162,50 +169,66 @@ static bool find_gradients(Check *c) {
   MtSession *s = c->s;
   int64_t n = s->program->param_count;
   size_t bytes = (size_t)n * sizeof(double);
-  c->params = malloc(bytes + 1);
-  c->grads = malloc(bytes + 1);
-  if (!c->params || !c->grads) return mt_error(&s->error, "out of memory");
   c->forward = -1;
   double loss = loss_now(c);
   if (s->run.error[0]) return false;
   if (!isfinite(loss)) return mt_error(&s->error, "gradcheck: the loss of the first batch is %g", loss);
-  c->forward = kernels_to_loss(s->program->train);
+  c->forward = kernels_to_loss(c);
   bool ok = s->run.backend->read(&s->run, c->params, s->run.params, bytes) &&
             s->run.backend->read(&s->run, c->grads, s->run.grads, bytes);
   c->unit = ok && n ? greater(norm(c->grads, n) / sqrt((double)n), 1e-300) : 1;
   return ok;
 }
 
-static bool in_a_group(const MtTrain *train, const MtTensor *p) {
-  for (int g = 0; g < train->n_groups; g++)
+static bool in_a_group(const MtTrain *train, int first, int n, const MtTensor *p) {
+  for (int g = first; g < first + n; g++)
     if (p->offset >= train->groups[g].begin && p->offset < train->groups[g].begin + train->groups[g].count) return true;
   return false;
+}
+
+typedef struct Verdict {
+  int wrong, checked;
+  double worst;
+} Verdict;
+
+/* The parameters that the phase's update moves; those that are frozen are in no group. */
+static bool check_phase(Check *c, double *room, Verdict *v) {
+  MtSession *s = c->s;
+  const MtProgram *p = s->program;
+  const MtPhase *phase = phase_of(c);
+  int samples;
+  if (!phase->update) return true;
+  bool ok = find_gradients(c);
+  for (int i = 0; ok && i < p->n_params; i++) {
+    if (!in_a_group(p->train, phase->first_group, phase->n_groups, &p->params[i])) continue;
+    double error = check_param(c, &p->params[i], &samples, room);
+    ok = !s->run.error[0];
+    print_param(s, &p->params[i], samples, error);
+    v->wrong += !(error <= limit);
+    v->worst = error > v->worst || isnan(error) ? error : v->worst;
+    v->checked++;
+  }
+  return ok;
 }
 
 int mt_gradcheck(MtSession *s) {
   Check c = {.s = s, .rows = mt_least(s->train.capacity, s->train.rows)};
   const MtProgram *p = s->program;
-  int samples, wrong = 0, checked = 0;
-  double *room = malloc(2 * (size_t)p->param_count * sizeof *room + 1), worst = 0;
-  bool ok = (room || mt_error(&s->error, "out of memory")) && p->train->gradients_f64 != NULL;
-  if (room && !p->train->gradients_f64)
-    mt_error(&s->error, "gradcheck: this trainer holds no double-precision gradients");
-  ok = ok && widen_batch(&c) && find_gradients(&c);
-  for (int i = 0; ok && i < p->n_params; i++) {
-    if (!in_a_group(p->train, &p->params[i])) continue; /* frozen */
-    double error = check_param(&c, &p->params[i], &samples, room);
-    ok = !s->run.error[0];
-    print_param(s, &p->params[i], samples, error);
-    wrong += !(error <= limit);
-    worst = error > worst || isnan(error) ? error : worst;
-    checked++;
-  }
+  Verdict v = {0};
+  size_t bytes = (size_t)p->param_count * sizeof(double) + 1;
+  double *room = malloc(2 * bytes);
+  c.params = malloc(bytes), c.grads = malloc(bytes);
+  bool ok = (room && c.params && c.grads) || mt_error(&s->error, "out of memory");
+  if (ok && !p->train->phases[0].gradients_f64)
+    ok = mt_error(&s->error, "gradcheck: this trainer holds no double-precision gradients");
+  ok = ok && widen_batch(&c);
+  for (; ok && c.phase < p->train->n_phases; c.phase++) ok = check_phase(&c, room, &v);
   if (ok && !s->options->json && !s->options->quiet)
-    printf("%d parameters, worst relative error %.1e: %s\n", checked, worst, wrong ? "WRONG" : "ok");
+    printf("%d parameters, worst relative error %.1e: %s\n", v.checked, v.worst, v.wrong ? "WRONG" : "ok");
   free(room);
   free(c.params);
   free(c.grads);
-  return ok && !wrong ? EXIT_SUCCESS : EXIT_FAILURE;
+  return ok && !v.wrong ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* ---- --dump-grads ------------------------------------------------------------------------- */
@@ -214,7 +237,23 @@ static void record_first(MtRun *run, void *data) {
   MtSession *s = data;
   int64_t rows = mt_least(s->train.capacity, s->train.rows);
   mt_fetch(run, &s->train, rows);
-  s->program->train->gradients(run, (const void *const *)s->train.batch, rows);
+  for (int p = 0; p < s->program->train->n_phases; p++)
+    s->program->train->phases[p].gradients(run, (const void *const *)s->train.batch, rows);
+}
+
+/* "loss" and, of the second update on, "loss.1": each at the weights of now, without the updates between. */
+static bool add_losses(MtSession *s, MtArchive *archive, float *losses) {
+  const MtTrain *train = s->program->train;
+  char name[32] = "loss";
+  bool ok = true;
+  for (int p = 0, n = 0; ok && p < train->n_phases; p++) {
+    if (train->phases[p].loss < 0) continue;
+    if (n) snprintf(name, sizeof name, "loss.%d", n);
+    ok = s->run.backend->read(&s->run, &losses[n], (float *)s->run.outputs + train->phases[p].loss, sizeof *losses);
+    ok = ok && (mt_archive_add(archive, name, MT_WIDE_F32, 0, NULL, &losses[n]) || mt_error(&s->error, "out of memory"));
+    n++;
+  }
+  return ok;
 }
 
 static bool dump_tensor(void *archive, const char *name, const MtTensor *tensor, float *values) {
@@ -224,20 +263,19 @@ static bool dump_tensor(void *archive, const char *name, const MtTensor *tensor,
 bool mt_dump_gradients(MtSession *s) {
   const MtProgram *p = s->program;
   MtArchive archive = {0};
-  float loss = 0, *grads = s->host.params; /* the blocks' host copy serves as room */
+  float losses[64] = {0}, *grads = s->host.params; /* the blocks' host copy serves as room */
   bool ok = mt_begin_epoch(s, 0, 0) && s->run.backend->play(&s->run, 0, record_first, s) &&
-            s->run.backend->read(&s->run, &loss, (float *)s->run.outputs + p->train->loss, sizeof loss) &&
+            add_losses(s, &archive, losses) &&
             s->run.backend->read(&s->run, grads, s->run.grads, (size_t)p->param_count * sizeof *grads);
   if (ok) {
-    ok = mt_archive_add(&archive, "loss", MT_WIDE_F32, 0, NULL, &loss);
     for (int i = 0; ok && i < p->n_params; i++)
-      if (in_a_group(p->train, &p->params[i]))
+      if (in_a_group(p->train, 0, p->train->n_groups, &p->params[i]))
         ok = mt_each_block(&p->params[i], "", grads + p->params[i].offset, dump_tensor, &archive);
     ok = ok || mt_error(&s->error, "out of memory");
     ok = ok && mt_write_safetensors(s->options->dump_grads, NULL, &archive, &s->error);
   }
   mt_archive_free(&archive);
   if (ok && !s->options->quiet && !s->options->json)
-    printf("loss %.9g; gradients: %s\n", (double)loss, s->options->dump_grads);
+    printf("loss %.9g; gradients: %s\n", (double)losses[0], s->options->dump_grads);
   return ok;
 }

@@ -28,7 +28,8 @@ enum { MT_MAX_RANK = 8, MT_MAX_GROUPS = 16, MT_MAX_HYPER = 8, MT_MAX_SLOTS = 3, 
 /* Scalars that change from step to step, in device memory, so that a captured
  * step needs no new arguments. */
 typedef struct MtScalars {
-  int64_t step;       /* updates done */
+  int64_t step;       /* steps done */
+  int64_t done;       /* how often the update at hand has been made; filled by schedule() */
   int64_t epoch, total; /* epochs done; updates planned */
   int64_t micro;      /* micro-batch of this update */
   int64_t position;   /* row of the epoch's order where the batch begins */
@@ -49,7 +50,9 @@ typedef struct MtRun {
   const struct MtBackend *backend;
   const struct MtProgram *program;
   int real_size;
-  void *params, *grads, *states, *slots[MT_MAX_SLOTS];
+  void *params, *grads, *slots[MT_MAX_SLOTS];
+  void *states, *new_states; /* as they are when a step begins; what it makes of them */
+  int64_t state_count;       /* elements of each that a step's end moves over */
   void *arena;        /* of the function that runs */
   void *outputs;      /* real: logs, loss, accumulators or the prediction */
   MtScalars *scalars;
@@ -70,6 +73,8 @@ typedef struct MtEnd {
   int64_t rows;       /* of the batch */
   int64_t loss;       /* element of outputs: stop when it or a gradient is not finite; negative: do not look */
   bool last;          /* of its update */
+  bool ends;          /* no phase of the step comes behind it: the scalars move on */
+  int first_group, n_groups; /* of the update: their hyper-parameters are kept */
   int n_logs;
   double *sums;       /* sums[i] += rows * outputs[logs[i]] */
   int32_t logs[MT_MAX_OUTPUTS];
@@ -103,16 +108,19 @@ void mt_gemm_bf16_batched(MtRun *run, MtGemmKind kind, MtTranspose t, int64_t ba
                           const void *b, int64_t ldb, int64_t b_step,
                           void *c, int64_t ldc, int64_t c_step);
 
-/* Set scalars->stop when the loss or one of `count` gradients is not finite. */
-void mt_check_gradients(MtRun *run, const MtEnd *end, int64_t count);
+/* Set scalars->stop when the loss, one of the gradients [begin, begin + count) or a new state is not finite. */
+void mt_check_gradients(MtRun *run, const MtEnd *end, int64_t begin, int64_t count);
 /* Scale gradients to a global norm of at most max_norm (times min(1, max_norm / (norm + 1e-6))). */
-void mt_clip_gradients(MtRun *run, int64_t count, double max_norm);
+void mt_clip_gradients(MtRun *run, int64_t begin, int64_t count, double max_norm);
 /* One optimizer pass over elements [begin, begin + count) of the block, with
  * hyper-parameters of row `group`; formulas beside their definitions. */
-void mt_sgd(MtRun *run, int group, int64_t begin, int64_t count);
-void mt_adam(MtRun *run, int group, int64_t begin, int64_t count);
-void mt_adamw(MtRun *run, int group, int64_t begin, int64_t count);
-/* Add the logs to their sums and move the scalars on to the next micro-batch. */
+#define MT_OPTIMIZERS(OPTIMIZER)                                                                                        \
+  OPTIMIZER(sgd) OPTIMIZER(adam) OPTIMIZER(adamw) OPTIMIZER(rmsprop) OPTIMIZER(adagrad) OPTIMIZER(adadelta)             \
+  OPTIMIZER(adamax) OPTIMIZER(lion)
+#define MT_DECLARE(name) void mt_##name(MtRun *run, int group, int64_t begin, int64_t count);
+MT_OPTIMIZERS(MT_DECLARE)
+#undef MT_DECLARE
+/* Add the logs to their sums, keep the new states and move the scalars on to the next micro-batch. */
 void mt_finish(MtRun *run, const MtEnd *end);
 
 /* ---- what a program says of itself ------------------------------------- */
@@ -166,7 +174,7 @@ static inline size_t mt_arena_bytes(MtSize size, int real_size) { return real_si
 
 /* A value that a kernel writes, in the order kernels run: the search for the
  * first non-finite value walks these. */
-typedef enum MtPlace { MT_IN_ARENA, MT_IN_GRADS, MT_IN_OUTPUTS, MT_IN_ARENA_BF16 } MtPlace;
+typedef enum MtPlace { MT_IN_ARENA, MT_IN_GRADS, MT_IN_STATES, MT_IN_OUTPUTS, MT_IN_ARENA_BF16 } MtPlace;
 typedef struct MtValue {
   int kernel;               /* the how-manyth kernel of the step writes it, from 0 */
   const char *name;         /* "net.fc1.mm" */
@@ -219,6 +227,20 @@ typedef struct MtGroup {    /* an update group, for --help and checkpoints */
   int64_t begin, count;     /* elements of the block */
 } MtGroup;
 
+/* A stretch of the step up to an update, which later phases see. */
+typedef struct MtPhase {
+  MtStep gradients;         /* forward and backward: outputs, grads */
+  MtStep gradients_f64;     /* the same in double precision */
+  MtUpdate update;          /* check, schedule, clipping, optimizers, logs, bookkeeping; NULL: it ends without */
+  int64_t every;            /* it runs in every so-manyth step */
+  int64_t loss;             /* element of outputs; negative: none */
+  int64_t begin, count;     /* elements of the block that it moves */
+  int first_log, n_logs;    /* of the train block's */
+  int first_group, n_groups;
+  int n_kernels, n_values;
+  const MtValue *values;
+} MtPhase;
+
 typedef struct MtTrain {
   int data;
   bool shuffled;
@@ -227,17 +249,13 @@ typedef struct MtTrain {
   MtUnit unit;
   int64_t accumulate;
   bool tf32;
-  MtStep gradients;         /* forward and backward: outputs, grads */
-  MtStep gradients_f64;     /* the same in double precision */
-  MtUpdate update;          /* after the last micro-batch: check, schedule, clipping, optimizers, logs, step + 1 */
+  int n_phases;
+  const MtPhase *phases;
   MtSize size;
-  int64_t loss;             /* element of outputs */
   int n_logs;
   const MtLog *logs;
   int n_groups;
   const MtGroup *groups;
-  int n_values;
-  const MtValue *values;
   int n_every;
   const MtEvery *every;
 } MtTrain;

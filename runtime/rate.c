@@ -11,7 +11,12 @@
 
 static void record_update(MtRun *run, void *data) {
   (void)data;
-  run->program->train->update(run, &(MtEnd){.loss = -1, .last = true});
+  const MtTrain *train = run->program->train;
+  int first = 0;
+  while (!train->phases[first].update) first++;
+  MtEnd end = mt_end_of(train, first, 0, NULL);
+  end.loss = -1, end.ends = true;
+  train->phases[first].update(run, &end);
 }
 
 /* The first group's learning rate at `step`; NaN after a failure. */

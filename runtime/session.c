@@ -77,6 +77,10 @@ static bool open_blocks(MtSession *s, int needs) {
   for (int i = 0; ok && i < slots; i++) ok = host_block(s, &s->host.slots[i], p->param_count);
   ok = ok && mt_session_alloc(s, &s->run.params, bytes, "parameters") &&
        mt_session_alloc(s, &s->run.states, (size_t)p->state_count * real, "states");
+  if (ok && needs & MT_NEED_TRAIN && p->state_count) {
+    ok = mt_session_alloc(s, &s->run.new_states, (size_t)p->state_count * real, "states");
+    s->run.state_count = p->state_count;
+  }
   if (ok && needs & MT_NEED_TRAIN) ok = mt_session_alloc(s, &s->run.grads, bytes, "gradients");
   s->micro_grads = s->run.grads;
   if (ok && needs & MT_NEED_UPDATES && p->train->accumulate > 1)
@@ -246,6 +250,7 @@ void mt_session_close(MtSession *s) {
     void *memory[] = {run->params,
                       run->grads,
                       run->states,
+                      run->new_states,
                       run->slots[0],
                       run->slots[1],
                       run->slots[2],

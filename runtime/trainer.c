@@ -27,6 +27,7 @@ typedef struct Trainer {
   MtConsole *console;
   MtMoment at;
   int64_t row, rows_since_line, updates_per_epoch, line_every; /* line_every 0: at epoch ends */
+  int64_t phase_rows[64];     /* since the last line, by phase */
   int64_t first_step;
   double begin, last_look, last_save;
   double *evaluated;          /* newest result by column */
@@ -68,34 +69,37 @@ static bool look(Trainer *t) {
   return mt_explain_nonfinite(s, mt_least(s->train.capacity, s->train.rows - s->scalars.position));
 }
 
-/* Means of what is tracked since the last line. */
-static bool read_means(Trainer *t, double *means, int *n) {
-  int32_t outputs[MT_MAX_OUTPUTS];
-  *n = mt_tracked(t->train, outputs);
-  if (!t->s->run.backend->read(&t->s->run, means, t->s->sums, (size_t)*n * sizeof *means)) return false;
-  for (int i = 0; i < *n; i++) means[i] /= (double)t->rows_since_line;
+/* Means of the logs since the last line, then of the loss; NaN for what was not computed. */
+static bool read_means(Trainer *t, double *means) {
+  const MtTrain *train = t->train;
+  double sums[MT_MAX_OUTPUTS];
+  if (!t->s->run.backend->read(&t->s->run, sums, t->s->sums, (size_t)(train->n_logs + 1) * sizeof *sums)) return false;
+  for (int i = 0; i < train->n_logs; i++)
+    means[i] = sums[mt_log_sum(train, i)] / (double)t->phase_rows[mt_phase_of_log(train, i)];
+  means[train->n_logs] = sums[mt_loss_sum(train)] / (double)t->rows_since_line;
   return true;
 }
 
 static bool write_line(Trainer *t) {
   double means[MT_MAX_OUTPUTS];
-  int n = 0;
   if (!look(t)) return false;
   if (t->rows_since_line) {
-    if (!read_means(t, means, &n) || !t->s->run.backend->zero(&t->s->run, t->s->sums, MT_MAX_OUTPUTS * sizeof(double)))
+    if (!read_means(t, means) || !t->s->run.backend->zero(&t->s->run, t->s->sums, MT_MAX_OUTPUTS * sizeof(double)))
       return false;
-    for (int i = 0; i < t->train->n_logs; i++) mt_console_set(t->console, i, means[i]);
+    for (int i = 0; i < t->train->n_logs; i++)
+      if (t->phase_rows[mt_phase_of_log(t->train, i)]) mt_console_set(t->console, i, means[i]);
   }
   t->rows_since_line = 0;
+  memset(t->phase_rows, 0, sizeof t->phase_rows);
   t->has_results = false;
   return mt_console_line(t->console, &t->at);
 }
 
 static bool draw_bar(Trainer *t) {
-  double means[MT_MAX_OUTPUTS] = {NAN};
-  int n = 1;
-  if (t->rows_since_line && !read_means(t, means, &n)) return false;
-  mt_console_bar(t->console, &t->at, means[n - 1]);
+  double means[MT_MAX_OUTPUTS];
+  means[t->train->n_logs] = NAN;
+  if (t->rows_since_line && !read_means(t, means)) return false;
+  mt_console_bar(t->console, &t->at, means[t->train->n_logs]);
   return true;
 }
 
@@ -209,15 +213,22 @@ static bool several(const Trainer *t) {
   int64_t rows = t->s->train.capacity;
   bool can = t->train->accumulate == 1 && t->s->program->param_count < MT_SMALL_MODEL && !t->has_results &&
              t->row + MT_STEPS_A_PLAY * rows <= t->s->train.rows;
+  for (int p = 0; p < t->train->n_phases; p++) can = can && t->train->phases[p].every == 1;
   for (int64_t k = 1; can && k < MT_STEPS_A_PLAY; k++) can = !is_pause(t, t->at.step + k, t->row + k * rows);
   return can;
+}
+
+static void count_rows(Trainer *t, uint64_t phases, int64_t rows) {
+  t->row += rows;
+  t->rows_since_line += rows;
+  for (int p = 0; p < t->train->n_phases; p++)
+    if (phases >> p & 1) t->phase_rows[p] += rows;
 }
 
 static bool update_several(Trainer *t) {
   int64_t rows = t->s->train.capacity * MT_STEPS_A_PLAY;
   if (!mt_play_steps(t->s, t->s->train.capacity, MT_STEPS_A_PLAY)) return false;
-  t->row += rows;
-  t->rows_since_line += rows;
+  count_rows(t, mt_phases_at(t->train, 0), rows);
   t->at.step += MT_STEPS_A_PLAY;
   return true;
 }
@@ -225,13 +236,13 @@ static bool update_several(Trainer *t) {
 static bool update(Trainer *t) {
   const MtTable *table = &t->s->train;
   int64_t group = mt_least(t->train->accumulate * table->capacity, table->rows - t->row);
+  uint64_t phases = mt_phases_at(t->train, t->at.step);
   for (int64_t done = 0; done < group;) {
     int64_t rows = mt_least(table->capacity, group - done);
-    if (!mt_play_step(t->s, (MtStepPlan){rows, group, done == 0, done + rows == group})) return false;
+    if (!mt_play_step(t->s, (MtStepPlan){rows, group, done == 0, done + rows == group, phases})) return false;
     done += rows;
   }
-  t->row += group;
-  t->rows_since_line += group;
+  count_rows(t, phases, group);
   t->at.step++;
   return true;
 }

@@ -108,12 +108,18 @@ bool mt_can_write(MtSession *s, const char *path);
 typedef struct MtStepPlan {
   int64_t rows, group_rows;   /* of the micro-batch; of all that share this update */
   bool first, last;           /* of them */
+  uint64_t phases;            /* bit i: phase i runs */
 } MtStepPlan;
 bool mt_play_step(MtSession *s, MtStepPlan plan);
 /* Updates of `rows` rows each, in a row; equal to as many single steps, bit for bit. */
 enum { MT_STEPS_A_PLAY = 8, MT_SMALL_MODEL = 1 << 20 };
 bool mt_play_steps(MtSession *s, int64_t rows, int64_t count);
-int mt_tracked(const MtTrain *train, int32_t outputs[MT_MAX_OUTPUTS]); /* logs, then the loss: elements of outputs */
+uint64_t mt_phases_at(const MtTrain *train, int64_t step); /* those that run in the step after `step` others */
+MtEnd mt_end_of(const MtTrain *train, int phase, int64_t rows, double *sums);
+/* Where the weighted sum of a log stands, and that of the first loss: n_logs + 1 sums in all. */
+int mt_log_sum(const MtTrain *train, int log);
+int mt_loss_sum(const MtTrain *train);
+int mt_phase_of_log(const MtTrain *train, int log);
 
 /* ---- the commands: exit statuses ---- */
 int mt_train(MtSession *s);           /* trainer.c */

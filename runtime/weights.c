@@ -41,7 +41,8 @@ static bool push(MtSession *s, void *to, const float *from, int64_t count) {
 bool mt_push_blocks(MtSession *s, bool slots) {
   const MtProgram *p = s->program;
   bool ok =
-      push(s, s->run.params, s->host.params, p->param_count) && push(s, s->run.states, s->host.states, p->state_count);
+      push(s, s->run.params, s->host.params, p->param_count) && push(s, s->run.states, s->host.states, p->state_count) &&
+      (!s->run.new_states || push(s, s->run.new_states, s->host.states, p->state_count));
   for (int i = 0; ok && slots && i < MT_MAX_SLOTS; i++)
     if (s->host.slots[i]) ok = push(s, s->run.slots[i], s->host.slots[i], p->param_count);
   return ok;

@@ -16,6 +16,11 @@
 /* ---- building ----------------------------------------------------------------------- */
 
 /* What a generated file links, handed on to the runtime of the test program. */
+#define POINTER(name) void (*name)(MtRun *, int, int64_t, int64_t);
+#define ADDRESS(name) mt_##name,
+#define POINTER_TEXT(name) "  void (*" #name ")(MtRun *, int, int64_t, int64_t);\n"
+#define CALL_TEXT(name) "void mt_" #name "(MtRun *r, int g, int64_t at, int64_t n) { calls." #name "(r, g, at, n); }\n"
+
 static const char shim[] =
     "#include \"mtrt.h\"\n"
     "struct MtBackend { int none; };\n"
@@ -30,10 +35,9 @@ static const char shim[] =
     "                    void *);\n"
     "  void (*gemm_bf16_batched)(MtRun *, MtGemmKind, MtTranspose, int64_t, int64_t, int64_t, int64_t, const void *,\n"
     "                            int64_t, int64_t, const void *, int64_t, int64_t, void *, int64_t, int64_t);\n"
-    "  void (*clip)(MtRun *, int64_t, double);\n"
-    "  void (*sgd)(MtRun *, int, int64_t, int64_t), (*adam)(MtRun *, int, int64_t, int64_t);\n"
-    "  void (*adamw)(MtRun *, int, int64_t, int64_t);\n"
-    "  void (*check)(MtRun *, const MtEnd *, int64_t), (*finish)(MtRun *, const MtEnd *);\n"
+    "  void (*clip)(MtRun *, int64_t, int64_t, double);\n"
+    MT_OPTIMIZERS(POINTER_TEXT)
+    "  void (*check)(MtRun *, const MtEnd *, int64_t, int64_t), (*finish)(MtRun *, const MtEnd *);\n"
     "} Calls;\n"
     "Calls calls;\n"
     "void mt_gemm(MtRun *r, MtTranspose t, int64_t m, int64_t n, int64_t k, const void *a, const void *b, void *c) {\n"
@@ -53,11 +57,9 @@ static const char shim[] =
     "                          int64_t lc, int64_t sc) {\n"
     "  calls.gemm_bf16_batched(r, g, t, z, m, n, k, a, la, sa, b, lb, sb, c, lc, sc);\n"
     "}\n"
-    "void mt_clip_gradients(MtRun *r, int64_t n, double norm) { calls.clip(r, n, norm); }\n"
-    "void mt_sgd(MtRun *r, int g, int64_t at, int64_t n) { calls.sgd(r, g, at, n); }\n"
-    "void mt_adam(MtRun *r, int g, int64_t at, int64_t n) { calls.adam(r, g, at, n); }\n"
-    "void mt_adamw(MtRun *r, int g, int64_t at, int64_t n) { calls.adamw(r, g, at, n); }\n"
-    "void mt_check_gradients(MtRun *r, const MtEnd *end, int64_t n) { calls.check(r, end, n); }\n"
+    "void mt_clip_gradients(MtRun *r, int64_t at, int64_t n, double norm) { calls.clip(r, at, n, norm); }\n"
+    MT_OPTIMIZERS(CALL_TEXT)
+    "void mt_check_gradients(MtRun *r, const MtEnd *end, int64_t at, int64_t n) { calls.check(r, end, at, n); }\n"
     "void mt_finish(MtRun *r, const MtEnd *end) { calls.finish(r, end); }\n";
 
 typedef struct Calls {
@@ -67,10 +69,9 @@ typedef struct Calls {
   void (*gemm_bf16)(MtRun *, MtGemmKind, MtTranspose, int64_t, int64_t, int64_t, const void *, const void *, void *);
   void (*gemm_bf16_batched)(MtRun *, MtGemmKind, MtTranspose, int64_t, int64_t, int64_t, int64_t, const void *, int64_t,
                             int64_t, const void *, int64_t, int64_t, void *, int64_t, int64_t);
-  void (*clip)(MtRun *, int64_t, double);
-  void (*sgd)(MtRun *, int, int64_t, int64_t), (*adam)(MtRun *, int, int64_t, int64_t);
-  void (*adamw)(MtRun *, int, int64_t, int64_t);
-  void (*check)(MtRun *, const MtEnd *, int64_t), (*finish)(MtRun *, const MtEnd *);
+  void (*clip)(MtRun *, int64_t, int64_t, double);
+  MT_OPTIMIZERS(POINTER)
+  void (*check)(MtRun *, const MtEnd *, int64_t, int64_t), (*finish)(MtRun *, const MtEnd *);
 } Calls;
 
 enum { MAX_PROGRAMS = 64 };
@@ -134,7 +135,7 @@ void generated_build(Generated *set, const char *flags) {
   set->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   ck_assert_msg(set->library != NULL, "%s", dlerror());
   *(Calls *)dlsym(set->library, "calls") =
-      (Calls){mt_gemm, mt_gemm_batched, mt_gemm_bf16, mt_gemm_bf16_batched, mt_clip_gradients, mt_sgd, mt_adam, mt_adamw, mt_check_gradients, mt_finish};
+      (Calls){mt_gemm, mt_gemm_batched, mt_gemm_bf16, mt_gemm_bf16_batched, mt_clip_gradients, MT_OPTIMIZERS(ADDRESS) mt_check_gradients, mt_finish};
   const MtProgram **caught = dlsym(set->library, "caught");
   for (int i = 0; i < set->n; i++) {
     char name[32];
@@ -264,7 +265,9 @@ static void fill_blocks(Blocks *b, const Program *p, const Graph *graph, const B
 
 static Tensor read_output(const Blocks *b, const Output *output, int64_t rows) {
   Tensor t = {.type = output->node->type, .rows = type_rows(&output->node->type) ? rows : 0};
-  const void *block = output->role == OUT_GRAD ? b->run.grads : b->run.outputs;
+  const void *block = output->role == OUT_GRAD    ? b->run.grads
+                      : output->role == OUT_STATE ? b->run.new_states
+                                                  : b->run.outputs;
   t.count = live_count(&t.type, rows);
   t.data = calloc((size_t)t.count + 1, sizeof *t.data);
   for (int64_t i = 0; i < t.count; i++) {
@@ -276,7 +279,7 @@ static Tensor read_output(const Blocks *b, const Output *output, int64_t rows) {
 
 static MtSize size_of(const MtProgram *emitted, MtStep step) {
   const MtTrain *train = emitted->train;
-  if (train && (step == train->gradients || step == train->gradients_f64)) return train->size;
+  if (train && (step == train->phases[0].gradients || step == train->phases[0].gradients_f64)) return train->size;
   for (int i = 0; i < emitted->n_evals; i++) {
     if (step == emitted->evals[i].batch) return emitted->evals[i].batch_size;
     if (step == emitted->evals[i].finish) return emitted->evals[i].finish_size;
@@ -295,7 +298,7 @@ static Blocks begin_call(const Program *program, const Graph *graph, int real_si
   b.run = (MtRun){.backend = &mt_cpu, .real_size = real_size, .budget = -1};
   b.run.params = calloc((size_t)program->param_elements + 1, 8);
   b.run.grads = calloc((size_t)program->param_elements + 1, 8);
-  b.run.states = calloc(state_bytes(program), 1);
+  b.run.states = calloc(state_bytes(program), 1), b.run.new_states = calloc(state_bytes(program), 1);
   memset(b.run.grads, 0xff, (size_t)program->param_elements * 8);
   fill_blocks(&b, program, graph, bindings, n_bindings, options->rows);
   return b;
@@ -305,6 +308,7 @@ static void end_call(Blocks *b, const Graph *graph, int64_t rows, Tensor *output
   for (int i = 0; i < graph->n_outputs; i++) outputs[i] = read_output(b, &graph->outputs[i], rows);
   for (int i = 0; i < b->n_fields; i++) free(b->fields[i]);
   free(b->fields), free(b->field_bytes), free(b->run.params), free(b->run.grads), free(b->run.states);
+  free(b->run.new_states);
   free(b->run.arena), free(b->run.outputs);
 }
 
@@ -352,6 +356,7 @@ char *generated_call_emulated(const Generated *set, int i, const Program *progra
   size_t n_outputs = (size_t)1 << 16;
   b.run.outputs = calloc(n_outputs, 8);
   ck_assert_uint_eq(fread(b.run.grads, 1, (size_t)call.params, file), (size_t)call.params);
+  ck_assert_uint_eq(fread(b.run.new_states, 1, (size_t)call.states, file), (size_t)call.states);
   ck_assert(fread(b.run.outputs, 1, n_outputs * 8, file) < n_outputs * 8);
   fclose(file);
   end_call(&b, graph, options->rows, outputs);

@@ -51,9 +51,10 @@ static void wrong_gradients(MtRun *run, const void *const *batch, int64_t rows) 
 /* The rate falls linearly to 0; highest at step 0. */
 static void update(MtRun *run, const MtEnd *end) {
   MtScalars *s = run->scalars;
+  s->done = s->step;
   const double row[5] = {0.1 * (1 - (double)s->step / (double)(s->total ? s->total : 1)) * s->lr_scale, 0.9, 0, 0, 0};
   for (int i = 0; i < 5; i++) s->hyper[0][i] = row[i];
-  mt_check_gradients(run, end, IN + 1);
+  mt_check_gradients(run, end, 0, IN + 1);
   mt_sgd(run, 0, 0, IN + 1);
   mt_finish(run, end);
 }
@@ -85,17 +86,18 @@ static const MtAction actions[] = {{'e', 0, 0}, {'l', 0, "rmse"}, {'h', 0, "leas
 static const MtEvery one_watch[] = {{1, MT_EPOCHS, 2, actions}}, two_watches[] = {{5, MT_STEPS, 3, actions}};
 static const MtPredict predict = {1, fields, CAPACITY, predict_rows, {ARENA_BYTES, CAPACITY}, 0, {0}, true};
 
-#define TRAIN(count, unit, accumulate, wide, every)                                                                    \
+#define PHASE(wide) {{gradients_f32, wide, update, 1, LOSS, 0, IN + 1, 0, 2, 0, 1, 4, 5, values}}
+static const MtPhase right[] = PHASE(gradients_f64), wrong[] = PHASE(wrong_gradients);
+#define TRAIN(count, unit, accumulate, phases, every)                                                                  \
   {                                                                                                                    \
-    0, true, 7, count, unit, accumulate, false, gradients_f32, wide, update, {ARENA_BYTES, 2}, LOSS, 2, logs, 1,       \
-        groups, 5, values, 1, every                                                                                    \
+    0, true, 7, count, unit, accumulate, false, 1, phases, {ARENA_BYTES, 2}, 2, logs, 1, groups, 1, every              \
   }
 static const MtTrain trains[N_MODELS] = {
-    [MODEL_EPOCHS] = TRAIN(30, MT_EPOCHS, 1, gradients_f64, one_watch),
-    [MODEL_STEPS] = TRAIN(100, MT_STEPS, 1, gradients_f64, one_watch),
-    [MODEL_ACCUMULATE] = TRAIN(30, MT_EPOCHS, 3, gradients_f64, one_watch),
-    [MODEL_WRONG_GRADIENT] = TRAIN(30, MT_EPOCHS, 1, wrong_gradients, one_watch),
-    [MODEL_TWO_WATCHES] = TRAIN(30, MT_EPOCHS, 1, gradients_f64, two_watches),
+    [MODEL_EPOCHS] = TRAIN(30, MT_EPOCHS, 1, right, one_watch),
+    [MODEL_STEPS] = TRAIN(100, MT_STEPS, 1, right, one_watch),
+    [MODEL_ACCUMULATE] = TRAIN(30, MT_EPOCHS, 3, right, one_watch),
+    [MODEL_WRONG_GRADIENT] = TRAIN(30, MT_EPOCHS, 1, wrong, one_watch),
+    [MODEL_TWO_WATCHES] = TRAIN(30, MT_EPOCHS, 1, right, two_watches),
 };
 #define PROGRAM(kind)                                                                                                  \
   { "line", "line.mt", &mt_cpu, 2, 0, 2, 1, IN + 1, 0, params, NULL, data, &trains[kind], evals, &predict }

@@ -57,7 +57,7 @@ int main(int argc, char **argv) {
   std::vector<std::vector<char>> fields;
   for (int64_t i = 0; i < call.n_fields; i++) fields.push_back(read_bytes(call.field[i]));
   size_t outputs = (size_t)train->size.outputs * call.real_size;
-  std::vector<char> unknown(call.params + outputs + 1, (char)0xff), scalars((char *)&call.scalars, (char *)(&call.scalars + 1));
+  std::vector<char> scalars((char *)&call.scalars, (char *)(&call.scalars + 1));
   for (int time = 1; time <= (argc > 1 ? atoi(argv[1]) : 1); time++) {
     setenv("MTC_SCHEDULE", std::to_string(time).c_str(), 1);
     MtRun run = {};
@@ -69,15 +69,17 @@ int main(int argc, char **argv) {
     run.scalars = (MtScalars *)on_device(&run, scalars);
     run.params = on_device(&run, params);
     run.states = on_device(&run, states);
+    run.new_states = on_device(&run, std::vector<char>(call.states, (char)0xff));
     run.grads = on_device(&run, std::vector<char>(call.params, (char)0xff));
     run.outputs = on_device(&run, std::vector<char>(outputs, (char)0xff));
     run.arena = on_device(&run, std::vector<char>(mt_arena_bytes(train->size, (int)call.real_size), (char)0xff));
     std::vector<const void *> batch;
     for (auto &field : fields) batch.push_back(on_device(&run, field));
-    Work work = {call.real_size == 8 ? train->gradients_f64 : train->gradients, batch.data(), call.rows};
-    std::vector<char> results(call.params + outputs);
+    Work work = {call.real_size == 8 ? train->phases[0].gradients_f64 : train->phases[0].gradients, batch.data(), call.rows};
+    std::vector<char> results(call.params + call.states + outputs);
     if (!mt_cuda.play(&run, 0, record, &work) || !mt_cuda.read(&run, results.data(), run.grads, call.params) ||
-        !mt_cuda.read(&run, results.data() + call.params, run.outputs, outputs) || !mt_cuda.wait(&run))
+        !mt_cuda.read(&run, results.data() + call.params, run.new_states, call.states) ||
+        !mt_cuda.read(&run, results.data() + call.params + call.states, run.outputs, outputs) || !mt_cuda.wait(&run))
       give_up(run.error);
     if (time == 1) first = results;
     if (results != first) give_up("another schedule gives other bits");

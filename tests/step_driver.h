@@ -7,7 +7,7 @@
 enum { MOST_FIELDS = 16 };
 
 /* Standard input: this, then the blocks one after another; sizes in bytes.
- * Standard output: the gradients, `params` bytes of them, then the outputs. */
+ * Standard output: the gradients, `params` bytes of them, the new states, then the outputs. */
 typedef struct StepCall {
   int64_t program, real_size, rows, params, states, n_fields, field[MOST_FIELDS];
   MtScalars scalars;

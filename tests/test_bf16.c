@@ -144,7 +144,7 @@ static void check_page(Make make) {
       Page *p = pages[fused];
       char *wrong = NULL;
       if (cuda) wrong = generated_call_emulated(set, fused, p->program, 4, 3, p->leaves, p->n_leaves, &rounded, got);
-      else generated_call(p->program, generated_program(set, fused), p->g, generated_program(set, fused)->train->gradients, 4, p->leaves, p->n_leaves, &rounded, got);
+      else generated_call(p->program, generated_program(set, fused), p->g, generated_program(set, fused)->train->phases[0].gradients, 4, p->leaves, p->n_leaves, &rounded, got);
       ck_assert_msg(!wrong, "%s: %s", ways[cuda][fused], wrong);
       compare(meaning, want, got, ways[cuda][fused]);
       for (int o = 0; o < p->g->n_outputs; o++) tensor_free(&got[o]);

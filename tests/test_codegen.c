@@ -270,7 +270,7 @@ static void run_case(const Case *c, int real_size) {
     fill(field, &data->fields[i].type, path, c, real_size);
     batch[i] = field;
   }
-  (real_size == 8 ? train->gradients_f64 : train->gradients)(&run, batch, c->rows);
+  (real_size == 8 ? train->phases[0].gradients_f64 : train->phases[0].gradients)(&run, batch, c->rows);
   Tensor *reference = expected(c);
   compare(c, reference, &run);
   for (int o = 0; o < p->train.graph->n_outputs; o++) tensor_free(&reference[o]);
@@ -596,11 +596,11 @@ START_TEST(an_update_looks_before_it_writes) {
   kit->program->train.updates[0].clip = 0.5;
   ck_assert(kit_run(kit, 2, NULL, LONG_MAX, NULL));
   char *c = emit(kit->program, false), *cuda = emit(kit->program, true);
-  in_order(c, (const char *[]){"train_update(MtRun *run, const MtEnd *end) {", "mt_check_gradients(run, end, 256);",
-                               "schedule(run->scalars);", "mt_clip_gradients(run, 256, 0.5);", "mt_sgd(run, 0, ",
+  in_order(c, (const char *[]){"train_update(MtRun *run, const MtEnd *end) {", "mt_check_gradients(run, end, 0, 256);",
+                               "schedule(run->scalars);", "mt_clip_gradients(run, 0, 256, 0.5);", "mt_sgd(run, 0, ",
                                "mt_finish(run, end);"}, 6);
   in_order(cuda, (const char *[]){"update(const MtUpdateData u) {", "mt_begin(u, s);", "schedule(s);",
-                                  "rule[0] = mt_sgd_rule(s, 0);", "mt_clip_gradients(u, s, 256, 0.5);",
+                                  "rule[0] = mt_sgd_rule(s, 0);", "mt_clip_gradients(u, s, 0, 256, 0.5);",
                                   "mt_sgd(u, s, rule[0], ", "mt_finish(u, s);", "LAUNCH(update, 1, "}, 8);
   ck_assert_int_eq(occurrences(cuda, "LAUNCH(mt_measure"), 0);
   free(c), free(cuda);

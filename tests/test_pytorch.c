@@ -478,7 +478,7 @@ static void run_round(const Block *b, const MtProgram *emitted, int round, int r
     bindings[n++] = (Binding){arena_print(b->arena, "net.c%d.ln.weight", m), ones};
   }
   Tensor *outputs = arena_alloc(b->arena, sizeof *outputs * ((size_t)graph->n_outputs + 1));
-  MtStep step = real_size == 8 ? emitted->train->gradients_f64 : emitted->train->gradients;
+  MtStep step = real_size == 8 ? emitted->train->phases[0].gradients_f64 : emitted->train->phases[0].gradients;
   generated_call(b->program, emitted, graph, step, real_size, bindings, n, &(EvaluateOptions){.rows = 1}, outputs);
   for (int c = 0; c < b->n_cases; c++)
     if (b->round[c] == round) compare_case(b, c, outputs, real_size);
@@ -526,7 +526,7 @@ static const char *optimizer_model(json_t *list, size_t first, int n, Arena *are
              json_string_value(json_object_get(run, "optimizer")));
     json_object_foreach(json_object_get(run, "options"), key, value) {
       text_add(&text, "%s: ", key);
-      if (!strcmp(key, "nesterov"))
+      if (!strcmp(key, "nesterov") || !strcmp(key, "centered"))
         text_add(&text, "%s, ", number(value) != 0 ? "true" : "false");
       else
         text_number(&text, number(value)), text_add(&text, ", ");
@@ -570,7 +570,7 @@ static void follow_runs(const Program *program, const MtProgram *emitted, json_t
       numbers(json_object_get(step, "g"), values);
       for (int i = 0; i < VECTOR; i++) put_real(run.grads, real_size, program->params[k].offset + i, values[i]);
     }
-    emitted->train->update(&run, &(MtEnd){.loss = -1, .last = true});
+    emitted->train->phases[0].update(&run, &(MtEnd){.loss = -1, .last = true, .ends = true});
     ck_assert_int_eq(scalars.step, t + 1);
     for (int k = 0; k < program->n_params; k++) {
       step = json_array_get(json_object_get(json_array_get(list, first + (size_t)k), "steps"), (size_t)t);
@@ -628,13 +628,16 @@ Suite *pytorch_suite(void) {
   tcase_set_timeout(ops, 240);
   tcase_add_loop_test(ops, ops_as_derived, 0, PARTS);
   tcase_add_loop_test(ops, ops_after_every_pass, 0, PARTS);
-  tcase_add_loop_test(ops, optimizers_over_ten_steps, 0, 2);
   tcase_add_loop_test(ops, ops_on_the_c_target, 0, BUILDS);
-  tcase_add_loop_test(ops, optimizers_on_the_c_target, 0, 2);
   suite_add_tcase(suite, ops);
   TCase *bf16 = tcase_create("bf16");
   tcase_set_timeout(bf16, 120);
   tcase_add_loop_test(bf16, bf16_is_pytorchs, 0, 2);
   suite_add_tcase(suite, bf16);
+  TCase *optimizers = tcase_create("optimizers"); /* CK_RUN_CASE=optimizers: these alone */
+  tcase_set_timeout(optimizers, 240);
+  tcase_add_loop_test(optimizers, optimizers_over_ten_steps, 0, 2);
+  tcase_add_loop_test(optimizers, optimizers_on_the_c_target, 0, 2);
+  suite_add_tcase(suite, optimizers);
   return suite;
 }

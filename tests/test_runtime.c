@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ir/ir.h"
 #include "runtime/backend.h"
 #include "runtime/gemm.h"
 #include "runtime/random.h"
@@ -386,20 +387,20 @@ START_TEST(the_guard_stops_at_any_value_that_is_not_finite) {
   static const int places[] = {0, 1, 8191, 8192, COUNT - 1};
   float loss = 3e38f;
   run.grads = grads;
-  mt_cpu.guard(&run, &loss, COUNT);
+  mt_cpu.guard(&run, &loss, 0, COUNT);
   ck_assert_int_eq(scalars.stop, 0);
   for (int p = 0; p < 5; p++)
     for (int b = 0; b < 3; b++)
       for (int64_t count = places[p] < 100 ? 100 : COUNT; count <= COUNT; count += COUNT - 100) {
         grads[places[p]] = bad[b];
         scalars.stop = 0;
-        mt_cpu.guard(&run, &loss, count);
+        mt_cpu.guard(&run, &loss, 0, count);
         ck_assert_int_eq(scalars.stop, 1);
         grads[places[p]] = 0;
       }
   scalars.stop = 0;
   loss = NAN;
-  mt_cpu.guard(&run, &loss, COUNT);
+  mt_cpu.guard(&run, &loss, 0, COUNT);
   ck_assert_int_eq(scalars.stop, 1);
   scalars.step = 4;
   mt_cpu.advance(&run, 1, 10);
@@ -436,7 +437,7 @@ static void clip_by(const double *g, int n, double limit, double expected) {
   for (int i = 0; i < n; i++) grads[i] = (float)g[i];
   run.grads = grads;
   scalars.grad_scale = 1;
-  mt_clip_gradients(&run, n, limit);
+  mt_clip_gradients(&run, 0, n, limit);
   ck_assert_msg(scalars.grad_scale == expected || fabs(scalars.grad_scale - expected) < 1e-12, "%.17g, not %.17g",
                 scalars.grad_scale, expected);
 }
@@ -447,7 +448,7 @@ START_TEST(clipping_is_that_of_clip_grad_norm) {
   clip_by((double[]){1, 0}, 2, 1, 1 / (1 + 1e-6));
   float grads[2] = {NAN, 1};
   run.grads = grads;
-  mt_clip_gradients(&run, 2, 1);
+  mt_clip_gradients(&run, 0, 2, 1);
   ck_assert(isnan(scalars.grad_scale));
 }
 END_TEST
@@ -460,7 +461,7 @@ START_TEST(clipping_adds_in_the_same_order_with_any_number_of_threads) {
   for (int threads = 1; threads <= 4; threads++) {
     omp_set_num_threads(threads);
     scalars.grad_scale = 1;
-    mt_clip_gradients(&run, COUNT, 1);
+    mt_clip_gradients(&run, 0, COUNT, 1);
     scale[threads - 1] = scalars.grad_scale;
     ck_assert(scale[threads - 1] == scale[0]);
   }
@@ -471,8 +472,11 @@ START_TEST(clipping_adds_in_the_same_order_with_any_number_of_threads) {
 }
 END_TEST
 
-static const char *const hyper_names[][5] = {{"lr", "momentum", "dampening", "decay", "nesterov"},
-                                             {"lr", "beta1", "beta2", "eps", "decay"}};
+#define NAMED(name) {#name, mt_##name},
+static const struct {
+  const char *name;
+  void (*run)(MtRun *run, int group, int64_t begin, int64_t count);
+} updates[] = {MT_OPTIMIZERS(NAMED)};
 enum { STORED = 4, COPIES = 20000 }; /* each stored element, many times over: threads and vector tails too */
 
 static void set(void *x, int size, int64_t i, double value) {
@@ -484,13 +488,17 @@ static void follow(json_t *item, int size, int64_t copies, double tolerance) {
   const char *name = json_string_value(json_object_get(item, "optimizer"));
   int64_t n = STORED * copies;
   void *p = calloc((size_t)n, (size_t)size), *g = calloc((size_t)n, (size_t)size),
-       *slots[2] = {calloc((size_t)n, (size_t)size), calloc((size_t)n, (size_t)size)};
+       *slots[3] = {calloc((size_t)n, (size_t)size), calloc((size_t)n, (size_t)size), calloc((size_t)n, (size_t)size)};
+  const Optimizer *o = optimizer_find(name);
+  int which = 0;
+  while (strcmp(updates[which].name, name)) which++;
   run.real_size = size;
-  run.params = p, run.grads = g, run.slots[0] = slots[0], run.slots[1] = slots[1];
+  run.params = p, run.grads = g, run.slots[0] = slots[0], run.slots[1] = slots[1], run.slots[2] = slots[2];
   scalars.step = 0;
-  for (int i = 0; i < 5; i++)
-    scalars.hyper[2][i] =
-        json_number_value(json_object_get(json_object_get(item, "options"), hyper_names[strcmp(name, "sgd") != 0][i]));
+  for (int i = 0; i < MAX_HYPER && o->hyper[i]; i++) {
+    json_t *given = json_object_get(json_object_get(item, "options"), o->hyper[i]);
+    scalars.hyper[2][i] = given ? json_number_value(given) : o->fallback[i];
+  }
   for (int64_t i = 0; i < n; i++)
     set(p, size, i, json_number_value(json_array_get(json_object_get(item, "start"), (size_t)i % STORED)));
   json_t *steps = json_object_get(item, "steps");
@@ -498,11 +506,10 @@ static void follow(json_t *item, int size, int64_t copies, double tolerance) {
   for (size_t t = 0; t < json_array_size(steps); t++) {
     json_t *step = json_array_get(steps, t);
     scalars.grad_scale = 0.25;
+    scalars.done = scalars.step;
     for (int64_t i = 0; i < n; i++)
       set(g, size, i, 4 * json_number_value(json_array_get(json_object_get(step, "g"), (size_t)i % STORED)));
-    if (!strcmp(name, "sgd")) mt_sgd(&run, 2, 0, n);
-    else if (!strcmp(name, "adam")) mt_adam(&run, 2, 0, n);
-    else mt_adamw(&run, 2, 0, n);
+    updates[which].run(&run, 2, 0, n);
     mt_cpu.advance(&run, 1, 0);
     for (int64_t i = 0; i < n; i++) {
       double exact = json_number_value(json_array_get(json_object_get(step, "p"), (size_t)i % STORED)),

@@ -679,7 +679,7 @@ static void free_values(const Page *p, Tensor *values) {
 static void compare_page(const Page *p, const MtProgram *emitted, const Tensor *want, const Tensor *terms,
                          int real_size, int level) {
   Tensor *got = arena_alloc(p->program->arena, sizeof *got * ((size_t)p->g->n_outputs + 1));
-  generated_call(p->program, emitted, p->g, real_size == 8 ? emitted->train->gradients_f64 : emitted->train->gradients,
+  generated_call(p->program, emitted, p->g, real_size == 8 ? emitted->train->phases[0].gradients_f64 : emitted->train->phases[0].gradients,
                  real_size, p->leaves, p->n_leaves, &options, got);
   for (int i = 0; i < p->n_checks; i++) {
     ck_assert_int_eq(want[i].count, got[i].count);

@@ -182,7 +182,7 @@ START_TEST(each_edit_is_refused_at_its_place) {
       {"space=[B, H]", "space=[B, P]", "error[E0704]: net.fc1.relu: %net.fc1.relu: it is an output, but has not the shape of the space"},
       {"in arena+256", "in arena+100", "error[E0704]: train: %net.fc1.relu.2: its offset is not aligned"},
       {"in arena+256", "in attic", "error[E0701]: expected a home, one of `none` to `result`"},
-      {"-> loss", "-> lost", "error[E0701]: expected a role, one of `value` to `state`"},
+      {"-> loss", "-> lost", "error[E0701]: expected a role, one of `value` to `carry`"},
       {"finish eval0.finish", "finish eval1.finish", "error[E0702]: no graph `eval1.finish` stands above"},
       {"using adamw", "using adamx", "error[E0702]: no optimizer is called `adamx`"},
       {"beta1=", "beta=", "error[E0701]: expected `beta1` here"},

@@ -209,8 +209,8 @@ static void gemm(MtRun *run, MtGemmKind kind, MtTranspose t, int64_t batch, int6
                  int64_t a_step, const void *b, int64_t ldb, int64_t b_step, void *c, int64_t ldc, int64_t c_step) {
   later(run, [=](MtRun *r) { mt_cpu.gemm(r, kind, t, batch, m, n, k, a, lda, a_step, b, ldb, b_step, c, ldc, c_step); });
 }
-static void clip(MtRun *run, int64_t count, double most) {
-  later(run, [=](MtRun *r) { mt_cpu.clip(r, count, most); });
+static void clip(MtRun *run, int64_t begin, int64_t count, double most) {
+  later(run, [=](MtRun *r) { mt_cpu.clip(r, begin, count, most); });
 }
 static void optimize(MtRun *run, MtOptimizerKind kind, int group, int64_t begin, int64_t count) {
   later(run, [=](MtRun *r) { mt_cpu.optimize(r, kind, group, begin, count); });
@@ -224,8 +224,11 @@ static void accumulate(MtRun *run, double *sum, const void *x, int64_t count, ch
 static void narrow(MtRun *run, void *x, const double *sum, int64_t count) {
   later(run, [=](MtRun *r) { mt_cpu.narrow(r, x, sum, count); });
 }
-static void guard(MtRun *run, const void *loss, int64_t count) {
-  later(run, [=](MtRun *r) { mt_cpu.guard(r, loss, count); });
+static void guard(MtRun *run, const void *loss, int64_t begin, int64_t count) {
+  later(run, [=](MtRun *r) { mt_cpu.guard(r, loss, begin, count); });
+}
+static void keep(MtRun *run) {
+  later(run, [](MtRun *r) { mt_cpu.keep(r); });
 }
 static void advance(MtRun *run, int64_t steps, int64_t rows) {
   later(run, [=](MtRun *r) { mt_cpu.advance(r, steps, rows); });
@@ -233,4 +236,4 @@ static void advance(MtRun *run, int64_t steps, int64_t rows) {
 
 extern "C" const MtBackend mt_cuda = {"cuda", describe, open_device, close_device, alloc, release, write_device, read_device,
                                       zero, wait_device, peak, play, fetch, gemm, clip, optimize, add_scaled, accumulate,
-                                      narrow, guard, advance, nullptr, nullptr, nullptr};
+                                      narrow, guard, keep, advance, nullptr, nullptr, nullptr};

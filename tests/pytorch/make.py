@@ -526,6 +526,38 @@ for lr in (0.1, 1e-3, 0):
         for beta1, beta2, eps, decay in [(0.9, 0.999, 1e-8, 0), (0.9, 0.999, 1e-8, 0.1), (0.5, 0.9, 1e-8, 0), (0.9, 0.95, 1e-3, 0.01), (0, 0.99, 1e-8, 0), (0.9, 0.999, 1e-8, 0.01)]:
             run(name, {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "decay": decay},
                 lambda p: make(p, lr, (float(beta1), float(beta2)), eps, decay))
+
+
+class Lion(O.Optimizer):
+    """By the paper (arXiv 2302.06675): PyTorch has none."""
+
+    def __init__(self, params, lr, beta1, beta2, decay):
+        super().__init__(params, dict(lr=lr, beta1=beta1, beta2=beta2, decay=decay))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                p.mul_(1 - group["lr"] * group["decay"])
+                p.sub_(group["lr"] * torch.sign(group["beta1"] * m + (1 - group["beta1"]) * p.grad))
+                m.mul_(group["beta2"]).add_((1 - group["beta2"]) * p.grad)
+
+
+state = torch.get_rng_state()  # what follows draws as it did without these
+for lr in (0.1, 1e-3):
+    for alpha, eps, momentum, decay, centered in [(0.99, 1e-8, 0, 0, 0), (0.9, 1e-3, 0, 0.1, 0), (0.99, 1e-8, 0.9, 0, 0), (0.9, 1e-4, 0, 0, 1), (0.5, 1e-2, 0.8, 0.01, 1)]:
+        run("rmsprop", {"lr": lr, "alpha": alpha, "eps": eps, "momentum": momentum, "decay": decay, "centered": centered},
+            lambda p: O.RMSprop(p, lr, alpha, eps, decay, momentum, bool(centered)))
+    for lr_decay, decay, eps in [(0, 0, 1e-10), (0.1, 0, 1e-10), (0, 0.1, 1e-3), (1, 0.01, 1e-10), (0.01, 0, 0.1)]:
+        run("adagrad", {"lr": lr, "lr_decay": lr_decay, "decay": decay, "eps": eps}, lambda p: O.Adagrad(p, lr, lr_decay, decay, 0, eps))
+    for rho, eps, decay in [(0.9, 1e-6, 0), (0.5, 1e-3, 0), (0.95, 1e-6, 0.1), (0, 1e-2, 0.01), (0.99, 1e-4, 0)]:
+        run("adadelta", {"lr": 10 * lr, "rho": rho, "eps": eps, "decay": decay}, lambda p: O.Adadelta(p, 10 * lr, rho, eps, decay))
+    for beta1, beta2, eps, decay in [(0.9, 0.999, 1e-8, 0), (0.9, 0.999, 1e-8, 0.1), (0.5, 0.9, 1e-3, 0), (0, 0.99, 1e-8, 0), (0.9, 0.5, 1e-2, 0.01)]:
+        run("adamax", {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "decay": decay}, lambda p: O.Adamax(p, lr, (beta1, beta2), eps, decay))
+    for beta1, beta2, decay in [(0.9, 0.99, 0), (0.9, 0.99, 0.1), (0.5, 0.9, 0.01), (0, 0, 0), (0.95, 0.98, 1)]:
+        run("lion", {"lr": lr, "beta1": beta1, "beta2": beta2, "decay": decay}, lambda p: Lion(p, lr, beta1, beta2, decay))
+torch.set_rng_state(state)
 write_runs("optimizers.json")
 
 # ---- the gradient's norm clipped first: below, at and above the bound, zero, and NaN ----

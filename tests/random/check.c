@@ -123,7 +123,7 @@ static const char *call_built(const Generated *set, const Built *built, bool emu
   } else {
     const MtProgram *emitted = generated_program(set, built->number);
     generated_call(planned->program, emitted, planned->graph,
-                   real_size == 8 ? emitted->train->gradients_f64 : emitted->train->gradients, real_size, bindings,
+                   real_size == 8 ? emitted->train->phases[0].gradients_f64 : emitted->train->phases[0].gradients, real_size, bindings,
                    planned->n_leaves, options, got->at);
   }
   free(bindings);

@@ -35,10 +35,26 @@ static bool becomes_leaf(const Copy *c, const Node *node) {
   return c->edit.kind == EDIT_MAKE_LEAF && c->edit.at == node->id;
 }
 
+/* What gets a new value is declared by its leaf. */
+static void need_state(Copy *c, const char *path) {
+  const Graph *g = c->from->graph;
+  for (int i = 0; i < g->n_nodes; i++)
+    if (g->nodes[i]->op == OP_state && !strcmp(g->nodes[i]->attrs.path, path)) c->needed[i] = true;
+}
+
+static bool has_state(const Kit *kit, const char *path) {
+  for (int i = 0; i < kit->program->n_states; i++)
+    if (!strcmp(kit->program->states[i].path, path)) return true;
+  return false;
+}
+
 static void find_needed(Copy *c) {
   const Graph *g = c->from->graph;
-  for (int i = 0; i < g->n_outputs; i++)
-    if (keeps_output(c, i)) c->needed[g->outputs[i].node->id] = true;
+  for (int i = 0; i < g->n_outputs; i++) {
+    if (!keeps_output(c, i)) continue;
+    c->needed[g->outputs[i].node->id] = true;
+    if (g->outputs[i].role == OUT_STATE) need_state(c, g->outputs[i].name);
+  }
   for (int i = g->n_nodes - 1; i >= 0; i--) {
     const Node *node = g->nodes[i], *now = stands_for(c, node);
     if (!c->needed[i]) continue;
@@ -118,6 +134,7 @@ static bool copy_all(Copy *c) {
   for (int i = 0; i < g->n_outputs; i++) {
     const Output *out = &g->outputs[i];
     if (!keeps_output(c, i)) continue;
+    if (out->role == OUT_STATE && !has_state(c->to, out->name)) return false;
     if (out->role == OUT_LOSS) kit_minimize(c->to, c->now[out->node->id]);
     else graph_output(c->to->graph, out->role, arena_copy(c->to->arena, out->name, strlen(out->name)), c->now[out->node->id]);
   }

@@ -396,6 +396,18 @@ static Op any_op(Pool *p) {
 
 /* ---- the whole ------------------------------------------------------------------------ */
 
+/* The state's new value: one of its shape and dtype, the later the likelier; now and then itself. */
+static void assign_state(Pool *p) {
+  const State *state = &p->kit->program->states[0];
+  Node *now = NULL;
+  for (int i = 0; i < p->n; i++) {
+    Node *x = p->at[i];
+    bool fits = x->type.dtype == F32 && type_same_shape(&x->type, &state->type);
+    if (fits && (!now || pick(p, 3))) now = x;
+  }
+  if (now && pick(p, 4)) graph_output(p->kit->graph, OUT_STATE, state->path, now);
+}
+
 static Node *part_of_loss(Pool *p, Node *x) {
   if (pick(p, 2)) x = b_unary(p->b, OP_tanh, x);
   return kit_sum(p->kit, b_scalar(p->b, OP_mul, x, 1 + pick(p, 3)));
@@ -419,6 +431,7 @@ Kit *random_graph(uint64_t seed) {
     graph_output(p.kit->graph, OUT_VALUE, arena_print(p.kit->arena, "out%d", i),
                  x->type.dtype == F32 ? x : b_cast(p.b, x, F32));
   }
+  assign_state(&p);
   kit_minimize(p.kit, loss);
   if (chance(&p, 4)) p.kit->program->train.precision = PRECISION_BF16;
   return p.kit;

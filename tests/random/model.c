@@ -191,6 +191,39 @@ static void along(Author *a) {
   }
 }
 
+/* A state, read before or after its new value; a count goes into the value, since no gradient would. */
+static void state(Author *a) {
+  Named *x = value_like(a, ends_in_dim, NULL);
+  if (!x || !a->in_module) return;
+  size_t rank = strlen(x->axes);
+  const char *axis = x->axes + rank - 1, *name = x->name;
+  int n = a->next++;
+  char over[32] = "mean(#, over: [0, 1])";
+  x->used = true;
+  snprintf(over, sizeof over, rank == 1 ? "%s" : rank == 2 ? "mean(%s, over: 0)" : "mean(%s, over: [0, 1])", name);
+  line(a), text_add(&a->text, "state s%d: [%s] = %s", n, axis, chance(a, 2) ? "zeros" : "normal(0.5)");
+  if (chance(a, 3)) line(a), text_add(&a->text, "s%d <- 0.5 * s%d + 0.1", n, n);
+  if (chance(a, 2)) {
+    let(a, x->axes, "%s - 0.5 * s%d", name, n);
+    line(a), text_add(&a->text, "s%d <- 0.7 * s%d + 0.3 * %s", n, n, over);
+  } else {
+    line(a), text_add(&a->text, "if training { s%d <- 0.9 * s%d + tanh(%s) }", n, n, over);
+    let(a, x->axes, "%s * (1 + tanh(s%d))", name, n);
+  }
+}
+
+/* BatchNorm and its relatives take the axis behind the batch. */
+static void norm(Author *a) {
+  static const char *const layers[] = {"BatchNorm()", "BatchNorm(momentum: 0.4, eps: 0.01)", "BatchNorm(affine: false)",
+                                       "GroupNorm(1, eps: 0.01)", "RMSNorm(eps: 0.01)", "InstanceNorm(eps: 0.1)"};
+  Named *x = value_like(a, has_axes, "2");
+  if (!x || !a->in_module || x->axes[0] != 'B' || x->axes[1] == 'B' || strchr(x->axes + 2, 'B')) return;
+  bool volume = strlen(x->axes) == 3;
+  if (volume && x->axes[1] == x->axes[2]) return;
+  x->used = true;
+  let(a, x->axes, "%s |> b%d: %s", x->name, a->next, layers[pick(a, volume ? 6 : 5)]);
+}
+
 /* Axes exchanged; merged and reduced; parts of them. */
 static void view(Author *a) {
   Named *x = value_like(a, has_axes, "2");
@@ -233,7 +266,7 @@ static void nested(Author *a) {
 
 static void lines(Author *a, int n) {
   static void (*const kinds[])(Author *) = {unary, unary, unary, binary, binary, binary, reduction,
-                                            product, product, along, view, lookup_row, nested};
+                                            product, product, along, view, lookup_row, nested, state, norm};
   while (a->n < MOST_VALUES - 4 && n-- > 0) kinds[pick(a, sizeof kinds / sizeof *kinds)](a);
 }
 
@@ -279,13 +312,31 @@ static const char *optimizer(Author *a) {
                                     "adam(lr: 1e-2, eps: 1e-4)",
                                     "adam(lr: step_decay(1e-2, every: 2, by: 0.5), decay: 0.01, eps: 1e-4)",
                                     "adamw(lr: linear(1e-2, to: 1e-3), decay: 0.1, eps: 1e-4)",
-                                    "adamw(lr: one_cycle(1e-2), eps: 1e-3)"};
+                                    "adamw(lr: one_cycle(1e-2), eps: 1e-3)",
+                                    "rmsprop(lr: 1e-2, eps: 1e-2)",
+                                    "rmsprop(lr: 1e-2, eps: 0.1, momentum: 0.5, centered: true, decay: 0.01)",
+                                    "adagrad(lr: 0.05, lr_decay: 0.1, eps: 1e-2)",
+                                    "adadelta(lr: 0.5, eps: 1e-2)",
+                                    "adamax(lr: linear(1e-2, to: 1e-3), eps: 1e-2, decay: 0.01)"};
   return all[pick(a, sizeof all / sizeof *all)];
 }
 
+/* A second update, which sees the first one's weights; now and then in every second step only. */
+static void judge_last(Author *a) {
+  bool seldom = chance(a, 2);
+  if (seldom) text_add(&a->text, "\n  every 2 steps {");
+  text_add(&a->text, "\n  let again = net(d.x)\n  let jloss = mean(judge(stop(again)) * judge(stop(out)) + judge(d.t))");
+  text_add(&a->text, "\n  update judge minimize jloss using %s", optimizer(a));
+  text_add(&a->text, "\n  log jl = jloss%s", seldom ? "\n  }" : "");
+  if (chance(a, 2)) text_add(&a->text, "\n  log lj = mean(judge(stop(out)))");
+}
+
 static void training(Author *a, const char *out) {
-  bool classes = chance(a, 2);
-  int accumulate = 1 + pick(a, 3);
+  bool classes = chance(a, 2), judged = chance(a, 3), judge_first = judged && chance(a, 2);
+  int accumulate = judged ? 1 : 1 + pick(a, 3);
+  if (judged)
+    text_add(&a->text, "\nmodule Judge()(x: [n, i]) -> [n] {\n  return sum(tanh(x |> %sl: Linear(3)), over: -1)\n}\nlet judge = Judge()\n",
+             chance(a, 2) ? "bn: BatchNorm(eps: 0.1) |> " : "");
   text_add(&a->text, "\ntrain d in rows for 3 steps");
   if (accumulate > 1) text_add(&a->text, " with (accumulate: %d)", accumulate);
   text_add(&a->text, " {\n  let out = net(d.x)");
@@ -299,6 +350,10 @@ static void training(Author *a, const char *out) {
     let(a, "BP", "grad(sum(net(%s)), %s)", x->name, x->name);
   }
   lines(a, pick(a, 5));
+  if (judge_first) {
+    text_add(&a->text, "\n  let jloss = mean(judge(stop(out)) ^ 2) + 0.1 * mean(judge(d.t))");
+    text_add(&a->text, "\n  update judge minimize jloss using %s", optimizer(a));
+  }
   line(a);
   text_add(&a->text, "let loss = ");
   static const char *const losses[] = {"mse(out, d.t)", "smooth_l1(out, d.t)", "mean(out ^ 2)", "mean(abs(out - 0.3))",
@@ -307,9 +362,11 @@ static void training(Author *a, const char *out) {
   text_add(&a->text, "%s", classes ? classifiers[pick(a, 2)] : losses[pick(a, 6)]);
   Named *logged = value(a);
   add_unused(a);
+  if (judge_first) text_add(&a->text, " + 0.1 * mean(judge(out))");
   line(a);
   text_add(&a->text, "update net minimize loss using %s", optimizer(a));
   if (chance(a, 3)) a->text.data[--a->text.length] = 0, text_add(&a->text, ", clip: 0.5)");
+  if (judged && !judge_first) judge_last(a);
   line(a);
   text_add(&a->text, "log loss\n  log l = %s(%s)", (const char *const[]){"mean", "sum"}[pick(a, 2)], logged->name);
   text_add(&a->text, "\n}\npredict p in { x: f32[B, P] } -> net(p.x)\n");

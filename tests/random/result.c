@@ -37,10 +37,10 @@ static bool read_metrics(Course *c, const char *path, MtError *error) {
     LIST_PUSH(c->arena, c->at, c->n, ((Series){arena_print(c->arena, "%s", name), 0, data}));
   }
   for (; *row; row++)
-    for (int i = first; i < c->n && *row != '\n'; i++) {
+    for (int i = first; i < c->n; i++) {
       Series *s = &c->at[i];
       char *after = row;
-      double value = strtod(row, &after);
+      double value = *row == '\n' ? (double)NAN : strtod(row, &after);
       if (s->count < MOST_STEPS) s->data[s->count++] = after == row ? (double)NAN : value;
       row = after + (*after == ',');
     }

@@ -459,6 +459,7 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
 
 // Hyper-parameters of the update at hand.
 static void schedule(MtScalars *s) {
+  s->done = s->step;
   s->hyper[0][0] = 0.001 * s->lr_scale;  // lr
   s->hyper[0][1] = 0.9;                 // beta1
   s->hyper[0][2] = 0.999;               // beta2
@@ -468,7 +469,7 @@ static void schedule(MtScalars *s) {
 
 // One step of the optimizers on the gradients at hand; t counts updates from 1.
 static void train_update(MtRun *run, const MtEnd *end) {
-  mt_check_gradients(run, end, 201920);
+  mt_check_gradients(run, end, 0, 201920);
   schedule(run->scalars);
   // net using adamw:
   //   p = p * (1 - lr * decay)
@@ -535,6 +536,11 @@ static const MtValue train_values[] = {
   {189, "grad.update0.net.first.bias.sum",                          "model.mt:10", MT_IN_GRADS,   1024,   64,    0},
   {190, "grad.update0.net.first.weight.transpose",                  "model.mt:10", MT_IN_GRADS,   0,      1024,  0},
 };
+// loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
+// elements moved from, how many, logs from, how many, groups from, how many, calls, values
+static const MtPhase train_phases[] = {
+  {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 201920, 0, 1, 0, 1, 13, 21, train_values},
+};
 static const MtTrain train = {
   0,                                 // data: points
   false,                             // shuffled
@@ -542,13 +548,10 @@ static const MtTrain train = {
   2, MT_EPOCHS,                      // how long
   1,                                 // micro-batches an update
   false,                             // matrix products in TF32
-  train_gradients, train_gradients_f64, // loss and gradients; the same in double
-  train_update,                      // check, schedule, clipping, optimizers, bookkeeping
+  1, train_phases,                   // a step, from update to update
   {213504, 2},                       // bytes of its arena, elements of its outputs
-  0,                                 // the loss, in the outputs
   1, train_logs,                     // logs
   1, train_groups,                   // update groups
-  21, train_values,                  // what each call writes
   0, NULL,                           // what happens every so often
 };
 

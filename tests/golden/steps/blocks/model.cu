@@ -477,6 +477,7 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
 
 // Hyper-parameters of the update at hand.
 static __device__ void schedule(MtScalars *s) {
+  s->done = s->step;
   s->hyper[0][0] = 0.001 * s->lr_scale;  // lr
   s->hyper[0][1] = 0.9;                 // beta1
   s->hyper[0][2] = 0.999;               // beta2
@@ -505,7 +506,7 @@ static __global__ void __launch_bounds__(MT_UPDATE_THREADS) update(const MtUpdat
 
 static void train_update(MtRun *run, const MtEnd *end) {
   const MtUpdateData u = mt_update_data(run, end);
-  if (end->loss >= 0) LAUNCH(mt_measure<false>, MT_PARTS, MT_UPDATE_THREADS, 0, run)(u, 201920);
+  if (end->loss >= 0) LAUNCH(mt_measure<false>, MT_PARTS, MT_UPDATE_THREADS, 0, run)(u, 0, 201920);
   LAUNCH(update, 198, MT_UPDATE_THREADS, 0, run)(u);
 }
 
@@ -564,6 +565,11 @@ static const MtValue train_values[] = {
   {152, "grad.update0.net.first.bias.sum",                          "model.mt:10", MT_IN_GRADS,   1024,   64,    0},
   {153, "grad.update0.net.first.weight.transpose",                  "model.mt:10", MT_IN_GRADS,   0,      1024,  0},
 };
+// loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
+// elements moved from, how many, logs from, how many, groups from, how many, calls, values
+static const MtPhase train_phases[] = {
+  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 201920, 0, 1, 0, 1, 12, 20, train_values},
+};
 static const MtTrain train = {
   0,                                 // data: points
   false,                             // shuffled
@@ -571,13 +577,10 @@ static const MtTrain train = {
   2, MT_EPOCHS,                      // how long
   1,                                 // micro-batches an update
   false,                             // matrix products in TF32
-  train_gradients, f64::train_gradients, // loss and gradients; the same in double
-  train_update,                      // check, schedule, clipping, optimizers, bookkeeping
+  1, train_phases,                   // a step, from update to update
   {213504, 2},                       // bytes of its arena, elements of its outputs
-  0,                                 // the loss, in the outputs
   1, train_logs,                     // logs
   1, train_groups,                   // update groups
-  20, train_values,                  // what each call writes
   0, NULL,                           // what happens every so often
 };
 

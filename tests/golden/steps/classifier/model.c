@@ -328,6 +328,7 @@ static void predict_step(MtRun *run, const void *const *batch, int64_t rows) {
 
 // Hyper-parameters of the update at hand.
 static void schedule(MtScalars *s) {
+  s->done = s->step;
   const double step = (double)s->step;
   const double total = (double)s->total;
   const double lr_mul = (step - 5) / mt_maximum(total - 5, 1.0) * 3.141592653589793;
@@ -345,9 +346,9 @@ static void schedule(MtScalars *s) {
 
 // One step of the optimizers on the gradients at hand; t counts updates from 1.
 static void train_update(MtRun *run, const MtEnd *end) {
-  mt_check_gradients(run, end, 256);
+  mt_check_gradients(run, end, 0, 256);
   schedule(run->scalars);
-  mt_clip_gradients(run, 256, 1);
+  mt_clip_gradients(run, 0, 256, 1);
   // net using adamw:
   //   p = p * (1 - lr * decay)
   //   m = beta1 * m + (1 - beta1) * g
@@ -425,6 +426,11 @@ static const MtValue train_values[] = {
   {10, "grad.update0.net.fc1.bias.sum",                            "model.mt:7",  MT_IN_GRADS,   64,   10, 0},
   {11, "grad.update0.net.fc1.weight.transpose",                    "model.mt:7",  MT_IN_GRADS,   0,    60, 0},
 };
+// loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
+// elements moved from, how many, logs from, how many, groups from, how many, calls, values
+static const MtPhase train_phases[] = {
+  {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 256, 0, 1, 0, 2, 12, 14, train_values},
+};
 static const MtAction every0_actions[] = {
   {'e', 0, NULL},
   {'h', 0, "accuracy"},
@@ -439,13 +445,10 @@ static const MtTrain train = {
   5, MT_EPOCHS,                      // how long
   2,                                 // micro-batches an update
   false,                             // matrix products in TF32
-  train_gradients, train_gradients_f64, // loss and gradients; the same in double
-  train_update,                      // check, schedule, clipping, optimizers, bookkeeping
+  1, train_phases,                   // a step, from update to update
   {1536, 2},                         // bytes of its arena, elements of its outputs
-  0,                                 // the loss, in the outputs
   1, train_logs,                     // logs
   2, train_groups,                   // update groups
-  14, train_values,                  // what each call writes
   1, train_every,                    // what happens every so often
 };
 

@@ -331,6 +331,7 @@ static void predict_step(MtRun *run, const void *const *batch, int64_t rows) {
 
 // Hyper-parameters of the update at hand.
 static __device__ void schedule(MtScalars *s) {
+  s->done = s->step;
   const double step = (double)s->step;
   const double total = (double)s->total;
   const double lr_mul = (step - 5) / mt_maximum(total - 5, 1.0) * 3.141592653589793;
@@ -356,7 +357,7 @@ static __global__ void __launch_bounds__(MT_UPDATE_THREADS) update(const MtUpdat
     rule[0] = mt_adamw_rule(s, 0);
     rule[1] = mt_sgd_rule(s, 1);
   }
-  mt_clip_gradients(u, s, 256, 1);
+  mt_clip_gradients(u, s, 0, 256, 1);
   // net using adamw:
   //   p = p * (1 - lr * decay)
   //   m = beta1 * m + (1 - beta1) * g
@@ -437,6 +438,11 @@ static const MtValue train_values[] = {
   {8, "grad.update0.net.fc1.bias.sum",                            "model.mt:7",  MT_IN_GRADS,   64,   10, 0},
   {9, "grad.update0.net.fc1.weight.transpose",                    "model.mt:7",  MT_IN_GRADS,   0,    60, 0},
 };
+// loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
+// elements moved from, how many, logs from, how many, groups from, how many, calls, values
+static const MtPhase train_phases[] = {
+  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 256, 0, 1, 0, 2, 10, 12, train_values},
+};
 static const MtAction every0_actions[] = {
   {'e', 0, NULL},
   {'h', 0, "accuracy"},
@@ -451,13 +457,10 @@ static const MtTrain train = {
   5, MT_EPOCHS,                      // how long
   2,                                 // micro-batches an update
   false,                             // matrix products in TF32
-  train_gradients, f64::train_gradients, // loss and gradients; the same in double
-  train_update,                      // check, schedule, clipping, optimizers, bookkeeping
+  1, train_phases,                   // a step, from update to update
   {1536, 2},                         // bytes of its arena, elements of its outputs
-  0,                                 // the loss, in the outputs
   1, train_logs,                     // logs
   2, train_groups,                   // update groups
-  12, train_values,                  // what each call writes
   1, train_every,                    // what happens every so often
 };
 

@@ -323,6 +323,7 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
 
 // Hyper-parameters of the update at hand.
 static __device__ void schedule(MtScalars *s) {
+  s->done = s->step;
   s->hyper[0][0] = 0.001 * s->lr_scale;  // lr
   s->hyper[0][1] = 0.9;                 // beta1
   s->hyper[0][2] = 0.999;               // beta2
@@ -339,7 +340,7 @@ static __global__ void __launch_bounds__(MT_UPDATE_THREADS) update(const MtUpdat
     schedule(s);
     rule[0] = mt_adam_rule(s, 0);
   }
-  mt_check_gradients(u, s, 256);
+  mt_check_gradients(u, s, 0, 256);
   // net using adam:
   //   g = g + decay * p
   //   m = beta1 * m + (1 - beta1) * g
@@ -402,6 +403,11 @@ static const MtValue train_values[] = {
   {18, "grad.update0.net.x.gather.add.2",                          "model.mt:8",  MT_IN_ARENA,   1024, 120, 30},
   {19, "grad.update0.net.table.scatter_add",                       "model.mt:7",  MT_IN_GRADS,   0,    120, 0},
 };
+// loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
+// elements moved from, how many, logs from, how many, groups from, how many, calls, values
+static const MtPhase train_phases[] = {
+  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 256, 0, 0, 0, 1, 20, 23, train_values},
+};
 static const MtTrain train = {
   0,                                 // data: d0
   false,                             // shuffled
@@ -409,13 +415,10 @@ static const MtTrain train = {
   10, MT_STEPS,                      // how long
   1,                                 // micro-batches an update
   true,                              // matrix products in TF32
-  train_gradients, f64::train_gradients, // loss and gradients; the same in double
-  train_update,                      // check, schedule, clipping, optimizers, bookkeeping
+  1, train_phases,                   // a step, from update to update
   {3072, 1},                         // bytes of its arena, elements of its outputs
-  0,                                 // the loss, in the outputs
   0, NULL,                           // logs
   1, train_groups,                   // update groups
-  23, train_values,                  // what each call writes
   0, NULL,                           // what happens every so often
 };
 

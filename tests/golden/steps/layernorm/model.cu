@@ -221,6 +221,7 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
 
 // Hyper-parameters of the update at hand.
 static __device__ void schedule(MtScalars *s) {
+  s->done = s->step;
   s->hyper[0][0] = 0.1 * s->lr_scale;   // lr
   s->hyper[0][1] = 0.9;                 // momentum
   s->hyper[0][2] = 0;                   // dampening
@@ -237,7 +238,7 @@ static __global__ void __launch_bounds__(MT_UPDATE_THREADS) update(const MtUpdat
     schedule(s);
     rule[0] = mt_sgd_rule(s, 0);
   }
-  mt_check_gradients(u, s, 2048);
+  mt_check_gradients(u, s, 0, 2048);
   // net using sgd:
   //   g = g + decay * p
   //   buf = t == 1 ? g : momentum * buf + (1 - dampening) * g
@@ -286,6 +287,11 @@ static const MtValue train_values[] = {
   {3, "grad.update0.net.norm.bias.sum",   "model.mt:6",  MT_IN_GRADS,   1024,  1000,  0},
   {3, "grad.update0.net.norm.weight.sum", "model.mt:6",  MT_IN_GRADS,   0,     1000,  0},
 };
+// loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
+// elements moved from, how many, logs from, how many, groups from, how many, calls, values
+static const MtPhase train_phases[] = {
+  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 2048, 0, 0, 0, 1, 4, 11, train_values},
+};
 static const MtTrain train = {
   0,                                 // data: d0
   false,                             // shuffled
@@ -293,13 +299,10 @@ static const MtTrain train = {
   10, MT_STEPS,                      // how long
   1,                                 // micro-batches an update
   false,                             // matrix products in TF32
-  train_gradients, f64::train_gradients, // loss and gradients; the same in double
-  train_update,                      // check, schedule, clipping, optimizers, bookkeeping
+  1, train_phases,                   // a step, from update to update
   {65792, 1},                        // bytes of its arena, elements of its outputs
-  0,                                 // the loss, in the outputs
   0, NULL,                           // logs
   1, train_groups,                   // update groups
-  11, train_values,                  // what each call writes
   0, NULL,                           // what happens every so often
 };
 

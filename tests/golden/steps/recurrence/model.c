@@ -347,6 +347,7 @@ static void predict_step(MtRun *run, const void *const *batch, int64_t rows) {
 
 // Hyper-parameters of the update at hand.
 static void schedule(MtScalars *s) {
+  s->done = s->step;
   s->hyper[0][0] = 0.1 * s->lr_scale;   // lr
   s->hyper[0][1] = 0;                   // momentum
   s->hyper[0][2] = 0;                   // dampening
@@ -356,7 +357,7 @@ static void schedule(MtScalars *s) {
 
 // One step of the optimizers on the gradients at hand; t counts updates from 1.
 static void train_update(MtRun *run, const MtEnd *end) {
-  mt_check_gradients(run, end, 1280);
+  mt_check_gradients(run, end, 0, 1280);
   schedule(run->scalars);
   // net using sgd:
   //   g = g + decay * p
@@ -406,6 +407,11 @@ static const MtValue train_values[] = {
   {456, "grad.update0.net.w",                "model.mt:10", MT_IN_GRADS,   0,      256,  0},
   {456, "grad.update0.net.u",                "model.mt:10", MT_IN_GRADS,   256,    1024, 0},
 };
+// loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
+// elements moved from, how many, logs from, how many, groups from, how many, calls, values
+static const MtPhase train_phases[] = {
+  {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 1280, 0, 1, 0, 1, 9, 12, train_values},
+};
 static const MtTrain train = {
   0,                                 // data: series
   false,                             // shuffled
@@ -413,13 +419,10 @@ static const MtTrain train = {
   2, MT_EPOCHS,                      // how long
   1,                                 // micro-batches an update
   false,                             // matrix products in TF32
-  train_gradients, train_gradients_f64, // loss and gradients; the same in double
-  train_update,                      // check, schedule, clipping, optimizers, bookkeeping
+  1, train_phases,                   // a step, from update to update
   {354304, 2},                       // bytes of its arena, elements of its outputs
-  0,                                 // the loss, in the outputs
   1, train_logs,                     // logs
   1, train_groups,                   // update groups
-  12, train_values,                  // what each call writes
   0, NULL,                           // what happens every so often
 };
 

@@ -1,0 +1,206 @@
+/* test_layers.c - normalization layers trained for a few steps, against what
+ * PyTorch computed in float64 (pytorch/layers.json; layers.py made it and says
+ * how a case is written): values, gradients, and what the layer holds after
+ * each step, with batches of other lengths in between.  The evaluator runs the
+ * program after the gradient pass alone and after every pass.
+ */
+#include <check.h>
+#include <jansson.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "frontend/frontend.h"
+#include "ir/ir.h"
+#include "passes/passes.h"
+#include "tests/shell.h"
+
+enum { MOST_HELD = 16, PARTS = 4 };
+
+/* A parameter or state: its path and values of now. */
+typedef struct Held {
+  const char *path;
+  int64_t count;
+  double *data;
+} Held;
+
+typedef struct Layer {
+  const char *expression;
+  Arena *arena;
+  Program *program;
+  int n;
+  Held at[MOST_HELD];
+} Layer;
+
+static double *numbers(const Layer *l, json_t *array) {
+  double *out = arena_alloc(l->arena, sizeof *out * (json_array_size(array) + 1));
+  for (size_t i = 0; i < json_array_size(array); i++) out[i] = json_number_value(json_array_get(array, i));
+  return out;
+}
+
+static const char *model_of(json_t *item, Arena *arena) {
+  Text text = {0}, shape = {0};
+  json_t *axes = json_object_get(item, "shape");
+  text_add(&shape, "f32[B");
+  for (size_t i = 0; i < json_array_size(axes); i++)
+    text_add(&shape, ", %lld", (long long)json_integer_value(json_array_get(axes, i)));
+  text_add(&shape, "]");
+  text_add(&text,
+           "use nn\ndim B = 4\ndata rows_of = random(rows: 8, seed: 1) -> { x: %s, u: %s, v: %s }\n"
+           "module Net()(x: [n, *s]) -> [n, *s] {\n  param one: [] = ones\n  return (x |> l: %s) * one\n}\nlet net = Net()\n"
+           "train d in rows_of for 1 steps {\n  let loss = sum(net(d.x) * d.u)\n  log gx = sum(grad(loss, d.x) * d.v)\n"
+           "  update net minimize loss using sgd(lr: 0.1)\n}\npredict p in { x: %s } -> net(p.x)\n",
+           shape.data, shape.data, shape.data, json_string_value(json_object_get(item, "layer")), shape.data);
+  text_free(&shape);
+  return text_take(&text, arena);
+}
+
+static Program *compiled(const char *model, const char *stop_after, Arena *arena) {
+  Source *source = arena_alloc(arena, sizeof *source);
+  *source = (Source){.path = "case.mt", .text = model, .length = strlen(model)};
+  Diagnostics *d = diagnostics_new();
+  Program *program = compile(source, &(FrontendOptions){0}, arena, d);
+  PassContext context = {.program = program, .arena = arena, .diagnostics = d, .level = 2, .bisect_limit = LONG_MAX,
+                         .verify_each = true, .stop_after = stop_after};
+  if (!program || !run_pipeline(&context, NULL, NULL)) {
+    diagnostics_print(d, stderr, false);
+    ck_abort_msg("does not compile:\n%s", model);
+  }
+  diagnostics_free(d);
+  return program;
+}
+
+static Held *find(Layer *l, const char *path) {
+  for (int i = 0; i < l->n; i++)
+    if (!strcmp(l->at[i].path, path)) return &l->at[i];
+  ck_abort_msg("%s holds no %s", l->expression, path);
+}
+
+static const char *path_of(const Layer *l, const char *name) { return arena_print(l->arena, "net.l.%s", name); }
+
+static void start(Layer *l, json_t *values) {
+  static double one = 1;
+  const char *name;
+  json_t *array;
+  l->at[l->n++] = (Held){"net.one", 1, &one};
+  json_object_foreach(values, name, array) {
+    if (json_array_size(array) == 0) continue;
+    ck_assert_int_lt(l->n, MOST_HELD);
+    l->at[l->n++] = (Held){path_of(l, name), (int64_t)json_array_size(array), numbers(l, array)};
+  }
+  ck_assert_int_eq(l->n, l->program->n_params + l->program->n_states);
+}
+
+static void compare(const Layer *l, const char *what, int64_t step, const double *want, const double *got, int64_t n) {
+  for (int64_t i = 0; i < n; i++)
+    ck_assert_msg(fabs(want[i] - got[i]) <= 1e-10 * fabs(want[i]) + 1e-11,
+                  "%s, step %lld, %s[%lld]: PyTorch has %.17g, we have %.17g", l->expression, (long long)step, what,
+                  (long long)i, want[i], got[i]);
+}
+
+static Tensor *run(Layer *l, const Graph *graph, char variable, json_t *batch, int64_t rows) {
+  static const char *const fields[] = {"x", "u", "v"};
+  Binding bindings[MOST_HELD + 3];
+  int n = 0;
+  for (; n < l->n; n++) bindings[n] = (Binding){l->at[n].path, l->at[n].data};
+  for (int f = 0; f < 3; f++)
+    bindings[n++] = (Binding){arena_print(l->arena, "%c.%s", variable, fields[f]),
+                              numbers(l, json_object_get(batch, fields[f]))};
+  Tensor *outputs = calloc((size_t)graph->n_outputs + 1, sizeof *outputs);
+  const char *missing = NULL;
+  ck_assert_msg(evaluate(graph, bindings, n, &(EvaluateOptions){.rows = rows}, outputs, &missing), "%s", missing);
+  return outputs;
+}
+
+static void take(Layer *l, const Output *output, const Tensor *value, json_t *wanted, int64_t step) {
+  double number;
+  switch (output->role) {
+  case OUT_LOSS: number = json_number_value(json_object_get(wanted, "loss")); break;
+  case OUT_LOG: number = json_number_value(json_object_get(wanted, "gx")); break;
+  case OUT_GRAD: {
+    Held *param = find(l, output->name);
+    for (int64_t i = 0; i < param->count && strcmp(output->name, "net.one"); i++) param->data[i] -= 0.1 * value->data[i];
+    return;
+  }
+  default: {
+    Held *state = find(l, output->name);
+    memcpy(state->data, value->data, sizeof *state->data * (size_t)state->count);
+    return;
+  }
+  }
+  compare(l, output->name, step, &number, value->data, 1);
+}
+
+static void train(Layer *l, json_t *batch, int64_t each, int64_t step) {
+  const Graph *graph = l->program->train.graph;
+  json_t *after = json_object_get(batch, "after"), *array;
+  const char *name;
+  Tensor *outputs = run(l, graph, 'd', batch, (int64_t)json_array_size(json_object_get(batch, "x")) / each);
+  for (int i = 0; i < graph->n_outputs; i++) {
+    take(l, &graph->outputs[i], &outputs[i], batch, step);
+    tensor_free(&outputs[i]);
+  }
+  free(outputs);
+  json_object_foreach(after, name, array) if (json_array_size(array))
+      compare(l, name, step, numbers(l, array), find(l, path_of(l, name))->data, (int64_t)json_array_size(array));
+}
+
+static void check_layer(json_t *item, const char *stop_after) {
+  Layer l = {.expression = json_string_value(json_object_get(item, "layer")), .arena = arena_new()};
+  json_t *batch, *axis, *asked = json_object_get(item, "asked");
+  size_t step;
+  int64_t each = 1;
+  l.program = compiled(model_of(item, l.arena), stop_after, l.arena);
+  json_array_foreach(json_object_get(item, "shape"), step, axis) each *= json_integer_value(axis);
+  start(&l, json_object_get(item, "start"));
+  json_array_foreach(json_object_get(item, "steps"), step, batch) train(&l, batch, each, (int64_t)step);
+  Tensor *y = run(&l, l.program->predict.graph, 'p', asked, (int64_t)json_array_size(json_object_get(asked, "x")) / each);
+  compare(&l, "predicted", (int64_t)step, numbers(&l, json_object_get(asked, "y")), y->data, y->count);
+  tensor_free(y);
+  free(y);
+  arena_free(l.arena);
+}
+
+static json_t *load(void) {
+  json_error_t error;
+  json_t *list = json_load_file(TESTS_DIR "/pytorch/layers.json", 0, &error);
+  ck_assert_msg(list != NULL, "layers.json:%d: %s", error.line, error.text);
+  return list;
+}
+
+START_TEST(layers_train_as_pytorch_has_it) {
+  json_t *list = load(), *item;
+  size_t i;
+  json_array_foreach(list, i, item) {
+    if ((int)(i % PARTS) != _i) continue;
+    check_layer(item, "gradient");
+    check_layer(item, NULL);
+  }
+  json_decref(list);
+}
+END_TEST
+
+/* As many as a change of layers.py must not lose. */
+START_TEST(there_are_cases_of_every_layer) {
+  static const char *const layers[] = {"BatchNorm(", "GroupNorm(", "InstanceNorm(", "RMSNorm("};
+  json_t *list = load(), *item;
+  size_t i;
+  for (int k = 0; k < 4; k++) {
+    int n = 0;
+    json_array_foreach(list, i, item) n += !strncmp(json_string_value(json_object_get(item, "layer")), layers[k], strlen(layers[k]));
+    ck_assert_msg(n >= 20, "%d cases of %s...)", n, layers[k]);
+  }
+  json_decref(list);
+}
+END_TEST
+
+Suite *layers_suite(void) {
+  Suite *suite = suite_create("layers");
+  TCase *tcase = tcase_create("layers");
+  tcase_set_timeout(tcase, 120);
+  tcase_add_loop_test(tcase, layers_train_as_pytorch_has_it, 0, PARTS);
+  tcase_add_test(tcase, there_are_cases_of_every_layer);
+  suite_add_tcase(suite, tcase);
+  return suite;
+}
