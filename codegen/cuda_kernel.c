@@ -341,8 +341,10 @@ static void cuda_kernel(Writer *w, KernelText *out) {
     write_product(w, out);
   else if (!kernel_reduces(k))
     write_map(w, out);
+  else if (k->column && outer_loop(k) && has_short_columns(k))
+    write_short_columns(w, out);
   else if (k->column && outer_loop(k))
-    has_short_columns(k) ? write_short_columns(w, out) : write_columns(w, out);
+    write_columns(w, out);
   else
     write_rows(w, out);
   w->out = &text;

@@ -328,7 +328,7 @@ static const struct {
     {"", "", "[B * B, P]", "x", "the batch dim B can only be multiplied in a shape"},
     {"", "", "[B, relu]", "x", "nothing is called relu here"},
     {"", "", "[B, f(x)]", "x", "a dim is a name, a number, or arithmetic of them"},
-    {"", "", "[*zz, P]", "x", "nothing is called zz here"},
+    {"", "", "[*zz, K]", "x", "M promises f32[B<=4, K=2] and returns f32[B<=4, P=3]"}, /* *zz is what the body makes */
     {"", "", "[B, 1e16]", "x", "a dim is a whole number of at least 0"},
     {"", "", "[B, P ^ 2]", "x", "M promises f32[B<=4, P^2=9] and returns f32[B<=4, P=3]"},
     {"", "", "[B, 7 / 2]", "x", "7 (7) does not divide by 2 (2): 1 is left over"},
