@@ -39,10 +39,10 @@ static Node *narrow(Graph *graph, Node *x) {
   if (x->type.dtype == BF16) return x;
   if (!(x->mark & ASKED_FOR)) {
     Attrs attrs = x->attrs;
-    attrs.shape.dtype = BF16;
+    if (op_info[x->op].kind == VIEW) attrs.shape.dtype = BF16;
     if (x->op == OP_cast && x->in[0]->type.dtype == BF16) return x->in[0];
     if (op_info[x->op].kind == VIEW) return make(graph, x, x->op, narrow(graph, x->in[0]), attrs, "bf16");
-    if (x->op == OP_relu && !(x->mark & SHARED)) return make(graph, x, OP_relu, narrow(graph, x->in[0]), (Attrs){0}, "bf16");
+    if (x->op == OP_relu && !(x->mark & SHARED)) return make(graph, x, OP_relu, narrow(graph, x->in[0]), attrs, "bf16");
   }
   return cast_to(graph, x, BF16);
 }

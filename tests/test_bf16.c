@@ -509,6 +509,44 @@ START_TEST(gradients_are_near_those_of_f32) {
 }
 END_TEST
 
+/* relu changes places with the rounding unless its f32 value is read too. */
+START_TEST(relu_of_a_product_is_narrow) {
+  for (int read_twice = 0; read_twice < 2; read_twice++) {
+    Kit *kit = kit_new(4);
+    Node *x = kit_param(kit, "x", kit_type(F32, 2, (int64_t[]){4, 4})), *h = b_unary(&kit->b, OP_relu, b_matmul(&kit->b, x, x, false, true));
+    Node *loss = kit_sum(kit, b_matmul(&kit->b, h, x, false, false));
+    kit_minimize(kit, read_twice ? b_binary(&kit->b, OP_add, loss, kit_sum(kit, h)) : loss);
+    kit->program->train.precision = PRECISION_BF16;
+    ck_assert(kit_run(kit, 0, "precision", LONG_MAX, NULL));
+    ck_assert_int_eq(count_narrow(kit->graph, OP_relu), !read_twice);
+    kit_free(kit);
+  }
+}
+END_TEST
+
+/* Sums over columns are made where their values are: they gain nothing. */
+START_TEST(sums_along_rows_stay_f32) {
+  static const int64_t shapes[][2] = {{1, 3}, {4, 1}, {1, 1}};
+  static const int expected[] = {1, 0, 0};
+  for (int s = 0; s < 3; s++) {
+    Kit *kit = kit_new(4);
+    char *trace;
+    size_t length;
+    FILE *file = open_memstream(&trace, &length);
+    Node *x = kit_param(kit, "x", kit_type(F32, 2, (int64_t[]){4, 5})), *w = kit_param(kit, "w", kit_type(F32, 2, (int64_t[]){5, 3})),
+         *c = kit_param(kit, "c", kit_type(F32, 2, shapes[s]));
+    Node *z = b_binary(&kit->b, OP_add, b_matmul(&kit->b, x, w, false, false), c);
+    kit_minimize(kit, kit_sum(kit, b_unary(&kit->b, OP_tanh, z)));
+    kit->program->train.precision = PRECISION_BF16;
+    ck_assert(kit_run(kit, 1, "narrow", LONG_MAX, file));
+    fclose(file);
+    ck_assert_msg(count_lines(trace, "narrow.sum") == expected[s], "%d: %s", s, trace);
+    free(trace);
+    kit_free(kit);
+  }
+}
+END_TEST
+
 /* y must go on depending on the x of grad(y, x), whatever changes places with a rounding. */
 START_TEST(what_a_gradient_is_asked_of_stays) {
   for (int which = 0; which < 4; which++) {
@@ -582,6 +620,8 @@ Suite *bf16_suite(void) {
   tcase_add_test(pass, rewrites_can_be_left_out);
   tcase_add_test(pass, other_precisions_change_nothing);
   tcase_add_test(pass, gradients_are_near_those_of_f32);
+  tcase_add_test(pass, relu_of_a_product_is_narrow);
+  tcase_add_test(pass, sums_along_rows_stay_f32);
   tcase_add_test(pass, what_a_gradient_is_asked_of_stays);
   suite_add_tcase(suite, pass);
   tcase_set_timeout(models, 120);
