@@ -2,14 +2,27 @@
  *
  * A compiler's data live as long as the compilation, so nothing is freed one
  * by one: chunks are taken from malloc and handed out front to back.  Built
- * with -DARENA_MALLOC_EACH every allocation is its own malloc, so that memory
- * checkers see overruns between neighbours.
+ * with -DARENA_MALLOC_EACH every allocation is its own malloc of no more than
+ * was asked for, and AddressSanitizer is told what room of a growing array has
+ * no item yet, so that reading one too many, or one before the first, is seen.
  */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ir/ir.h"
+
+#if defined __has_feature /* clang's way to say it */
+#if __has_feature(address_sanitizer) && !defined __SANITIZE_ADDRESS__
+#define __SANITIZE_ADDRESS__
+#endif
+#endif
+#if defined ARENA_MALLOC_EACH && defined __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
+#endif
 
 typedef struct Chunk {
   struct Chunk *next;
@@ -33,6 +46,7 @@ Arena *arena_new(void) { return must(calloc(1, sizeof(Arena))); }
 void arena_free(Arena *arena) {
   if (!arena) return;
   for (Chunk *chunk = arena->chunks, *next; chunk; chunk = next) {
+    ASAN_UNPOISON_MEMORY_REGION(chunk, sizeof *chunk);
     next = chunk->next;
     free(chunk);
   }
@@ -48,16 +62,18 @@ static Chunk *chunk_new(Arena *arena, size_t room) {
 
 void *arena_alloc(Arena *arena, size_t size) {
   if (size > SIZE_MAX / 2) out_of_memory();
+#ifdef ARENA_MALLOC_EACH
+  Chunk *chunk = chunk_new(arena, size);
+  ASAN_POISON_MEMORY_REGION(chunk, sizeof *chunk);
+  return chunk->bytes;
+#else
   size = (size + ALIGN - 1) / ALIGN * ALIGN;
   Chunk *chunk = arena->chunks;
-#ifdef ARENA_MALLOC_EACH
-  chunk = chunk_new(arena, size);
-#else
   if (!chunk || chunk->room - chunk->used < size) chunk = chunk_new(arena, size > CHUNK ? size : CHUNK);
-#endif
   void *result = chunk->bytes + chunk->used;
   chunk->used += size;
   return result;
+#endif
 }
 
 char *arena_copy(Arena *arena, const char *text, size_t length) {
@@ -80,10 +96,15 @@ char *arena_print(Arena *arena, const char *format, ...) {
 
 /* Room doubles at each power of two: an array of n items has room for the next power of two. */
 void *arena_grow(Arena *arena, void *items, int count, size_t item_size) {
-  if (count > 0 && (count & (count - 1))) return items;
-  size_t room = count > 0 ? 2 * (size_t)count : 1;
-  void *more = arena_alloc(arena, room * item_size);
-  if (count > 0) memcpy(more, items, (size_t)count * item_size);
+  size_t n = count > 0 ? (size_t)count : 0, used = n * item_size;
+  if (n & (n - 1)) {
+    ASAN_UNPOISON_MEMORY_REGION((char *)items + used, item_size);
+    return items;
+  }
+  size_t room = n ? 2 * n : 1;
+  char *more = arena_alloc(arena, room * item_size);
+  if (n) memcpy(more, items, used);
+  ASAN_POISON_MEMORY_REGION(more + used + item_size, (room - n - 1) * item_size);
   return more;
 }
 

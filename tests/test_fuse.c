@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "passes/fuse.h"
 #include "tests/fuse_models.h"
 
 typedef struct Setup {
@@ -376,6 +377,109 @@ START_TEST(fusion_is_deterministic) {
 }
 END_TEST
 
+/* ---- the model by which it chooses ------------------------------------------ */
+
+/* Slots of the arithmetic units, and special instructions, an element: a change here is a new measurement. */
+static const struct { Op op; int distribution; double flops, specials; } works[] = {
+    {OP_exp, 0, 16, 1},   {OP_log, 0, 16, 1},   {OP_sqrt, 0, 16, 1},     {OP_div, 0, 40, 1}, {OP_rsqrt, 0, 40, 1},
+    {OP_expm1, 0, 30, 1}, {OP_log1p, 0, 30, 1}, {OP_tanh, 0, 30, 2},     {OP_erf, 0, 40, 1}, {OP_sigmoid, 0, 30, 2},
+    {OP_sin, 0, 50, 1},   {OP_cos, 0, 50, 1},   {OP_floordiv, 0, 24, 1}, {OP_mod, 0, 24, 1}, {OP_pow, 0, 80, 2},
+    {OP_random, 0, 100, 0}, {OP_random, 1, 140, 4}, {OP_gather, 0, 8, 0}, {OP_add, 0, 2, 0}, {OP_sum, 0, 2, 0},
+};
+START_TEST(an_op_costs_what_was_measured) {
+  Node node = {.op = works[_i].op, .attrs.distribution = works[_i].distribution}, *nodes[] = {&node};
+  Fusion f = {.n = 1, .node = nodes};
+  double flops = 1000, specials = 100;
+  fuse_node_work(&f, 0, 10, &flops, &specials);
+  ck_assert_double_eq(flops, 1000 + 10 * works[_i].flops);
+  ck_assert_double_eq(specials, 100 + 10 * works[_i].specials);
+}
+END_TEST
+
+static Type type_of(int rank, int64_t a, int64_t b) { return (Type){F32, rank, {dim_literal(a), dim_literal(b)}}; }
+
+/* Seconds at 2.8 TB/s, of which one row's block moves 80 GB/s, after 1 us to start. */
+static const struct {
+  int64_t rows, row; /* the space; row kernels reduce `row` */
+  GroupPattern pattern;
+  double read, written, flops, specials, seconds;
+} times[] = {
+    {1, 4, PATTERN_MAP, 0, 0, 0, 0, 1e-6},
+    {1, 4, PATTERN_MAP, 2.8e6, 5.6e6, 0, 0, 4e-6},
+    {1, 4, PATTERN_MAP, 2.8e6, 0, 120e6, 0, 3e-6},      /* the arithmetic takes longer */
+    {1, 4, PATTERN_MAP, 2.8e6, 0, 120e6, 3.7e7, 11e-6}, /* the exps longer still */
+    {1, 4, PATTERN_MAP, 5.6e6, 0, 60e6, 3.7e6, 3e-6},
+    {4, 100, PATTERN_ROW, 320e3, 0, 0, 0, 2e-6},
+    {4, 100, PATTERN_COLUMN, 2.8e6, 0, 0, 0, 2e-6},
+    {1, 100, PATTERN_ROW, 80e3, 0, 0, 0, 2e-6},
+    {2, 100, PATTERN_ROW, 80e3, 80e3, 0, 0, 2e-6},
+    {34, 100, PATTERN_ROW, 2.72e6, 0, 0, 0, 2e-6},
+    {36, 100, PATTERN_ROW, 2.8e6, 0, 0, 0, 2e-6}, /* the machine is busy */
+    {64, 16384, PATTERN_ROW, 2.8e6, 2.8e6, 0, 0, 3e-6},
+    {64, 16385, PATTERN_ROW, 2.8e6, 2.8e6, 0, 0, 4e-6}, /* read again for each reduction */
+    {64, 1, PATTERN_ROW, 2.8e6, 0, 0, 0, 2e-6},
+    {3, 0, PATTERN_ROW, 80e3, 0, 0, 0, 2e-6},
+    {0, 100, PATTERN_ROW, 80e3, 0, 0, 0, 2e-6},
+};
+START_TEST(a_kernel_takes_its_slowest_part) {
+  Type space = type_of(2, times[_i].rows, times[_i].row);
+  Kernel k = {.space = &space, .n_axes = times[_i].pattern != PATTERN_MAP, .axes = {1}, .pattern = times[_i].pattern};
+  Traffic t = {.read = times[_i].read, .written = times[_i].written};
+  ck_assert_double_eq_tol(fuse_time(&k, &t, times[_i].flops, times[_i].specials), times[_i].seconds, 1e-12);
+}
+END_TEST
+
+/* How often a kernel over [6, 4], of whose axes the second is reduced, makes a value again. */
+static const struct { int rank; int64_t a, b; int n_axes; double times; } elements[] = {
+    {2, 6, 4, 1, 24}, {2, 6, 1, 1, 6}, {1, 6, 0, 1, 6}, {1, 4, 0, 1, 24}, {0, 0, 0, 1, 1},
+    {1, 1, 0, 1, 1},  {1, 2, 0, 1, 24}, {1, 6, 0, 0, 24}, {0, 0, 0, 0, 1}, {1, 0, 0, 1, 1},
+};
+START_TEST(a_value_a_row_is_made_once_a_row) {
+  Type space = type_of(2, 6, 4);
+  Node node = {.type = type_of(elements[_i].rank, elements[_i].a, elements[_i].b)}, *nodes[] = {&node};
+  Fusion f = {.n = 1, .node = nodes};
+  Kernel k = {.space = &space, .n_axes = elements[_i].n_axes, .axes = {1}};
+  ck_assert_double_eq(fuse_elements(&f, &k, 0), elements[_i].times);
+}
+END_TEST
+
+/* ---- how large a kernel may be ------------------------------------------------ */
+
+static const int64_t square[] = {64, 64};
+
+/* Graphs that are one kernel when `n` is what one may have, and two when it is one more. */
+static void many_operands(Setup *s, Node *x, int n) {
+  Node *sum = x;
+  for (int i = 1; i < n; i++)
+    sum = b_binary(&s->b, OP_add, sum, model_input(s->g, arena_print(s->arena, "x%d", i), F32, 2, square));
+  graph_output(s->g, OUT_VALUE, "out", sum);
+}
+static void many_results(Setup *s, Node *x, int n) {
+  for (int i = 0; i < n; i++) graph_output(s->g, OUT_VALUE, arena_print(s->arena, "y%d", i), b_scalar(&s->b, OP_mul, x, i + 0.5));
+}
+static void many_members(Setup *s, Node *x, int n) {
+  for (int i = 0; i < n; i++) x = b_unary(&s->b, i % 2 ? OP_sin : OP_neg, x);
+  graph_output(s->g, OUT_VALUE, "out", x);
+}
+/* A row kernel: x, and what it reads and writes besides at full size. */
+static void many_full(Setup *s, Node *x, int n) {
+  Node *y = model_softmax(&s->b, x);
+  for (int i = 0; i < n - 1; i++)
+    graph_output(s->g, OUT_VALUE, arena_print(s->arena, "y%d", i), b_scalar(&s->b, OP_mul, y, i + 0.5));
+}
+static const struct { void (*make)(Setup *s, Node *x, int n); int most; } limits[] = {
+    {many_operands, MAX_LOADS}, {many_results, MAX_OUTPUTS}, {many_members, MAX_MEMBERS}, {many_full, MAX_FULL}};
+START_TEST(a_kernel_has_its_limits) {
+  for (int more = 0; more < 2; more++) {
+    Setup s = begin();
+    limits[_i].make(&s, model_input(s.g, "x", F32, 2, square), limits[_i].most + more);
+    fuse_and_compare(s.program, s.d, 2, LONG_MAX, "large");
+    ck_assert_int_eq(model_count(s.g, OP_group), 1 + more);
+    end(&s);
+  }
+}
+END_TEST
+
 static double fuse_seconds(int layers) {
   Setup s = begin();
   graph_output(s.g, OUT_VALUE, "out", model_mlp(s.g, layers, 64, 64));
@@ -415,6 +519,10 @@ Suite *fuse_suite(void) {
   tcase_add_test(tcase, random_graphs_keep_their_values);
   tcase_add_test(tcase, random_gradients_keep_their_values);
   tcase_add_test(tcase, fusion_is_deterministic);
+  tcase_add_loop_test(tcase, an_op_costs_what_was_measured, 0, sizeof works / sizeof works[0]);
+  tcase_add_loop_test(tcase, a_kernel_takes_its_slowest_part, 0, sizeof times / sizeof times[0]);
+  tcase_add_loop_test(tcase, a_value_a_row_is_made_once_a_row, 0, sizeof elements / sizeof elements[0]);
+  tcase_add_loop_test(tcase, a_kernel_has_its_limits, 0, sizeof limits / sizeof limits[0]);
   tcase_add_test(tcase, time_grows_with_the_nodes);
   suite_add_tcase(suite, tcase);
   return suite;
