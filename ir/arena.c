@@ -108,6 +108,19 @@ void *arena_grow(Arena *arena, void *items, int count, size_t item_size) {
   return more;
 }
 
+void *arena_room(Arena *arena, void *items, int count, int *room, size_t item_size) {
+  if (count < *room) {
+    ASAN_UNPOISON_MEMORY_REGION((char *)items + (size_t)count * item_size, item_size);
+    return items;
+  }
+  size_t used = (size_t)count * item_size;
+  *room = count ? 2 * count : 4;
+  char *more = arena_alloc(arena, (size_t)*room * item_size);
+  if (used) memcpy(more, items, used);
+  ASAN_POISON_MEMORY_REGION(more + used + item_size, (size_t)(*room - count - 1) * item_size);
+  return more;
+}
+
 /* ---- text under construction ---- */
 
 static void text_reserve(Text *text, size_t more) {

@@ -278,7 +278,7 @@ static const char *check_updates(Verifier *v) {
   map_free(&v->position);
   for (int i = 0; schedule && i < schedule->n_nodes; i++) map_put_node(&v->position, schedule->nodes[i], i);
   for (int i = 0; i < t->n_updates; i++) {
-    bool *taken = arena_alloc(v->arena, (size_t)v->program->n_params + 1);
+    bool *taken = arena_alloc(v->arena, (size_t)v->program->n_params);
     for (int k = 0; k < t->updates[i].n_groups; k++)
       TRY(check_update_group(v, &t->updates[i], &t->updates[i].groups[k], taken));
   }

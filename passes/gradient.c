@@ -94,7 +94,7 @@ static void walk_back(Sweep *s, Node *y) {
 /* The adjoints of x[0..n): NULL for those y does not depend on. */
 static void differentiate(Graph *graph, const char *label, Node *y, int n, Node *const *x, Node **result) {
   Sweep s = {.graph = graph, .label = label, .n = graph->n_nodes, .scratch = arena_new()};
-  size_t room = (size_t)s.n + 1;
+  size_t room = (size_t)s.n;
   s.wanted = arena_alloc(s.scratch, room);
   s.reached = arena_alloc(s.scratch, room);
   s.used = arena_alloc(s.scratch, room);
@@ -131,7 +131,7 @@ static Node *not_reached(PassContext *context, Graph *graph, const Node *grad) {
 static void expand(PassContext *context, Graph *graph, Node *first) {
   Arena *scratch = arena_new();
   int n = 0, n_before = graph->n_nodes;
-  size_t room = (size_t)n_before + 1;
+  size_t room = (size_t)n_before;
   Node *y = first->in[0], **grad = arena_alloc(scratch, room * sizeof *grad),
        **x = arena_alloc(scratch, room * sizeof *x);
   for (int i = 0; i < n_before; i++) {
@@ -145,7 +145,7 @@ static void expand(PassContext *context, Graph *graph, Node *first) {
   for (int i = 0; i < n; i++)
     if (!result[i]) result[i] = not_reached(context, graph, grad[i]);
   graph_number(graph);
-  Node **to = arena_alloc(scratch, ((size_t)graph->n_nodes + 1) * sizeof *to);
+  Node **to = arena_alloc(scratch, (size_t)graph->n_nodes * sizeof *to);
   for (int i = 0; i < n; i++) to[grad[i]->id] = result[i];
   graph_replace_all(graph, to);
   arena_free(scratch);
@@ -178,7 +178,7 @@ typedef struct ParamNodes {
 } ParamNodes;
 
 static ParamNodes find_params(const Graph *graph, Arena *scratch) {
-  ParamNodes found = {0, arena_alloc(scratch, sizeof *found.at * ((size_t)graph->n_nodes + 1))};
+  ParamNodes found = {0, arena_alloc(scratch, sizeof *found.at * (size_t)graph->n_nodes)};
   for (int i = 0; i < graph->n_nodes; i++)
     if (graph->nodes[i]->op == OP_param)
       found.at[found.n++] = (ParamNode){graph->nodes[i]->attrs.path, graph->nodes[i]};
@@ -217,7 +217,7 @@ static void add_gradients(PassContext *context, int index) {
            "an update of more than %d groups cannot be compiled yet, this one has %d", MAX_GROUPS, update->n_groups);
   Arena *scratch = arena_new();
   ParamNodes nodes = find_params(graph, scratch);
-  size_t room = sizeof(Node *) * ((size_t)program->n_params + 1);
+  size_t room = sizeof(Node *) * (size_t)program->n_params;
   const Param **param = arena_alloc(scratch, room);
   Node **x = arena_alloc(scratch, room), **result = arena_alloc(scratch, room);
   int n = 0;

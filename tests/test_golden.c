@@ -13,16 +13,17 @@
 #include <string.h>
 
 #include "passes/passes.h"
+#include "tests/ir_models.h"
 #include "tests/shell.h"
+#include "tests/verdicts.h"
 
 /* The compiler that is tested; MTC=PATH: another (tests/mutants). */
 static const char *compiler(void) { return getenv("MTC") ? getenv("MTC") : MTC; }
 
-/* Does `command`, run in `folder`, print what the file holds? */
-static void compare(const char *folder, const char *file, const char *command) {
+/* Is `printed`, which `command` wrote, what the file holds?  Frees it. */
+static void compare_text(const char *folder, const char *file, const char *command, char *printed) {
   char path[512];
   snprintf(path, sizeof path, "%s/%s", folder, file);
-  char *printed = shell_ok("cd %s && %s", folder, command);
   if (getenv("MTC_REGOLD")) {
     FILE *out = fopen(path, "w");
     ck_assert_ptr_nonnull(out);
@@ -31,10 +32,21 @@ static void compare(const char *folder, const char *file, const char *command) {
   }
   char *wanted = read_text(path);
   ck_assert_msg(wanted != NULL, "%s is missing: run `make regold`", path);
-  char *diff = strcmp(printed, wanted) ? shell("cd %s && %s | diff %s -", folder, command, file).output : NULL;
-  ck_assert_msg(!diff, "%s is not what `%s` prints:\n%s", path, command, diff);
+  if (strcmp(printed, wanted)) {
+    char now[512];
+    snprintf(now, sizeof now, "%s/now", scratch_folder());
+    FILE *out = fopen(now, "w");
+    ck_assert_ptr_nonnull(out);
+    fputs(printed, out);
+    ck_assert_int_eq(fclose(out), 0);
+    ck_abort_msg("%s is not what `%s` prints:\n%s", path, command, shell("diff %s %s", path, now).output);
+  }
   free(printed);
   free(wanted);
+}
+
+static void compare(const char *folder, const char *file, const char *command) {
+  compare_text(folder, file, command, shell_ok("cd %s && %s", folder, command));
 }
 
 static char *stem_of(const char *path) {
@@ -102,6 +114,28 @@ START_TEST(texts_are_what_they_were) {
 }
 END_TEST
 
+/* Of the planned programs, and of one built by hand that has what they lack. */
+START_TEST(damaged_programs_are_judged_as_they_were) {
+  Text out = {0};
+  Arena *arena = arena_new();
+  verdicts_of(&out, "model by hand", ir_model(arena));
+  for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+    char path[256];
+    snprintf(path, sizeof path, TESTS_DIR "/golden/steps/%s/%d-%s.ir", models[i], n_passes, pipeline[n_passes - 1].name);
+    char *text = read_text(path);
+    ck_assert_ptr_nonnull(text);
+    Diagnostics *d = diagnostics_new();
+    Program *program = program_read(&(Source){.path = path, .text = text, .length = strlen(text)}, arena, d);
+    ck_assert_msg(program != NULL, "%s does not read", path);
+    verdicts_of(&out, models[i], program);
+    diagnostics_free(d);
+    free(text);
+  }
+  arena_free(arena);
+  compare_text(TESTS_DIR "/golden", "verdicts", "mtc_tests golden", out.data);
+}
+END_TEST
+
 Suite *golden_suite(void) {
   enum { N_MODELS = sizeof models / sizeof models[0] };
   Suite *suite = suite_create("golden");
@@ -113,5 +147,9 @@ Suite *golden_suite(void) {
   tcase_add_loop_test(all, a_dump_gives_the_same_program_as_the_model, 0, N_MODELS);
   tcase_add_test(all, texts_are_what_they_were);
   suite_add_tcase(suite, all);
+  TCase *verdicts = tcase_create("verdicts"); /* CK_RUN_CASE=verdicts: alone */
+  tcase_set_timeout(verdicts, 60);
+  tcase_add_test(verdicts, damaged_programs_are_judged_as_they_were);
+  suite_add_tcase(suite, verdicts);
   return suite;
 }

@@ -29,5 +29,12 @@ __attribute__((constructor)) static void read_switch(void) {
   __sanitizer_install_malloc_and_free_hooks(count_bytes, count_freed);
 }
 
-/* What AddressSanitizer is told.  What is freed need not be kept: an arena goes as a whole. */
-const char *__asan_default_options(void) { return "detect_leaks=0:quarantine_size_mb=1"; }
+/* What AddressSanitizer is told.  What is freed need not be kept: an arena goes as a whole.  The driver frees what
+ * it has; tests need not. */
+const char *__asan_default_options(void) {
+#ifdef LEAKS
+  return "detect_leaks=1:quarantine_size_mb=1";
+#else
+  return "detect_leaks=0:quarantine_size_mb=1";
+#endif
+}

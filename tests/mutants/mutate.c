@@ -259,10 +259,21 @@ static void mutate_op(int i) {
   }
 }
 
+/* -1, which stands for none: one less would stand for it as well. */
+static bool is_none(int i) {
+  int sign = step(i, -1), before = step(sign, -1);
+  return is(i, "1") && is(sign, "-") && tokens[before].kind != NUMBER && !is(before, ")") && !is(before, "]") &&
+         (tokens[before].kind != WORD || is(before, "return"));
+}
+
 /* 2 -> 3 */
 static void mutate_number(int i) {
   if (tokens[i].kind != NUMBER || tokens[i].in_brackets) return;
   char text[128], what[96];
+  if (is_none(i)) {
+    tokens[i].instead = append(NULL, words("(1 - (mtc_mutant == %d))", mutant(i, "-1 is 0")));
+    return;
+  }
   snprintf(what, sizeof what, "%.*s is one more", tokens[i].length, tokens[i].text);
   snprintf(text, sizeof text, "(%.*s + (mtc_mutant == %d))", tokens[i].length, tokens[i].text, mutant(i, what));
   tokens[i].instead = append(NULL, text);
