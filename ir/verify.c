@@ -324,8 +324,8 @@ static const char *check_program(Verifier *v) {
   TRY(check_params(v));
   TRY(verify_params(v));
   const Graph *none = NULL;
-  int n = 4 + 2 * p->n_evals, k = 0;
-  const Graph **graphs = arena_alloc(v->arena, sizeof *graphs * (size_t)n);
+  const Graph **graphs = arena_alloc(v->arena, sizeof *graphs * (size_t)(3 + 2 * p->n_evals));
+  int k = 0;
   graphs[k++] = p->has_train ? p->train.graph : none;
   for (int i = 0; i < p->n_evals; i++) {
     graphs[k++] = p->evals[i].batch;
