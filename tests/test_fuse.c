@@ -330,7 +330,7 @@ START_TEST(random_graphs_keep_their_values) {
     snprintf(what, sizeof what, "seed %d", (int)seed);
     for (int level = 0; level <= 2; level += 2) {
       Setup s = begin();
-      Program *program = model_random(s.arena, seed);
+      Program *program = model_random(s.arena, seed, 1);
       fuse_and_compare(program, s.d, level, LONG_MAX, what);
       end(&s);
     }
@@ -344,7 +344,7 @@ START_TEST(random_gradients_keep_their_values) {
     char what[32];
     snprintf(what, sizeof what, "gradients of seed %d", (int)seed);
     Setup s = begin();
-    Program *program = model_random(s.arena, seed);
+    Program *program = model_random(s.arena, seed, 1);
     model_add_gradients(program);
     PassContext context = model_context(program, s.d, 2);
     pass_gradient(&context);
@@ -362,7 +362,7 @@ START_TEST(fusion_is_deterministic) {
   for (int i = 0; i < 2; i++) {
     Arena *arena = arena_new();
     Diagnostics *d = diagnostics_new();
-    Program *program = model_random(arena, 41);
+    Program *program = model_random(arena, 41, 1);
     PassContext context = model_context(program, d, 2);
     pass_fuse(&context);
     Text out = {0};

@@ -3,7 +3,9 @@
  * golden/ir/NAME.mt -> NAME.ir: what the front end makes of each part of the
  * language.  golden/steps/NAME/: one model through everything: 0-lower.ir,
  * then what each pass makes of the file before it, then the last one as C and
- * as CUDA.  golden/texts/checksums: of what is made of many programs.  MTC_REGOLD=1 (`make regold`) writes them anew; read the diff.
+ * as CUDA.  By checksum, golden/texts/checksums: what is made of many programs; golden/traces: what each pass does to
+ * random ones; golden/verdicts: what the verifier says of damaged ones.  MTC_REGOLD=1 (`make regold`) writes them
+ * anew; read the diff.
  */
 #include <check.h>
 #include <glob.h>
@@ -15,6 +17,7 @@
 #include "passes/passes.h"
 #include "tests/ir_models.h"
 #include "tests/shell.h"
+#include "tests/traces.h"
 #include "tests/verdicts.h"
 
 /* The compiler that is tested; MTC=PATH: another, MTC_FAST=PATH: for many programs yet another (tests/mutants). */
@@ -137,6 +140,13 @@ START_TEST(damaged_programs_are_judged_as_they_were) {
 }
 END_TEST
 
+START_TEST(passes_choose_what_they_chose) {
+  Text out = {0};
+  traces_of_random_programs(&out);
+  compare_text(TESTS_DIR "/golden", "traces", "mtc_tests golden", out.data);
+}
+END_TEST
+
 Suite *golden_suite(void) {
   enum { N_MODELS = sizeof models / sizeof models[0] };
   Suite *suite = suite_create("golden");
@@ -152,5 +162,9 @@ Suite *golden_suite(void) {
   tcase_set_timeout(verdicts, 60);
   tcase_add_test(verdicts, damaged_programs_are_judged_as_they_were);
   suite_add_tcase(suite, verdicts);
+  TCase *traces = tcase_create("traces");
+  tcase_set_timeout(traces, 60);
+  tcase_add_test(traces, passes_choose_what_they_chose);
+  suite_add_tcase(suite, traces);
   return suite;
 }
