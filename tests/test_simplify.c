@@ -700,6 +700,12 @@ static const struct {
     {OP_cast, F64, I32, -2147483648.0, 0, true, -2147483648.0},
     {OP_cast, F64, I32, 2147483647.0, 0, true, 2147483647.0},
     {OP_cast, F32, U8, 255, 0, true, 255},
+    {OP_add, U8, U8, 254, 1, true, 255}, /* integers wrap, as on every target */
+    {OP_add, U8, U8, 255, 1, true, 0},
+    {OP_sub, U8, U8, 0, 1, true, 255},
+    {OP_add, I32, I32, 2147483646.0, 1, true, 2147483647.0},
+    {OP_add, I32, I32, 2147483647.0, 1, true, -2147483648.0},
+    {OP_sub, I32, I32, -2147483648.0, 1, true, 2147483647.0},
     {OP_mul, F32, F32, 0x1p-126, 1, true, 0x1p-126}, /* the least that is no denormal */
     {OP_mul, F32, F32, 0x1p-126, 0.5, false, 0},
 };
