@@ -2,9 +2,9 @@
  *
  * A compiler's data live as long as the compilation, so nothing is freed one
  * by one: chunks are taken from malloc and handed out front to back.  Built
- * with -DARENA_MALLOC_EACH every allocation is its own malloc of no more than
- * was asked for, and AddressSanitizer is told what room of a growing array has
- * no item yet, so that reading one too many, or one before the first, is seen.
+ * with AddressSanitizer, there is forbidden memory around each allocation, and
+ * in the room of a growing array that has no item yet, so that reading one too
+ * many, or one before the first, is seen.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -17,9 +17,11 @@
 #define __SANITIZE_ADDRESS__
 #endif
 #endif
-#if defined ARENA_MALLOC_EACH && defined __SANITIZE_ADDRESS__
+#ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
+enum { RED_ZONE = 16, CHUNK = 1 << 14 /* its memory is told of byte by byte */ };
 #else
+enum { RED_ZONE = 0, CHUNK = 1 << 18 };
 #define ASAN_POISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
 #define ASAN_UNPOISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
 #endif
@@ -34,7 +36,7 @@ struct Arena {
   Chunk *chunks;
 };
 
-enum { CHUNK = 1 << 18, ALIGN = _Alignof(max_align_t) };
+enum { ALIGN = _Alignof(max_align_t) };
 
 static void *must(void *memory) {
   if (!memory) out_of_memory();
@@ -46,7 +48,6 @@ Arena *arena_new(void) { return must(calloc(1, sizeof(Arena))); }
 void arena_free(Arena *arena) {
   if (!arena) return;
   for (Chunk *chunk = arena->chunks, *next; chunk; chunk = next) {
-    ASAN_UNPOISON_MEMORY_REGION(chunk, sizeof *chunk);
     next = chunk->next;
     free(chunk);
   }
@@ -56,24 +57,21 @@ void arena_free(Arena *arena) {
 static Chunk *chunk_new(Arena *arena, size_t room) {
   Chunk *chunk = must(calloc(1, sizeof *chunk + room));
   chunk->room = room;
+  chunk->used = RED_ZONE;
+  ASAN_POISON_MEMORY_REGION(chunk->bytes, room);
   chunk->next = arena->chunks;
   return arena->chunks = chunk;
 }
 
 void *arena_alloc(Arena *arena, size_t size) {
   if (size > SIZE_MAX / 2) out_of_memory();
-#ifdef ARENA_MALLOC_EACH
-  Chunk *chunk = chunk_new(arena, size);
-  ASAN_POISON_MEMORY_REGION(chunk, sizeof *chunk);
-  return chunk->bytes;
-#else
-  size = (size + ALIGN - 1) / ALIGN * ALIGN;
+  size_t room = (size + RED_ZONE + ALIGN - 1) / ALIGN * ALIGN;
   Chunk *chunk = arena->chunks;
-  if (!chunk || chunk->room - chunk->used < size) chunk = chunk_new(arena, size > CHUNK ? size : CHUNK);
+  if (!chunk || chunk->room - chunk->used < room) chunk = chunk_new(arena, room + RED_ZONE > CHUNK ? room + RED_ZONE : CHUNK);
   void *result = chunk->bytes + chunk->used;
-  chunk->used += size;
+  chunk->used += room;
+  ASAN_UNPOISON_MEMORY_REGION(result, size);
   return result;
-#endif
 }
 
 char *arena_copy(Arena *arena, const char *text, size_t length) {
