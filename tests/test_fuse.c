@@ -377,6 +377,27 @@ START_TEST(fusion_is_deterministic) {
 }
 END_TEST
 
+/* The reason names the model's places: their last words only where they say how, not which. */
+static const struct { const char *name, *place; } places[] = {
+    {"net.fc1.mul", "of net.fc1:"}, {"net.fc1.mul.2.lhs", "of net.fc1:"}, {"grad.update0.net.fc1.add.2", "of net.fc1:"},
+    {"grad.y.net.fc1.add", "of net.fc1:"}, {"net.heads.mean.var", "of net.heads:"}, {"net.3.scalar", "of net:"},
+    {"net.mullet.mul", "of net.mullet:"}, {"mul", "of mul:"}, {"x.mul", "of x:"}, {"grad.only", "of grad.only and 3:"},
+    {"net.a_name_of_thirty_one_characters.mm", "of net.a_name_of_thirty_one_characters:"},
+    {"net.a_word_that_is_too_long_for_any_role_there_is.mm", "of net.a_word_that_is_too_long_for_any_role_there_is:"},
+};
+START_TEST(reasons_name_places) {
+  Setup s = begin();
+  Node *x = model_input(s.g, "x", F32, 2, rows_columns), *one = b_unary(&s.b, OP_exp, x), *two = b_unary(&s.b, OP_sin, one);
+  one->name = places[_i].name;
+  two->name = arena_print(s.arena, "%s.3", places[_i].name);
+  graph_output(s.g, OUT_VALUE, "out", two);
+  fuse_and_compare(s.program, s.d, 2, LONG_MAX, "named");
+  const char *reason = s.g->outputs[0].node->in[0]->reason;
+  ck_assert_msg(strstr(reason, places[_i].place) != NULL, "`%s` of %s", reason, places[_i].name);
+  end(&s);
+}
+END_TEST
+
 /* ---- the model by which it chooses ------------------------------------------ */
 
 /* Slots of the arithmetic units, and special instructions, an element: a change here is a new measurement. */
@@ -523,6 +544,7 @@ Suite *fuse_suite(void) {
   tcase_add_loop_test(tcase, a_kernel_takes_its_slowest_part, 0, sizeof times / sizeof times[0]);
   tcase_add_loop_test(tcase, a_value_a_row_is_made_once_a_row, 0, sizeof elements / sizeof elements[0]);
   tcase_add_loop_test(tcase, a_kernel_has_its_limits, 0, sizeof limits / sizeof limits[0]);
+  tcase_add_loop_test(tcase, reasons_name_places, 0, sizeof places / sizeof places[0]);
   tcase_add_test(tcase, time_grows_with_the_nodes);
   suite_add_tcase(suite, tcase);
   return suite;

@@ -769,6 +769,15 @@ static Node *map_of_it(Builder *b, Node *x) { return b_unary(b, OP_neg, x); }
 static Node *map_of_two(Builder *b, Node *x) { return b_binary(b, OP_add, other_input(b, x), x); }
 static Node *group_of_two(Builder *b, Node *x) { return group_over(b, x, PATTERN_MAP, 2, (Node *[]){x, other_input(b, x)}); }
 static Node *map_of_a_view(Builder *b, Node *x) { return b_unary(b, OP_neg, b_transpose(b, x, (int[]){1, 0})); }
+static Node *group_of_both(Builder *b, Node *x, bool turned_first) { /* at the point, and across it */
+  Node *group = ir_group(b->graph, PATTERN_MAP, &x->type, 1, &x, "g");
+  Builder inside = {group->body, NULL, "g"};
+  Node *in = ir_group_input(group, 0), *turned = b_transpose(&inside, in, (int[]){1, 0});
+  graph_output(group->body, OUT_VALUE, NULL, turned_first ? b_binary(&inside, OP_sub, turned, in) : b_binary(&inside, OP_sub, in, turned));
+  return ir_group_result(b->graph, group, 0);
+}
+static Node *group_of_it_and_turned(Builder *b, Node *x) { return group_of_both(b, x, false); }
+static Node *group_of_turned_and_it(Builder *b, Node *x) { return group_of_both(b, x, true); }
 static Node *map_of_an_alias(Builder *b, Node *x) {
   Node *same = b_reshape(b, x, &(Type){F32, 3, {dim_literal(3), dim_literal(3), dim_literal(1)}});
   same->home = HOME_ALIAS;
@@ -803,6 +812,8 @@ static const struct { const char *name; Node *(*make)(Builder *, Node *); bool f
     {"map to another dtype", map_to_another_dtype, false},
     {"product", product_of_it, false},
     {"group of product", group_of_product, false},
+    {"group of it and turned", group_of_it_and_turned, false},
+    {"group of turned and it", group_of_turned_and_it, false},
 };
 enum { N_IN_PLACES = sizeof in_places / sizeof in_places[0] };
 
