@@ -257,5 +257,4 @@ void fuse_form(Fusion *f) {
   graph_uncons(graph);
   graph_sort(graph);
   graph_sweep(graph);
-  graph_number(graph);
 }

@@ -143,6 +143,5 @@ void pass_simplify(PassContext *context) {
     if (graphs[i] == context->program->schedule) continue;
     for (int round = 0; round < MAX_ROUNDS && rebuild(context, graphs[i]) > 0; round++) continue;
     graph_sweep(graphs[i]);
-    graph_number(graphs[i]);
   }
 }

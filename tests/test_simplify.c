@@ -495,6 +495,21 @@ START_TEST(split_leaves_one_pattern) {
 }
 END_TEST
 
+/* The largest divisor up to 1024, or else the least above, up to 8192; 0: it stays whole. */
+static const struct { int64_t size, row; } cuts[] = {
+    {32768, 1024}, {17161, 131}, {16637, 131}, {17527, 1031}, {24573, 8191}, {24627, 0}, {16400, 820}, {16385, 565}, {16512, 688}, {20000, 1000}, {16386, 2731}};
+START_TEST(vectors_are_cut_into_good_rows) {
+  Kit *kit = kit_new(1);
+  Node *x = kit_state(kit, "x", kit_type(F32, 1, &cuts[_i].size));
+  graph_output(kit->graph, OUT_VALUE, "y", kit_sum(kit, x));
+  ck_assert(kit_run(kit, 2, "split", LONG_MAX, NULL));
+  const Node *sum = kit->graph->outputs[0].node, *first = sum->in[0];
+  ck_assert_int_eq(first->op, cuts[_i].row ? OP_sum : OP_state);
+  if (cuts[_i].row) ck_assert_int_eq(first->in[0]->type.dim[1].size, cuts[_i].row);
+  kit_free(kit);
+}
+END_TEST
+
 /* A batch of fewer rows than its capacity, merged with another axis: cut within a row. */
 START_TEST(split_within_rows) {
   Kit *kit = kit_new(1);
@@ -743,6 +758,7 @@ Suite *simplify_suite(void) {
   tcase_add_loop_test(split, split_keeps_values, 0, sizeof splits / sizeof splits[0]);
   tcase_add_loop_test(split, split_leaves_one_pattern, 0, sizeof splits / sizeof splits[0]);
   tcase_add_test(split, split_within_rows);
+  tcase_add_loop_test(split, vectors_are_cut_into_good_rows, 0, sizeof cuts / sizeof cuts[0]);
   suite_add_tcase(suite, split);
   TCase *pipe = tcase_create("pipeline");
   tcase_set_timeout(pipe, 60);
