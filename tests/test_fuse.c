@@ -464,6 +464,26 @@ START_TEST(a_value_a_row_is_made_once_a_row) {
 }
 END_TEST
 
+/* Two chains of thirty, of two values: one kernel where each takes less than 3 us, by what it does most. */
+static const struct { Op op; int64_t n; int groups; } chains[] = {
+    {OP_neg, 690000, 1},  {OP_neg, 710000, 2}, /* moves bytes */
+    {OP_sin, 78000, 1},   {OP_sin, 82000, 2},  /* adds and multiplies */
+    {OP_tanh, 120000, 1}, {OP_tanh, 128000, 2}, /* special instructions */
+};
+START_TEST(small_kernels_go_side_by_side) {
+  Setup s = begin();
+  for (int k = 0; k < 2; k++) {
+    Node *x = model_input(s.g, k ? "y" : "x", F32, 1, &chains[_i].n);
+    for (int i = 0; i < 30; i++) x = b_unary(&s.b, chains[_i].op, x);
+    graph_output(s.g, OUT_VALUE, k ? "b" : "a", x);
+  }
+  PassContext context = model_context(s.program, s.d, 2);
+  pass_fuse(&context);
+  ck_assert_int_eq(model_count(s.g, OP_group), chains[_i].groups);
+  end(&s);
+}
+END_TEST
+
 /* ---- how large a kernel may be ------------------------------------------------ */
 
 static const int64_t square[] = {64, 64};
@@ -543,6 +563,7 @@ Suite *fuse_suite(void) {
   tcase_add_loop_test(tcase, an_op_costs_what_was_measured, 0, sizeof works / sizeof works[0]);
   tcase_add_loop_test(tcase, a_kernel_takes_its_slowest_part, 0, sizeof times / sizeof times[0]);
   tcase_add_loop_test(tcase, a_value_a_row_is_made_once_a_row, 0, sizeof elements / sizeof elements[0]);
+  tcase_add_loop_test(tcase, small_kernels_go_side_by_side, 0, sizeof chains / sizeof chains[0]);
   tcase_add_loop_test(tcase, a_kernel_has_its_limits, 0, sizeof limits / sizeof limits[0]);
   tcase_add_loop_test(tcase, reasons_name_places, 0, sizeof places / sizeof places[0]);
   tcase_add_test(tcase, time_grows_with_the_nodes);

@@ -86,9 +86,38 @@ static void small_model(Trace *trace, uint64_t seed, int level) { model_of_size(
 static void large_model(Trace *trace, uint64_t seed, int level) { model_of_size(trace, seed, level, 24); }
 static void huge_model(Trace *trace, uint64_t seed, int level) { model_of_size(trace, seed, level, 600); }
 
+/* One step, each way that axes are handled; x has MAX_RANK of them, and what comes out as well. */
+static Node *handle_axes(Builder *b, Node *x, int way) {
+  static const int backwards[] = {7, 6, 5, 4, 3, 2, 1, 0}, inner[] = {0, 2, 1, 3, 4, 5, 7, 6};
+  int64_t start[MAX_RANK] = {0}, step[MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
+  Type type = x->type;
+  switch (way) {
+  case 0: return b_transpose(b, x, backwards);
+  case 1: return b_transpose(b, x, inner);
+  case 2: start[7] = 1, type.dim[7].size += 1; return b_pad(b, x, &type, start, step);
+  case 3: start[0] = type.dim[0].size > 1, type.dim[0] = dim_literal(1); return b_slice(b, x, &type, start, step);
+  case 4: type.dim[0] = x->type.dim[7], type.dim[7] = x->type.dim[0]; return b_reshape(b, x, &type);
+  case 5: return b_binary(b, OP_mul, x, b_reduce(b, OP_sum, x, 1, (int[]){7}, true));
+  case 6: return b_binary(b, OP_sub, x, b_reduce(b, OP_max, x, 2, (int[]){6, 7}, true));
+  case 7: return b_binary(b, OP_add, x, b_reduce(b, OP_sum, x, MAX_RANK, (int[]){0, 1, 2, 3, 4, 5, 6, 7}, true));
+  case 8: type.dtype = I32; return b_binary(b, OP_mul, x, b_cast(b, b_iota(b, &type, 7), F32));
+  case 9: return b_binary(b, OP_add, x, b_reduce(b, OP_sum, x, 1, (int[]){0}, true));
+  default: return b_unary(b, OP_exp, x);
+  }
+}
+static void many_axes(Trace *trace, uint64_t seed, int level) {
+  Kit *kit = kit_new(seed);
+  Node *x = kit_param(kit, "x", kit_type(F32, MAX_RANK, (int64_t[]){2, 1, 3, 1, 2, 1, 3, 2})), *y = x;
+  for (int i = 0; i < 6; i++) y = handle_axes(&kit->b, y, (int)kit_random(kit, 11));
+  graph_output(kit->graph, OUT_VALUE, "y", y);
+  graph_output(kit->graph, OUT_VALUE, "dx", kit_grad(kit, kit_sum(kit, b_unary(&kit->b, OP_sin, y)), x, "dx"));
+  run(trace, kit->program, kit->diagnostics, level);
+  kit_free(kit);
+}
+
 static const struct { const char *name; void (*one)(Trace *, uint64_t seed, int level); int level, dozens; } sets[] = {
     {"graphs", graph_of_all_ops, 2, 14}, {"graphs", graph_of_all_ops, 1, 4}, {"graphs", graph_of_all_ops, 0, 2},
-    {"graphs, draws first,", graph_of_draws, 2, 6}, {"small models", small_model, 2, 5}, {"large models", large_model, 2, 10}, {"large models", large_model, 1, 2},
+    {"eight axes", many_axes, 2, 6}, {"eight axes", many_axes, 0, 1}, {"graphs, draws first,", graph_of_draws, 2, 6}, {"small models", small_model, 2, 5}, {"large models", large_model, 2, 10}, {"large models", large_model, 1, 2},
     {"huge models", huge_model, 2, 10},
 };
 
