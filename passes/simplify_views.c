@@ -14,11 +14,9 @@ static Attrs to_shape(const Type *shape) { return (Attrs){.shape = *shape}; }
 
 /* ---- reshape ------------------------------------------------------------------- */
 
+/* A slice or pad of its operand's own size has all of it: steps go forward. */
 static Node *view_whole(Rewriter *r, const Node *n) {
-  bool whole = rewrite_fits(n, n->in[0]);
-  for (int i = 0; i < n->type.rank && (n->op == OP_slice || n->op == OP_pad); i++)
-    whole = whole && n->attrs.start[i] == 0 && (n->attrs.step[i] == 1 || is_one(&n->type.dim[i]));
-  return whole && rewrite_ask(r, n) ? n->in[0] : NULL;
+  return rewrite_fits(n, n->in[0]) && rewrite_ask(r, n) ? n->in[0] : NULL;
 }
 
 static Node *reshape_reshape(Rewriter *r, const Node *n) {

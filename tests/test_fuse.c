@@ -464,6 +464,18 @@ START_TEST(a_value_a_row_is_made_once_a_row) {
 }
 END_TEST
 
+/* A row's maximum, read along the columns: not where it is made, though its one axis that is not 1 is there. */
+START_TEST(a_value_read_across_is_stored) {
+  const int64_t square[] = {3, 3};
+  Setup s = begin();
+  Node *z = model_input(s.g, "z", F32, 2, square), *most = b_reduce(&s.b, OP_max, z, 1, (int[]){1}, true);
+  graph_output(s.g, OUT_VALUE, "out", b_binary(&s.b, OP_sub, z, b_transpose(&s.b, most, (int[]){1, 0})));
+  fuse_and_compare(s.program, s.d, 2, LONG_MAX, "across");
+  ck_assert_int_eq(model_count(s.g, OP_group), 2);
+  end(&s);
+}
+END_TEST
+
 /* Two chains of thirty, of two values: one kernel where each takes less than 3 us, by what it does most. */
 static const struct { Op op; int64_t n; int groups; } chains[] = {
     {OP_neg, 690000, 1},  {OP_neg, 710000, 2}, /* moves bytes */
@@ -563,6 +575,7 @@ Suite *fuse_suite(void) {
   tcase_add_loop_test(tcase, an_op_costs_what_was_measured, 0, sizeof works / sizeof works[0]);
   tcase_add_loop_test(tcase, a_kernel_takes_its_slowest_part, 0, sizeof times / sizeof times[0]);
   tcase_add_loop_test(tcase, a_value_a_row_is_made_once_a_row, 0, sizeof elements / sizeof elements[0]);
+  tcase_add_test(tcase, a_value_read_across_is_stored);
   tcase_add_loop_test(tcase, small_kernels_go_side_by_side, 0, sizeof chains / sizeof chains[0]);
   tcase_add_loop_test(tcase, a_kernel_has_its_limits, 0, sizeof limits / sizeof limits[0]);
   tcase_add_loop_test(tcase, reasons_name_places, 0, sizeof places / sizeof places[0]);
