@@ -86,6 +86,45 @@ static void small_model(Trace *trace, uint64_t seed, int level) { model_of_size(
 static void large_model(Trace *trace, uint64_t seed, int level) { model_of_size(trace, seed, level, 24); }
 static void huge_model(Trace *trace, uint64_t seed, int level) { model_of_size(trace, seed, level, 600); }
 
+/* Whatever a rewrite may look for, x being [2, 1] or [3]. */
+enum { N_OPERANDS = 16 };
+static Node *operand(Kit *kit, int which, DType dtype, bool wide) {
+  static const double numbers[] = {0, -0.0, 1, -1, 2, 0.5, 3, 0.3};
+  Builder *b = &kit->b;
+  if (which < 8) return b_const(b, dtype, dtype_is_float(dtype) ? numbers[which] : (double)(int)numbers[which]);
+  Node *x = kit_param(kit, arena_print(kit->arena, "p%d", kit->n_leaves), kit_type(F32, wide ? 2 : 1, wide ? (int64_t[]){2, 1} : (int64_t[]){3}));
+  if (dtype != F32) x = b_cast(b, x, dtype);
+  switch (which) {
+  case 8: return b_unary(b, OP_neg, x);
+  case 9: return b_unary(b, OP_abs, x);
+  case 10: return b_scalar(b, OP_mul, x, 3);
+  case 11: return dtype_is_float(dtype) ? b_binary(b, OP_div, b_const(b, dtype, 5), x) : x;
+  case 12: return b_unary(b, OP_copy, x);
+  case 13: return b_unary(b, OP_neg, b_unary(b, OP_neg, x));
+  case 14: return b_unary(b, OP_relu, x);
+  default: return x;
+  }
+}
+/* An op of every pair of them, and its negative. */
+static void pairs_of(Trace *trace, uint64_t seed, int level) {
+  static const Op ops[] = {OP_add, OP_sub, OP_mul, OP_div, OP_maximum, OP_minimum, OP_pow};
+  enum { N_OPS = sizeof ops / sizeof *ops };
+  static const DType dtypes[] = {F32, F64, I32};
+  Kit *kit = kit_new(seed);
+  Op op = ops[(seed - 1) % N_OPS];
+  DType dtype = dtypes[(seed - 1) / N_OPS % 3];
+  for (int i = 0; i < N_OPERANDS * N_OPERANDS && (dtype != I32 || (op != OP_div && op != OP_pow)); i++) {
+    Node *x = operand(kit, i / N_OPERANDS, dtype, true), *y = operand(kit, i % N_OPERANDS, dtype, i % 3 == 0);
+    Node *z = b_binary(&kit->b, op, x, y);
+    if (i % 2) z = b_unary(&kit->b, i % 4 == 1 ? OP_neg : i % 8 == 3 ? OP_abs : OP_relu, z);
+    graph_output(kit->graph, OUT_VALUE, arena_print(kit->arena, "y%d", i), z);
+  }
+  PassContext context = {.program = kit->program, .arena = kit->arena, .diagnostics = kit->diagnostics, .level = level,
+                         .bisect_limit = LONG_MAX, .trace = trace->told, .stop_after = "simplify"};
+  run_pipeline(&context, after_pass, trace);
+  kit_free(kit);
+}
+
 /* One step, each way that axes are handled; x has MAX_RANK of them, and what comes out as well. */
 static Node *handle_axes(Builder *b, Node *x, int way) {
   static const int backwards[] = {7, 6, 5, 4, 3, 2, 1, 0}, inner[] = {0, 2, 1, 3, 4, 5, 7, 6};
@@ -117,7 +156,7 @@ static void many_axes(Trace *trace, uint64_t seed, int level) {
 
 static const struct { const char *name; void (*one)(Trace *, uint64_t seed, int level); int level, dozens; } sets[] = {
     {"graphs", graph_of_all_ops, 2, 14}, {"graphs", graph_of_all_ops, 1, 4}, {"graphs", graph_of_all_ops, 0, 2},
-    {"eight axes", many_axes, 2, 6}, {"eight axes", many_axes, 0, 1}, {"graphs, draws first,", graph_of_draws, 2, 6}, {"small models", small_model, 2, 5}, {"large models", large_model, 2, 10}, {"large models", large_model, 1, 2},
+    {"pairs", pairs_of, 1, 2}, {"eight axes", many_axes, 2, 6}, {"eight axes", many_axes, 0, 1}, {"graphs, draws first,", graph_of_draws, 2, 6}, {"small models", small_model, 2, 5}, {"large models", large_model, 2, 10}, {"large models", large_model, 1, 2},
     {"huge models", huge_model, 2, 10},
 };
 
