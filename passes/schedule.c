@@ -52,7 +52,7 @@ typedef struct Schedule {
   int64_t *bytes;  /* of a root in the arena; 0 where it lives elsewhere */
   List *readers;   /* of any node: who has it as operand */
   List *consumers; /* of a root: nodes that read its bytes, each once */
-  int *left;       /* consumers of a root not yet placed; outputs have one more */
+  int *left;       /* consumers of a root not yet placed */
   int *waiting;    /* operands not yet placed */
   bool *placed;
   Heap by_score, by_source;
@@ -77,11 +77,8 @@ static void find_values(Schedule *s) {
     bool stored = n->op == OP_result || (op_info[n->op].kind != LEAF && op_info[n->op].kind != VIEW && n->op != OP_group);
     s->bytes[i] = stored ? type_bytes(&n->type) : 0;
   }
-  for (int i = 0; i < s->graph->n_outputs; i++) {
-    int root = s->root[s->graph->outputs[i].node->id];
-    s->bytes[root] = 0; /* its slot is there in any case */
-    s->left[root]++;
-  }
+  for (int i = 0; i < s->graph->n_outputs; i++) /* their slots are there in any case */
+    s->bytes[s->root[s->graph->outputs[i].node->id]] = 0;
 }
 
 static void find_readers(Schedule *s) {

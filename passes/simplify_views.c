@@ -179,7 +179,6 @@ static Node *reduce_ones(Rewriter *r, const Node *n) {
   for (int i = 0; i < n->attrs.n_axes; i++)
     if (!is_one(&x->dim[n->attrs.axes[i]])) attrs.axes[attrs.n_axes++] = n->attrs.axes[i];
   if ((attrs.n_axes && attrs.n_axes == n->attrs.n_axes) || x->dtype != n->type.dtype || !rewrite_ask(r, n)) return NULL;
-  for (int i = attrs.n_axes; i < MAX_RANK; i++) attrs.axes[i] = 0;
   if (attrs.n_axes && attrs.keep) return rewrite_to(r, n, n->op, n->in, 1, &attrs);
   if (attrs.n_axes) return as_shape(r, n, rewrite_part(r, n, "rest", n->op, n->in, 1, &attrs));
   if (n->op != OP_sum) return as_shape(r, n, n->in[0]);

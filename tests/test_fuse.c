@@ -476,6 +476,21 @@ START_TEST(a_value_read_across_is_stored) {
 }
 END_TEST
 
+/* What a product reads, and what follows it as well, is one input of their kernel. */
+START_TEST(a_product_and_its_map_share_inputs) {
+  const int64_t square[] = {16, 16};
+  Setup s = begin();
+  Node *x = model_input(s.g, "x", F32, 2, square), *w = model_input(s.g, "w", F32, 2, square);
+  graph_output(s.g, OUT_VALUE, "out", b_unary(&s.b, OP_relu, b_binary(&s.b, OP_add, b_matmul(&s.b, x, w, false, false), x)));
+  fuse_and_compare(s.program, s.d, 2, LONG_MAX, "residual");
+  const Node *group = s.g->outputs[0].node->in[0];
+  ck_assert_int_eq(group->attrs.pattern, PATTERN_MATMUL);
+  ck_assert_int_eq(group->n_in, 2);
+  ck_assert_int_eq(model_count(group->body, OP_input), 2);
+  end(&s);
+}
+END_TEST
+
 /* Two chains of thirty, of two values: one kernel where each takes less than 3 us, by what it does most. */
 static const struct { Op op; int64_t n; int groups; } chains[] = {
     {OP_neg, 690000, 1},  {OP_neg, 710000, 2}, /* moves bytes */
@@ -576,6 +591,7 @@ Suite *fuse_suite(void) {
   tcase_add_loop_test(tcase, a_kernel_takes_its_slowest_part, 0, sizeof times / sizeof times[0]);
   tcase_add_loop_test(tcase, a_value_a_row_is_made_once_a_row, 0, sizeof elements / sizeof elements[0]);
   tcase_add_test(tcase, a_value_read_across_is_stored);
+  tcase_add_test(tcase, a_product_and_its_map_share_inputs);
   tcase_add_loop_test(tcase, small_kernels_go_side_by_side, 0, sizeof chains / sizeof chains[0]);
   tcase_add_loop_test(tcase, a_kernel_has_its_limits, 0, sizeof limits / sizeof limits[0]);
   tcase_add_loop_test(tcase, reasons_name_places, 0, sizeof places / sizeof places[0]);

@@ -744,6 +744,18 @@ START_TEST(what_rounding_would_change_is_not_folded) {
 }
 END_TEST
 
+/* --verify-each: what a pass left, or got, is looked at. */
+START_TEST(a_broken_program_stops_the_pipeline) {
+  Kit *kit = kit_new(1);
+  Node *x = kit_param(kit, "x", kit_type(F32, 1, (int64_t[]){3}));
+  graph_output(kit->graph, OUT_VALUE, "y", b_unary(&kit->b, OP_neg, x));
+  kit->graph->outputs[0].node->type.dim[0].size = 4;
+  PassContext context = {.program = kit->program, .arena = kit->arena, .diagnostics = kit->diagnostics, .level = 2,
+                         .bisect_limit = LONG_MAX, .stop_after = "lower", .verify_each = true};
+  run_pipeline(&context, NULL, NULL);
+}
+END_TEST
+
 Suite *simplify_suite(void) {
   Suite *suite = suite_create("simplify");
   TCase *rewrites = tcase_create("rewrites");
@@ -753,6 +765,7 @@ Suite *simplify_suite(void) {
   tcase_add_test(rewrites, every_rewrite_has_a_case);
   tcase_add_loop_test(rewrites, stays, 0, sizeof keepers / sizeof keepers[0]);
   tcase_add_test(rewrites, wrong_rewrites_would_be_noticed);
+  tcase_add_exit_test(rewrites, a_broken_program_stops_the_pipeline, 70);
   suite_add_tcase(suite, rewrites);
   TCase *split = tcase_create("split");
   tcase_add_loop_test(split, split_keeps_values, 0, sizeof splits / sizeof splits[0]);

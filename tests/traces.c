@@ -141,13 +141,16 @@ static Node *handle_axes(Builder *b, Node *x, int way) {
   case 7: return b_binary(b, OP_add, x, b_reduce(b, OP_sum, x, MAX_RANK, (int[]){0, 1, 2, 3, 4, 5, 6, 7}, true));
   case 8: type.dtype = I32; return b_binary(b, OP_mul, x, b_cast(b, b_iota(b, &type, 7), F32));
   case 9: return b_binary(b, OP_add, x, b_reduce(b, OP_sum, x, 1, (int[]){0}, true));
+  case 10:
+    type.dim[0] = dim_literal(1);
+    return b_binary(b, OP_sub, x, b_reshape(b, b_reduce(b, OP_sum, x, 1, (int[]){0}, false), &type));
   default: return b_unary(b, OP_exp, x);
   }
 }
 static void many_axes(Trace *trace, uint64_t seed, int level) {
   Kit *kit = kit_new(seed);
   Node *x = kit_param(kit, "x", kit_type(F32, MAX_RANK, (int64_t[]){2, 1, 3, 1, 2, 1, 3, 2})), *y = x;
-  for (int i = 0; i < 6; i++) y = handle_axes(&kit->b, y, (int)kit_random(kit, 11));
+  for (int i = 0; i < 6; i++) y = handle_axes(&kit->b, y, (int)kit_random(kit, 12));
   graph_output(kit->graph, OUT_VALUE, "y", y);
   graph_output(kit->graph, OUT_VALUE, "dx", kit_grad(kit, kit_sum(kit, b_unary(&kit->b, OP_sin, y)), x, "dx"));
   run(trace, kit->program, kit->diagnostics, level);
