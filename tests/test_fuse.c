@@ -491,6 +491,17 @@ START_TEST(a_product_and_its_map_share_inputs) {
 }
 END_TEST
 
+/* More than are looked at when it is merged. */
+START_TEST(a_value_may_have_many_readers) {
+  Setup s = begin();
+  Node *x = b_unary(&s.b, OP_exp, model_input(s.g, "x", F32, 2, rows_columns));
+  for (int i = 0; i < 100; i++) graph_output(s.g, OUT_VALUE, arena_print(s.arena, "y%d", i), b_scalar(&s.b, OP_mul, x, i + 0.5));
+  fuse_and_compare(s.program, s.d, 2, LONG_MAX, "many readers");
+  ck_assert_int_eq(model_count(s.g, OP_group), 9); /* of twelve results at most */
+  end(&s);
+}
+END_TEST
+
 /* Two chains of thirty, of two values: one kernel where each takes less than 3 us, by what it does most. */
 static const struct { Op op; int64_t n; int groups; } chains[] = {
     {OP_neg, 690000, 1},  {OP_neg, 710000, 2}, /* moves bytes */
@@ -591,6 +602,7 @@ Suite *fuse_suite(void) {
   tcase_add_loop_test(tcase, a_kernel_takes_its_slowest_part, 0, sizeof times / sizeof times[0]);
   tcase_add_loop_test(tcase, a_value_a_row_is_made_once_a_row, 0, sizeof elements / sizeof elements[0]);
   tcase_add_test(tcase, a_value_read_across_is_stored);
+  tcase_add_test(tcase, a_value_may_have_many_readers);
   tcase_add_test(tcase, a_product_and_its_map_share_inputs);
   tcase_add_loop_test(tcase, small_kernels_go_side_by_side, 0, sizeof chains / sizeof chains[0]);
   tcase_add_loop_test(tcase, a_kernel_has_its_limits, 0, sizeof limits / sizeof limits[0]);

@@ -63,7 +63,7 @@ __attribute__((constructor)) static void watch(void) {
 /* What is freed need not be kept: an arena goes as a whole.  The driver frees what it has; tests need not. */
 const char *__asan_default_options(void) {
 #ifdef LEAKS
-  return "detect_leaks=1:quarantine_size_mb=1:malloc_context_size=0";
+  return "detect_leaks=1:use_stacks=0:use_registers=0:quarantine_size_mb=1:malloc_context_size=0";
 #else
   return "detect_leaks=0:quarantine_size_mb=1:malloc_context_size=0";
 #endif
