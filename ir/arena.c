@@ -2,14 +2,29 @@
  *
  * A compiler's data live as long as the compilation, so nothing is freed one
  * by one: chunks are taken from malloc and handed out front to back.  Built
- * with -DARENA_MALLOC_EACH every allocation is its own malloc, so that memory
- * checkers see overruns between neighbours.
+ * with AddressSanitizer, there is forbidden memory around each allocation, and
+ * in the room of a growing array that has no item yet, so that reading one too
+ * many, or one before the first, is seen.
  */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ir/ir.h"
+
+#if defined __has_feature /* clang's way to say it */
+#if __has_feature(address_sanitizer) && !defined __SANITIZE_ADDRESS__
+#define __SANITIZE_ADDRESS__
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+enum { RED_ZONE = 16, CHUNK = 1 << 14 /* its memory is told of byte by byte */ };
+#else
+enum { RED_ZONE = 0, CHUNK = 1 << 18 };
+#define ASAN_POISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
+#endif
 
 typedef struct Chunk {
   struct Chunk *next;
@@ -21,7 +36,7 @@ struct Arena {
   Chunk *chunks;
 };
 
-enum { CHUNK = 1 << 18, ALIGN = _Alignof(max_align_t) };
+enum { ALIGN = _Alignof(max_align_t) };
 
 static void *must(void *memory) {
   if (!memory) out_of_memory();
@@ -42,21 +57,20 @@ void arena_free(Arena *arena) {
 static Chunk *chunk_new(Arena *arena, size_t room) {
   Chunk *chunk = must(calloc(1, sizeof *chunk + room));
   chunk->room = room;
+  chunk->used = RED_ZONE;
+  ASAN_POISON_MEMORY_REGION(chunk->bytes, room);
   chunk->next = arena->chunks;
   return arena->chunks = chunk;
 }
 
 void *arena_alloc(Arena *arena, size_t size) {
   if (size > SIZE_MAX / 2) out_of_memory();
-  size = (size + ALIGN - 1) / ALIGN * ALIGN;
+  size_t room = (size + RED_ZONE + ALIGN - 1) / ALIGN * ALIGN;
   Chunk *chunk = arena->chunks;
-#ifdef ARENA_MALLOC_EACH
-  chunk = chunk_new(arena, size);
-#else
-  if (!chunk || chunk->room - chunk->used < size) chunk = chunk_new(arena, size > CHUNK ? size : CHUNK);
-#endif
+  if (!chunk || chunk->room - chunk->used < room) chunk = chunk_new(arena, room + RED_ZONE > CHUNK ? room + RED_ZONE : CHUNK);
   void *result = chunk->bytes + chunk->used;
-  chunk->used += size;
+  chunk->used += room;
+  ASAN_UNPOISON_MEMORY_REGION(result, size);
   return result;
 }
 
@@ -80,10 +94,28 @@ char *arena_print(Arena *arena, const char *format, ...) {
 
 /* Room doubles at each power of two: an array of n items has room for the next power of two. */
 void *arena_grow(Arena *arena, void *items, int count, size_t item_size) {
-  if (count > 0 && (count & (count - 1))) return items;
-  size_t room = count > 0 ? 2 * (size_t)count : 1;
-  void *more = arena_alloc(arena, room * item_size);
-  if (count > 0) memcpy(more, items, (size_t)count * item_size);
+  size_t n = count > 0 ? (size_t)count : 0, used = n * item_size;
+  if (n & (n - 1)) {
+    ASAN_UNPOISON_MEMORY_REGION((char *)items + used, item_size);
+    return items;
+  }
+  size_t room = n ? 2 * n : 1;
+  char *more = arena_alloc(arena, room * item_size);
+  if (n) memcpy(more, items, used);
+  ASAN_POISON_MEMORY_REGION(more + used + item_size, (room - n - 1) * item_size);
+  return more;
+}
+
+void *arena_room(Arena *arena, void *items, int count, int *room, size_t item_size) {
+  if (count < *room) {
+    ASAN_UNPOISON_MEMORY_REGION((char *)items + (size_t)count * item_size, item_size);
+    return items;
+  }
+  size_t used = (size_t)count * item_size;
+  *room = count ? 2 * count : 4;
+  char *more = arena_alloc(arena, (size_t)*room * item_size);
+  if (used) memcpy(more, items, used);
+  ASAN_POISON_MEMORY_REGION(more + used + item_size, (size_t)(*room - count - 1) * item_size);
   return more;
 }
 

@@ -104,7 +104,7 @@ static bool is_there(const struct Attribute *a, const Node *node) {
   case FORM_PATH: return node->attrs.path != NULL;
   case FORM_SYMBOL: return node->attrs.symbol != NULL;
   case FORM_SHAPE: return false;
-  case FORM_INT: return node->attrs.index || !node->attrs.path;
+  case FORM_INT: return op_info[node->op].n_inputs != 0 || node->attrs.index || !node->attrs.path;
   default: return true;
   }
 }

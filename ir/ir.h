@@ -40,6 +40,9 @@ void *arena_grow(Arena *arena, void *items, int count, size_t item_size); /* roo
 #define LIST_PUSH(arena, items, count, item) \
   ((items) = arena_grow((arena), (items), (count), sizeof *(items)), (items)[(count)++] = (item))
 
+/* The same for an array that shrinks too, and so has its room beside it. */
+void *arena_room(Arena *arena, void *items, int count, int *room, size_t item_size);
+
 /* A string under construction, malloc'd; text_take hands it to an arena and clears it. */
 typedef struct Text {
   char *data; /* NUL-terminated once anything was added, else NULL */

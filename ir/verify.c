@@ -295,7 +295,7 @@ static const char *check_updates(Verifier *v) {
   map_free(&v->position);
   for (int i = 0; schedule && i < schedule->n_nodes; i++) map_put_node(&v->position, schedule->nodes[i], i);
   for (int i = 0; i < t->n_updates; i++) {
-    bool *taken = arena_alloc(v->arena, (size_t)v->program->n_params + 1);
+    bool *taken = arena_alloc(v->arena, (size_t)v->program->n_params);
     for (int k = 0; k < t->updates[i].n_groups; k++)
       TRY(check_update_group(v, &t->updates[i], &t->updates[i].groups[k], taken));
   }
@@ -346,8 +346,8 @@ static const char *check_program(Verifier *v) {
   TRY(check_params(v));
   TRY(verify_params(v));
   const Graph *none = NULL;
-  int n = 4 + 2 * p->n_evals + p->train.n_phases, k = 0;
-  const Graph **graphs = arena_alloc(v->arena, sizeof *graphs * (size_t)n);
+  const Graph **graphs = arena_alloc(v->arena, sizeof *graphs * (size_t)(3 + 2 * p->n_evals + p->train.n_phases));
+  int k = 0;
   graphs[k++] = p->has_train ? p->train.graph : none;
   for (int i = 1; i < p->train.n_phases; i++) graphs[k++] = p->train.phases[i].graph;
   for (int i = 0; i < p->n_evals; i++) {

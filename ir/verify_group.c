@@ -155,7 +155,7 @@ static const char *read_outputs(Verifier *v, Reads *r) {
 static const char *collect_reads(Verifier *v, const Node *group, Reads *r) {
   *r = (Reads){.arena = v->arena, .group = group};
   const Graph *body = group->body;
-  r->of = arena_alloc(v->arena, sizeof *r->of * ((size_t)body->n_nodes + 1));
+  r->of = arena_alloc(v->arena, sizeof *r->of * (size_t)body->n_nodes);
   for (int i = 0; i < body->n_nodes; i++) map_put_node(&r->position, body->nodes[i], i);
   for (int i = 0; i < group->attrs.space.rank; i++) r->point[i] = index_axis(v->arena, i, group->attrs.space.dim[i].size);
   const char *wrong = read_outputs(v, r);

@@ -29,7 +29,7 @@ const char *verify_params(Verifier *v) {
   const Program *p = v->program;
   if (!p->param_elements) return NULL;
   const Graph *graph = NULL;
-  const Param **sorted = arena_alloc(v->arena, sizeof *sorted * ((size_t)p->n_params + 1));
+  const Param **sorted = arena_alloc(v->arena, sizeof *sorted * (size_t)p->n_params);
   for (int i = 0; i < p->n_params; i++) sorted[i] = &p->params[i];
   qsort(sorted, (size_t)p->n_params, sizeof *sorted, by_offset);
   for (int i = 0; i < p->n_params; i++) {
@@ -162,7 +162,7 @@ static int by_first(const void *a, const void *b) {
 }
 
 static int *last_reads(const Verifier *v, const Graph *graph) {
-  int *last = arena_alloc(v->arena, sizeof *last * ((size_t)graph->n_nodes + 1));
+  int *last = arena_alloc(v->arena, sizeof *last * (size_t)graph->n_nodes);
   for (int i = 0; i < graph->n_nodes; i++) {
     last[i] = i;
     for (int k = 0; k < graph->nodes[i]->n_in; k++) last[map_get_node(v->position, root_of(graph->nodes[i]->in[k]))] = i;
@@ -214,8 +214,8 @@ const char *verify_plan(Verifier *v, const Graph *graph) {
   for (int i = 0; i < graph->n_nodes; i++) map_put_node(&v->position, graph->nodes[i], i);
   for (int i = 0; i < graph->n_nodes && !wrong; i++) wrong = check_home(v, graph, graph->nodes[i]);
   if (wrong) return wrong;
-  Life *lives = arena_alloc(v->arena, sizeof *lives * ((size_t)graph->n_nodes + 1));
-  const Life **alive = arena_alloc(v->arena, sizeof *alive * ((size_t)graph->n_nodes + 1));
+  Life *lives = arena_alloc(v->arena, sizeof *lives * (size_t)graph->n_nodes);
+  const Life **alive = arena_alloc(v->arena, sizeof *alive * (size_t)graph->n_nodes);
   int n = find_lives(v, graph, lives), n_alive = 0;
   for (int i = 0; i < n && !wrong; i++) {
     int kept = 0;

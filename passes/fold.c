@@ -52,17 +52,13 @@ static bool jumps(const Node *n) {
 static bool same(double a, double b) { return a == b || (isnan(a) && isnan(b)); }
 
 static bool in_range(DType dtype, double value) {
-  if (dtype == F64) return true;
-  if (dtype_is_float(dtype))
-    return value == 0 || !isfinite(value) || (fabs(value) <= FLT_MAX && fabs(value) >= FLT_MIN);
-  double low = dtype == I32 ? -2147483648.0 : 0, high = dtype == I32 ? 2147483647.0 : dtype == U8 ? 255 : 1;
-  return value == trunc(value) && value >= low && value <= high;
+  if (dtype == F64 || !dtype_is_float(dtype)) return true; /* integers have wrapped */
+  return value == 0 || !isfinite(value) || (fabs(value) <= FLT_MAX && fabs(value) >= FLT_MIN);
 }
 
 Node *fold_constants(Rewriter *r, const Node *n) {
   for (int k = 0; k < n->n_in; k++)
     if (n->in[k]->op != OP_const) return NULL;
-  if (n->type.rank > 0) return NULL;
   double value = evaluate_map(n), again = evaluate_rounded(n);
   if (!in_range(n->type.dtype, value) || isfinite(value) != isfinite(again) || (value == 0) != (again == 0))
     return NULL;

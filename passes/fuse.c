@@ -22,13 +22,7 @@
 #include "passes/fuse.h"
 
 void ints_push(Arena *arena, Ints *list, int value) {
-  if (list->n == list->room) {
-    int room = list->room ? 2 * list->room : 4;
-    int *at = arena_alloc(arena, (size_t)room * sizeof *at);
-    if (list->n) memcpy(at, list->at, (size_t)list->n * sizeof *at);
-    list->at = at;
-    list->room = room;
-  }
+  list->at = arena_room(arena, list->at, list->n, &list->room, sizeof *list->at);
   list->at[list->n++] = value;
 }
 
@@ -102,7 +96,7 @@ static void start_kernel(Fusion *f, int id) {
 static Fusion *start(PassContext *context, Graph *graph) {
   Arena *arena = arena_new();
   Fusion *f = arena_alloc(arena, sizeof *f);
-  size_t n = (size_t)graph->n_nodes + 1;
+  size_t n = (size_t)graph->n_nodes;
   *f = (Fusion){.context = context, .graph = graph, .arena = arena, .n = graph->n_nodes, .node = graph->nodes};
   f->trivial = arena_alloc(arena, n * sizeof *f->trivial);
   f->must_store = arena_alloc(arena, n * sizeof *f->must_store);

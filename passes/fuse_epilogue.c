@@ -113,7 +113,6 @@ static void absorb(Graph *graph, Node *group, int operand) {
   for (int k = 0; k < 2; k++) copy->in[k] = body_input(graph, group, matmul->in[k]);
   LIST_PUSH(arena, group->body->nodes, group->body->n_nodes, copy);
   graph_sort(group->body);
-  graph_number(group->body);
   group->attrs.pattern = PATTERN_MATMUL;
   group->reason = reason(arena, group, matmul);
 }
@@ -135,5 +134,4 @@ void fuse_epilogues(PassContext *context, Graph *graph) {
   arena_free(arena);
   if (!changed) return;
   graph_sweep(graph);
-  graph_number(graph);
 }

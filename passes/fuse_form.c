@@ -193,7 +193,7 @@ static void mark_bare_loads(const Form *form, bool *loaded) {
  * loads too long, and ids need not be stored for a gather that a group took in. */
 static void drop_needless(Form *form, Ints *stores) {
   Fusion *f = form->f;
-  bool *loaded = arena_alloc(f->arena, (size_t)f->n + 1);
+  bool *loaded = arena_alloc(f->arena, (size_t)f->n);
   for (bool again = true; again;) {
     again = false;
     memset(loaded, 0, (size_t)f->n);
@@ -257,5 +257,4 @@ void fuse_form(Fusion *f) {
   graph_uncons(graph);
   graph_sort(graph);
   graph_sweep(graph);
-  graph_number(graph);
 }

@@ -8,7 +8,6 @@
  * side.  Every merge asks rewrite_allowed, so --bisect-limit can stop at any
  * of them, and what was not taken is traced with its figures.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "passes/fuse.h"
@@ -90,6 +89,7 @@ typedef struct Candidate {
 } Candidate;
 
 typedef struct Heap {
+  Arena *arena;
   int n, room;
   Candidate *at;
 } Heap;
@@ -102,11 +102,7 @@ static bool is_better(const Candidate *x, const Candidate *y) {
 }
 
 static void heap_push(Heap *heap, Candidate candidate) {
-  if (heap->n == heap->room) {
-    heap->room = heap->room ? 2 * heap->room : 256;
-    heap->at = realloc(heap->at, (size_t)heap->room * sizeof *heap->at);
-    if (!heap->at) out_of_memory();
-  }
+  heap->at = arena_room(heap->arena, heap->at, heap->n, &heap->room, sizeof *heap->at);
   int i = heap->n++;
   for (; i > 0 && is_better(&candidate, &heap->at[(i - 1) / 2]); i = (i - 1) / 2) heap->at[i] = heap->at[(i - 1) / 2];
   heap->at[i] = candidate;
@@ -163,7 +159,7 @@ static void push_consumers(Fusion *f, Heap *heap, int k) {
 }
 
 void fuse_merge_edges(Fusion *f) {
-  Heap heap = {0};
+  Heap heap = {.arena = f->arena};
   for (int i = 0; i < f->n; i++)
     if (fuse_is_member(f, i) && fuse_owner(f, i) == i && !f->kernels[i].fixed) push_producers(f, &heap, i);
   while (heap.n) {
@@ -175,7 +171,6 @@ void fuse_merge_edges(Fusion *f) {
     push_producers(f, &heap, root);
     push_consumers(f, &heap, root);
   }
-  free(heap.at);
 }
 
 /* -- siblings ------------------------------------------------------------------ */

@@ -129,5 +129,4 @@ void fuse_prepare(PassContext *context, Graph *graph) {
   graph_uncons(graph);
   graph_sort(graph);
   graph_sweep(graph);
-  graph_number(graph);
 }

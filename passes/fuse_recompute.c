@@ -143,7 +143,7 @@ static void apply(Fusion *f, const Remake *r, int value) {
 static void settle_pattern(Fusion *f, Kernel *k, const Ints *stores) {
   for (int i = 0; i < k->members.n; i++)
     if (op_info[f->node[k->members.at[i]]->op].kind == REDUCE) return;
-  for (int i = 1; i < stores->n; i++)
+  for (int i = 0; i < stores->n; i++)
     if (!type_same_shape(&f->node[stores->at[i]]->type, &f->node[stores->at[0]]->type)) return;
   if (!k->n_axes || !stores->n) return;
   k->space = &f->node[stores->at[0]]->type;

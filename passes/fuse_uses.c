@@ -220,7 +220,7 @@ int fuse_body(Fusion *f, const Kernel *k, const Ints *stores, int *order) {
  * targets store what goes in place. */
 bool fuse_reads_at_the_point(const Node *group, int index, Arena *arena) {
   const Graph *body = group->body;
-  bool *touched = arena_alloc(arena, (size_t)body->n_nodes + 1);
+  bool *touched = arena_alloc(arena, (size_t)body->n_nodes);
   for (int i = 0; i < body->n_nodes; i++) {
     const Node *n = body->nodes[i];
     if (n->op == OP_input && n->attrs.index == index) touched[n->id] = true;

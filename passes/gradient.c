@@ -39,7 +39,7 @@ Builder sweep_builder(const Sweep *s, const Node *x, const Span *span) {
 static bool is_loop(const Node *node) { return op_info[node->op].kind == LOOP; }
 
 void sweep_reach(Sweep *s) {
-  bool **outputs = arena_alloc(s->scratch, ((size_t)s->n + 1) * sizeof *outputs); /* of loops */
+  bool **outputs = arena_alloc(s->scratch, (size_t)s->n * sizeof *outputs); /* of loops */
   for (int i = 0; i < s->n; i++) {
     const Node *node = s->graph->nodes[i];
     s->reached[i] = s->wanted[i];
@@ -140,7 +140,7 @@ static Node *not_reached(PassContext *context, Graph *graph, const Node *grad) {
 static void expand(PassContext *context, Graph *graph, Node *first) {
   Arena *scratch = arena_new();
   int n = 0, n_before = graph->n_nodes;
-  size_t room = (size_t)n_before + 1;
+  size_t room = (size_t)n_before;
   Node *y = first->in[0], **grad = arena_alloc(scratch, room * sizeof *grad),
        **x = arena_alloc(scratch, room * sizeof *x);
   for (int i = 0; i < n_before; i++) {
@@ -154,7 +154,7 @@ static void expand(PassContext *context, Graph *graph, Node *first) {
   for (int i = 0; i < n; i++)
     if (!result[i]) result[i] = not_reached(context, graph, grad[i]);
   graph_number(graph);
-  Node **to = arena_alloc(scratch, ((size_t)graph->n_nodes + 1) * sizeof *to);
+  Node **to = arena_alloc(scratch, (size_t)graph->n_nodes * sizeof *to);
   for (int i = 0; i < n; i++) to[grad[i]->id] = result[i];
   graph_replace_all(graph, to);
   arena_free(scratch);
@@ -187,7 +187,7 @@ typedef struct ParamNodes {
 } ParamNodes;
 
 static ParamNodes find_params(const Graph *graph, Arena *scratch) {
-  ParamNodes found = {0, arena_alloc(scratch, sizeof *found.at * ((size_t)graph->n_nodes + 1))};
+  ParamNodes found = {0, arena_alloc(scratch, sizeof *found.at * (size_t)graph->n_nodes)};
   for (int i = 0; i < graph->n_nodes; i++)
     if (graph->nodes[i]->op == OP_param && graph->nodes[i]->attrs.index == 0)
       found.at[found.n++] = (ParamNode){graph->nodes[i]->attrs.path, graph->nodes[i]};
@@ -229,7 +229,7 @@ static void add_gradients(PassContext *context, int index) {
            before ? "with those before it this one" : "this one", before + update->n_groups);
   Arena *scratch = arena_new();
   ParamNodes nodes = find_params(graph, scratch);
-  size_t room = sizeof(Node *) * ((size_t)program->n_params + 1);
+  size_t room = sizeof(Node *) * (size_t)program->n_params;
   const Param **param = arena_alloc(scratch, room);
   Node **x = arena_alloc(scratch, room), **result = arena_alloc(scratch, room);
   int n = 0;
@@ -264,7 +264,6 @@ void pass_gradient(PassContext *context) {
   if (!program->has_train) return;
   Graph *graph = program->train.graph;
   for (int i = 0; i < program->train.n_updates; i++) add_gradients(context, i);
-  graph_sort(graph);
   graph_sweep(graph);
   if (!diagnostics_errors(context->diagnostics)) cut_phases(context);
 }

@@ -63,8 +63,8 @@ static bool reach_body(const Node *loop, bool *reached, const bool *operand, boo
 bool *loop_reached(const Sweep *s, const Node *loop) {
   Graph *body = loop->body;
   graph_number(body);
-  bool *operand = arena_alloc(s->scratch, (size_t)loop->n_in + 1), *output = arena_alloc(s->scratch, (size_t)body->n_outputs + 1),
-       *reached = arena_alloc(s->scratch, (size_t)body->n_nodes + 1);
+  bool *operand = arena_alloc(s->scratch, (size_t)loop->n_in), *output = arena_alloc(s->scratch, (size_t)body->n_outputs),
+       *reached = arena_alloc(s->scratch, (size_t)body->n_nodes);
   for (int i = 0; i < loop->n_in; i++) operand[i] = s->reached[loop->in[i]->id];
   while (memset(reached, 0, (size_t)body->n_nodes + 1), reach_body(loop, reached, operand, output))
     for (int i = 0; i < loop->attrs.carried; i++) operand[i] |= output[i];
@@ -77,7 +77,7 @@ bool *loop_reached(const Sweep *s, const Node *loop) {
 static void copy_turn(Back *b) {
   const Graph *body = b->loop->body;
   b->n = body->n_nodes;
-  Node **map = arena_alloc(b->arena, ((size_t)b->n + 1) * sizeof *map);
+  Node **map = arena_alloc(b->arena, (size_t)b->n * sizeof *map);
   graph_copy(b->body, body, map);
   for (int i = 0; i < b->n; i++)
     if (body->nodes[i]->op == OP_input) b->operand[body->nodes[i]->attrs.index] = map[i];
@@ -110,7 +110,7 @@ static void seed(Back *b, int o, const bool *reached) {
 
 /* Inputs first, so that the sweep finds all nodes there; then what they hold is handed to the outputs' nodes. */
 static void sweep_turn(Back *b, const bool *reached) {
-  int n_outputs = b->body->n_outputs, *input_of = arena_alloc(b->arena, ((size_t)n_outputs + 1) * sizeof *input_of);
+  int n_outputs = b->body->n_outputs, *input_of = arena_alloc(b->arena, (size_t)n_outputs * sizeof *input_of);
   for (int o = 0; o < n_outputs; o++) {
     input_of[o] = b->n_inputs;
     seed(b, o, reached);
@@ -201,7 +201,7 @@ static Node *collect_in_forward(Back *b, Node *value) {
 }
 
 static void save(Back *b) {
-  bool *chosen = arena_alloc(b->arena, (size_t)b->n + 1);
+  bool *chosen = arena_alloc(b->arena, (size_t)b->n);
   choose_saves(b->body, b->n, b->loop->attrs.remat, b->loop->attrs.carried, chosen, b->arena);
   for (int i = 0; i < b->n; i++) {
     if (!chosen[i]) continue;
@@ -246,8 +246,8 @@ static void drop_unread(Back *b) {
 static Operands place_operands(Back *b, const Results *results, int *n_carried, int *n_stacked) {
   Operands operands = {0};
   Graph *body = b->body;
-  Node **feed = arena_alloc(b->arena, ((size_t)body->n_nodes + 1) * sizeof *feed);
-  bool *stacked = arena_alloc(b->arena, (size_t)body->n_nodes + 1);
+  Node **feed = arena_alloc(b->arena, (size_t)body->n_nodes * sizeof *feed);
+  bool *stacked = arena_alloc(b->arena, (size_t)body->n_nodes);
   for (int i = 0; i < body->n_nodes; i++)
     if (body->nodes[i]->op == OP_input) feed[i] = feed_of(b, body->nodes[i], &stacked[i]);
   for (int r = 0; r < results->n && results->at[r].input; r++) {

@@ -110,7 +110,7 @@ static void find_needed(const Graph *back, int n, bool *needed) {
 
 void choose_saves(Graph *back, int n, bool remat, int carried, bool *save, Arena *scratch) {
   graph_number(back);
-  bool *needed = arena_alloc(scratch, (size_t)n + 1), *compared = arena_alloc(scratch, (size_t)n + 1);
+  bool *needed = arena_alloc(scratch, (size_t)n), *compared = arena_alloc(scratch, (size_t)n);
   find_needed(back, n, needed);
   find_compared(back, n, compared);
   int source = 2 * n, sink = 2 * n + 1;

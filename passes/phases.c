@@ -164,7 +164,7 @@ static Node *carry(Cut *c, int phase, Node *node, int from) {
 }
 
 static Node *again(Cut *c, int phase, Node *node) {
-  Node **in = arena_alloc(c->program->arena, sizeof *in * ((size_t)node->n_in + 1));
+  Node **in = arena_alloc(c->program->arena, sizeof *in * (size_t)node->n_in);
   for (int k = 0; k < node->n_in; k++) in[k] = made_in(c, phase, node->in[k]);
   Attrs attrs = node->attrs;
   if (changes(node)) attrs.index = 0;
@@ -257,7 +257,7 @@ void cut_phases(PassContext *context) {
   c.first = arena_alloc(arena, n * sizeof *c.first), c.last = arena_alloc(arena, n * sizeof *c.last);
   c.phase = arena_alloc(arena, n * sizeof *c.phase), c.is_free = arena_alloc(arena, n);
   c.carried = arena_alloc(arena, n * sizeof *c.carried);
-  c.at = arena_alloc(arena, ((size_t)whole->n_outputs + 1) * sizeof *c.at);
+  c.at = arena_alloc(arena, (size_t)whole->n_outputs * sizeof *c.at);
   c.keeps = arena_alloc(arena, (size_t)c.n);
   for (size_t i = 0; i < n; i++) c.phase[i] = NOWHERE;
   find_lives(&c);

@@ -37,7 +37,7 @@ static void place_param(Program *program, int i, bool *done) {
 }
 
 static void plan_blocks(Program *program, Arena *arena) {
-  bool *done = arena_alloc(arena, (size_t)program->n_params + 1);
+  bool *done = arena_alloc(arena, (size_t)program->n_params);
   program->param_elements = 0;
   for (int u = 0; program->has_train && u < program->train.n_updates; u++) {
     const Update *update = &program->train.updates[u];
@@ -290,8 +290,8 @@ static void complete_results(Graph *graph, Arena *arena) {
 
 /* Results right behind their group or loop, whatever order the graph came in. */
 static void gather_results(Graph *graph, Arena *arena) {
-  Node **nodes = arena_alloc(graph->program->arena, (size_t)(graph->n_nodes + 1) * sizeof *nodes);
-  int *first = arena_alloc(arena, (size_t)(graph->n_nodes + 1) * sizeof *first), *next = arena_alloc(arena, (size_t)(graph->n_nodes + 1) * sizeof *next);
+  Node **nodes = arena_alloc(graph->program->arena, (size_t)graph->n_nodes * sizeof *nodes);
+  int *first = arena_alloc(arena, (size_t)graph->n_nodes * sizeof *first), *next = arena_alloc(arena, (size_t)graph->n_nodes * sizeof *next);
   int count = 0;
   for (int i = 0; i < graph->n_nodes; i++) first[i] = -1;
   for (int i = graph->n_nodes - 1; i >= 0; i--)
@@ -314,7 +314,7 @@ static int64_t plan_graph(PassContext *context, Graph *graph, Planner p) {
   complete_results(graph, arena);
   gather_results(graph, arena);
   p.graph = graph, p.arena = arena;
-  size_t n = (size_t)graph->n_nodes + 1;
+  size_t n = (size_t)graph->n_nodes;
   p.root = arena_alloc(arena, n * sizeof *p.root);
   p.death = arena_alloc(arena, n * sizeof *p.death);
   p.moved = arena_alloc(arena, n * sizeof *p.moved);
@@ -350,8 +350,8 @@ void pass_plan(PassContext *context) {
   Arena *arena = arena_new();
   plan_blocks(program, arena);
   Places params = {0}, states = {0};
-  params.at = arena_alloc(arena, ((size_t)program->n_params + 1) * sizeof *params.at);
-  states.at = arena_alloc(arena, ((size_t)program->n_states + 1) * sizeof *states.at);
+  params.at = arena_alloc(arena, (size_t)program->n_params * sizeof *params.at);
+  states.at = arena_alloc(arena, (size_t)program->n_states * sizeof *states.at);
   for (; params.n < program->n_params; params.n++)
     params.at[params.n] = (Place){program->params[params.n].path, program->params[params.n].offset};
   for (; states.n < program->n_states; states.n++)

@@ -7,7 +7,6 @@
  * follows the model.  Ties go by source order, so the result is the same on
  * every machine.  The source order itself is kept where it needs no more.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "passes/internal.h"
@@ -18,6 +17,7 @@ typedef struct Entry {
 } Entry;
 
 typedef struct Heap {
+  Arena *arena;
   int n, room;
   Entry *at;
 } Heap;
@@ -25,11 +25,7 @@ typedef struct Heap {
 static bool is_before(Entry a, Entry b) { return a.key != b.key ? a.key > b.key : a.id < b.id; }
 
 static void heap_push(Heap *heap, Entry entry) {
-  if (heap->n == heap->room) {
-    heap->room = heap->room ? 2 * heap->room : 256;
-    heap->at = realloc(heap->at, (size_t)heap->room * sizeof *heap->at);
-    if (!heap->at) out_of_memory();
-  }
+  heap->at = arena_room(heap->arena, heap->at, heap->n, &heap->room, sizeof *heap->at);
   int i = heap->n++;
   for (; i > 0 && is_before(entry, heap->at[(i - 1) / 2]); i = (i - 1) / 2) heap->at[i] = heap->at[(i - 1) / 2];
   heap->at[i] = entry;
@@ -56,7 +52,7 @@ typedef struct Schedule {
   int64_t *bytes;  /* of a root in the arena; 0 where it lives elsewhere */
   List *readers;   /* of any node: who has it as operand */
   List *consumers; /* of a root: nodes that read its bytes, each once */
-  int *left;       /* consumers of a root not yet placed; outputs have one more */
+  int *left;       /* consumers of a root not yet placed */
   int *waiting;    /* operands not yet placed */
   bool *placed;
   Heap by_score, by_source;
@@ -64,12 +60,7 @@ typedef struct Schedule {
 } Schedule;
 
 static void list_push(Arena *arena, List *list, int value) {
-  if (list->n == list->room) {
-    list->room = list->room ? 2 * list->room : 2;
-    int *at = arena_alloc(arena, (size_t)list->room * sizeof *at);
-    if (list->n) memcpy(at, list->at, (size_t)list->n * sizeof *at);
-    list->at = at;
-  }
+  list->at = arena_room(arena, list->at, list->n, &list->room, sizeof *list->at);
   list->at[list->n++] = value;
 }
 
@@ -86,11 +77,8 @@ static void find_values(Schedule *s) {
     bool stored = n->op == OP_result || (op_info[n->op].kind != LEAF && op_info[n->op].kind != VIEW && !n->body);
     s->bytes[i] = stored ? type_bytes(&n->type) : 0;
   }
-  for (int i = 0; i < s->graph->n_outputs; i++) {
-    int root = s->root[s->graph->outputs[i].node->id];
-    s->bytes[root] = 0; /* its slot is there in any case */
-    s->left[root]++;
-  }
+  for (int i = 0; i < s->graph->n_outputs; i++) /* their slots are there in any case */
+    s->bytes[s->root[s->graph->outputs[i].node->id]] = 0;
 }
 
 static void find_readers(Schedule *s) {
@@ -181,7 +169,7 @@ static void run(Schedule *s) {
 /* Most bytes alive at once in this order. */
 static int64_t peak(Schedule *s, const int *order) {
   int64_t live = 0, most = 0;
-  int *left = arena_alloc(s->arena, (size_t)(s->n + 1) * sizeof *left);
+  int *left = arena_alloc(s->arena, (size_t)s->n * sizeof *left);
   for (int i = 0; i < s->n; i++) left[i] = s->consumers[i].n;
   for (int i = 0; i < s->n; i++) {
     const Node *n = s->graph->nodes[order[i]];
@@ -200,7 +188,7 @@ static int64_t peak(Schedule *s, const int *order) {
 static void schedule_graph(Graph *graph) {
   graph_number(graph);
   Arena *arena = arena_new();
-  size_t n = (size_t)graph->n_nodes + 1;
+  size_t n = (size_t)graph->n_nodes;
   Schedule s = {.graph = graph, .arena = arena, .n = graph->n_nodes};
   s.root = arena_alloc(arena, n * sizeof *s.root);
   s.bytes = arena_alloc(arena, n * sizeof *s.bytes);
@@ -210,6 +198,7 @@ static void schedule_graph(Graph *graph) {
   s.waiting = arena_alloc(arena, n * sizeof *s.waiting);
   s.placed = arena_alloc(arena, n * sizeof *s.placed);
   s.order = arena_alloc(arena, n * sizeof *s.order);
+  s.by_score.arena = s.by_source.arena = arena;
   int *source = arena_alloc(arena, n * sizeof *source);
   for (int i = 0; i < s.n; i++) source[i] = i;
   find_values(&s);
@@ -222,8 +211,6 @@ static void schedule_graph(Graph *graph) {
     graph->nodes = nodes;
     graph_number(graph);
   }
-  free(s.by_score.at);
-  free(s.by_source.at);
   arena_free(arena);
 }
 

@@ -120,12 +120,12 @@ static long rebuild(PassContext *context, Graph *graph) {
   Arena *scratch = arena_new();
   graph_sweep(graph);
   int *uses = graph_uses(graph, scratch);
-  Node **to = arena_alloc(scratch, sizeof *to * ((size_t)graph->n_nodes + 1));
+  Node **to = arena_alloc(scratch, sizeof *to * (size_t)graph->n_nodes);
   Graph *fresh = graph_new(graph->program, graph->name, graph->parent);
   Rewriter r = {.context = context, .graph = fresh};
   for (int i = 0; i < graph->n_nodes; i++) {
     Node candidate = *graph->nodes[i];
-    candidate.in = arena_alloc(scratch, sizeof *candidate.in * ((size_t)candidate.n_in + 1));
+    candidate.in = arena_alloc(scratch, sizeof *candidate.in * (size_t)candidate.n_in);
     for (int k = 0; k < candidate.n_in; k++) candidate.in[k] = to[graph->nodes[i]->in[k]->id];
     if (!infer_candidate(&candidate, candidate.in, &candidate.type))
       fault("simplify: %s cannot be rebuilt", candidate.name);
@@ -148,6 +148,5 @@ void pass_simplify(PassContext *context) {
     if (graphs[i] == context->program->schedule) continue;
     for (int round = 0; round < MAX_ROUNDS && rebuild(context, graphs[i]) > 0; round++) continue;
     graph_sweep(graphs[i]);
-    graph_number(graphs[i]);
   }
 }

@@ -14,11 +14,9 @@ static Attrs to_shape(const Type *shape) { return (Attrs){.shape = *shape}; }
 
 /* ---- reshape ------------------------------------------------------------------- */
 
+/* A slice or pad of its operand's own size has all of it: steps go forward. */
 static Node *view_whole(Rewriter *r, const Node *n) {
-  bool whole = rewrite_fits(n, n->in[0]);
-  for (int i = 0; i < n->type.rank && (n->op == OP_slice || n->op == OP_pad); i++)
-    whole = whole && n->attrs.start[i] == 0 && (n->attrs.step[i] == 1 || is_one(&n->type.dim[i]));
-  return whole && rewrite_ask(r, n) ? n->in[0] : NULL;
+  return rewrite_fits(n, n->in[0]) && rewrite_ask(r, n) ? n->in[0] : NULL;
 }
 
 static Node *reshape_reshape(Rewriter *r, const Node *n) {
@@ -181,7 +179,6 @@ static Node *reduce_ones(Rewriter *r, const Node *n) {
   for (int i = 0; i < n->attrs.n_axes; i++)
     if (!is_one(&x->dim[n->attrs.axes[i]])) attrs.axes[attrs.n_axes++] = n->attrs.axes[i];
   if ((attrs.n_axes && attrs.n_axes == n->attrs.n_axes) || x->dtype != n->type.dtype || !rewrite_ask(r, n)) return NULL;
-  for (int i = attrs.n_axes; i < MAX_RANK; i++) attrs.axes[i] = 0;
   if (attrs.n_axes && attrs.keep) return rewrite_to(r, n, n->op, n->in, 1, &attrs);
   if (attrs.n_axes) return as_shape(r, n, rewrite_part(r, n, "rest", n->op, n->in, 1, &attrs));
   if (n->op != OP_sum) return as_shape(r, n, n->in[0]);

@@ -126,6 +126,5 @@ void pass_split(PassContext *context) {
     if (!changed) continue;
     graph_uncons(graph);
     graph_sort(graph);
-    graph_number(graph);
   }
 }

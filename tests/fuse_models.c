@@ -295,12 +295,12 @@ static Node *make_any(Maker *m) {
   }
 }
 
-Program *model_random(Arena *arena, uint64_t seed) {
+Program *model_random(Arena *arena, uint64_t seed, int64_t scale) {
   static const int64_t sizes[] = {1, 2, 3, 5};
   Program *program = model_new(arena);
   Graph *g = program->train.graph;
   Maker m = {.state = seed * 77 + 5, .b = {.graph = g, .prefix = "v"}};
-  int64_t a = sizes[pick(&m, 4)], b = sizes[pick(&m, 4)], c = sizes[pick(&m, 4)];
+  int64_t a = scale * sizes[pick(&m, 4)], b = scale * sizes[pick(&m, 4)], c = scale * sizes[pick(&m, 4)];
   m.value[m.n++] = model_input(g, "x", F32, 2, (int64_t[]){a, b});
   m.value[m.n++] = model_input(g, "ids", I32, 1, (int64_t[]){a});
   m.value[m.n++] = model_input(g, "y", F32, 3, (int64_t[]){c, a, b});
@@ -308,7 +308,7 @@ Program *model_random(Arena *arena, uint64_t seed) {
   m.value[m.n++] = model_param(g, "s", 0, NULL);
   for (int i = 8 + pick(&m, 30); i > 0; i--) {
     Node *made = make_any(&m);
-    if (type_count(&made->type) <= 4000) m.value[m.n++] = made;
+    if (type_count(&made->type) <= 4000 * scale * scale * scale) m.value[m.n++] = made;
   }
   for (int i = 0, n = 1 + pick(&m, 4); i < n; i++) {
     Node *out = i == 0 ? m.value[m.n - 1] : any_float(&m);

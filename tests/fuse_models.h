@@ -22,8 +22,8 @@ void model_free(ModelValues *values);
 /* Same outputs within 1e-12 (relative to 1), NaN where NaN; else what differs. */
 const char *model_differs(const ModelValues *a, const ModelValues *b, char *room, size_t size);
 
-/* A random graph of maps, views, broadcasts, reductions, matmuls, gathers and draws. */
-Program *model_random(Arena *arena, uint64_t seed);
+/* A random graph of maps, views, broadcasts, reductions, matmuls, gathers and draws; axes of 1 to 5 times `scale`. */
+Program *model_random(Arena *arena, uint64_t seed, int64_t scale);
 void model_add_gradients(Program *program); /* as `grad` nodes; pass_gradient makes them ordinary ones */
 
 #endif

@@ -311,7 +311,7 @@ START_TEST(random_programs_agree) {
   Set set = set_new();
   for (int seed = 1; seed <= 10; seed++)
     for (int level = 0; level <= 2; level += 2)
-      set_add(&set, model_random(set.arena, (uint64_t)(seed + 100 * _i)), level);
+      set_add(&set, model_random(set.arena, (uint64_t)(seed + 100 * _i), 1), level);
   check_set(&set, 0, false, 1e-9, 0);
 }
 END_TEST
@@ -319,7 +319,7 @@ END_TEST
 START_TEST(gradients_of_random_programs_agree) {
   Set set = set_new();
   for (int seed = 1; seed <= 12; seed++) {
-    Program *program = model_random(set.arena, (uint64_t)(seed + 500));
+    Program *program = model_random(set.arena, (uint64_t)(seed + 500), 1);
     model_add_gradients(program);
     set_add(&set, program, 2);
   }
@@ -567,7 +567,7 @@ END_TEST
 /* The file includes itself by whatever path it is compiled. */
 START_TEST(compiles_from_another_folder) {
   Set set = set_new();
-  Program *program = model_random(set.arena, 3);
+  Program *program = model_random(set.arena, 3, 1);
   PassContext context = model_context(program, set.diagnostics, 2);
   ck_assert(run_pipeline(&context, NULL, NULL));
   char *text = emit(program, false);
@@ -657,7 +657,7 @@ START_TEST(cuda_compiles) {
   if (!has_nvcc()) return;
   Set set = set_new();
   for (int i = 0; i < 6; i++) {
-    Program *program = i < 4 ? model_new(set.arena) : model_random(set.arena, (uint64_t)i + 40);
+    Program *program = i < 4 ? model_new(set.arena) : model_random(set.arena, (uint64_t)i + 40, 1);
     Graph *g = program->train.graph;
     Builder b = {.graph = g, .prefix = "v"};
     if (i == 0) add_maps(g, &b);

@@ -64,7 +64,7 @@ static void resume(const Dumps *dumps, int k, int level, int seed) {
 static bool dump_and_resume(int seed, int level) {
   Arena *arena = arena_new();
   Diagnostics *d = diagnostics_new();
-  Program *program = model_random(arena, (uint64_t)seed);
+  Program *program = model_random(arena, (uint64_t)seed, 1);
   if (seed % 2) model_add_gradients(program);
   Dumps dumps = {.n = 1, .text = {print_program(program)}};
   PassContext context = {.program = program, .arena = arena, .diagnostics = d, .level = level, .bisect_limit = LONG_MAX, .verify_each = true};

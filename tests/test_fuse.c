@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "passes/fuse.h"
 #include "tests/fuse_models.h"
 
 typedef struct Setup {
@@ -329,7 +330,7 @@ START_TEST(random_graphs_keep_their_values) {
     snprintf(what, sizeof what, "seed %d", (int)seed);
     for (int level = 0; level <= 2; level += 2) {
       Setup s = begin();
-      Program *program = model_random(s.arena, seed);
+      Program *program = model_random(s.arena, seed, 1);
       fuse_and_compare(program, s.d, level, LONG_MAX, what);
       end(&s);
     }
@@ -343,7 +344,7 @@ START_TEST(random_gradients_keep_their_values) {
     char what[32];
     snprintf(what, sizeof what, "gradients of seed %d", (int)seed);
     Setup s = begin();
-    Program *program = model_random(s.arena, seed);
+    Program *program = model_random(s.arena, seed, 1);
     model_add_gradients(program);
     PassContext context = model_context(program, s.d, 2);
     pass_gradient(&context);
@@ -361,7 +362,7 @@ START_TEST(fusion_is_deterministic) {
   for (int i = 0; i < 2; i++) {
     Arena *arena = arena_new();
     Diagnostics *d = diagnostics_new();
-    Program *program = model_random(arena, 41);
+    Program *program = model_random(arena, 41, 1);
     PassContext context = model_context(program, d, 2);
     pass_fuse(&context);
     Text out = {0};
@@ -373,6 +374,188 @@ START_TEST(fusion_is_deterministic) {
   ck_assert_str_eq(text[0], text[1]);
   free(text[0]);
   free(text[1]);
+}
+END_TEST
+
+/* The reason names the model's places: their last words only where they say how, not which. */
+static const struct { const char *name, *place; } places[] = {
+    {"net.fc1.mul", "of net.fc1:"}, {"net.fc1.mul.2.lhs", "of net.fc1:"}, {"grad.update0.net.fc1.add.2", "of net.fc1:"},
+    {"grad.y.net.fc1.add", "of net.fc1:"}, {"net.heads.mean.var", "of net.heads:"}, {"net.3.scalar", "of net:"},
+    {"net.mullet.mul", "of net.mullet:"}, {"mul", "of mul:"}, {"x.mul", "of x:"}, {"grad.only", "of grad.only and 3:"},
+    {"net.a_name_of_thirty_one_characters.mm", "of net.a_name_of_thirty_one_characters:"},
+    {"net.a_word_that_is_too_long_for_any_role_there_is.mm", "of net.a_word_that_is_too_long_for_any_role_there_is:"},
+};
+START_TEST(reasons_name_places) {
+  Setup s = begin();
+  Node *x = model_input(s.g, "x", F32, 2, rows_columns), *one = b_unary(&s.b, OP_exp, x), *two = b_unary(&s.b, OP_sin, one);
+  one->name = places[_i].name;
+  two->name = arena_print(s.arena, "%s.3", places[_i].name);
+  graph_output(s.g, OUT_VALUE, "out", two);
+  fuse_and_compare(s.program, s.d, 2, LONG_MAX, "named");
+  const char *reason = s.g->outputs[0].node->in[0]->reason;
+  ck_assert_msg(strstr(reason, places[_i].place) != NULL, "`%s` of %s", reason, places[_i].name);
+  end(&s);
+}
+END_TEST
+
+/* ---- the model by which it chooses ------------------------------------------ */
+
+/* Slots of the arithmetic units, and special instructions, an element: a change here is a new measurement. */
+static const struct { Op op; int distribution; double flops, specials; } works[] = {
+    {OP_exp, 0, 16, 1},   {OP_log, 0, 16, 1},   {OP_sqrt, 0, 16, 1},     {OP_div, 0, 40, 1}, {OP_rsqrt, 0, 40, 1},
+    {OP_expm1, 0, 30, 1}, {OP_log1p, 0, 30, 1}, {OP_tanh, 0, 30, 2},     {OP_erf, 0, 40, 1}, {OP_sigmoid, 0, 30, 2},
+    {OP_sin, 0, 50, 1},   {OP_cos, 0, 50, 1},   {OP_floordiv, 0, 24, 1}, {OP_mod, 0, 24, 1}, {OP_pow, 0, 80, 2},
+    {OP_random, 0, 100, 0}, {OP_random, 1, 140, 4}, {OP_gather, 0, 8, 0}, {OP_add, 0, 2, 0}, {OP_sum, 0, 2, 0},
+};
+START_TEST(an_op_costs_what_was_measured) {
+  Node node = {.op = works[_i].op, .attrs.distribution = works[_i].distribution}, *nodes[] = {&node};
+  Fusion f = {.n = 1, .node = nodes};
+  double flops = 1000, specials = 100;
+  fuse_node_work(&f, 0, 10, &flops, &specials);
+  ck_assert_double_eq(flops, 1000 + 10 * works[_i].flops);
+  ck_assert_double_eq(specials, 100 + 10 * works[_i].specials);
+}
+END_TEST
+
+static Type type_of(int rank, int64_t a, int64_t b) { return (Type){F32, rank, {dim_literal(a), dim_literal(b)}}; }
+
+/* Seconds at 2.8 TB/s, of which one row's block moves 80 GB/s, after 1 us to start. */
+static const struct {
+  int64_t rows, row; /* the space; row kernels reduce `row` */
+  GroupPattern pattern;
+  double read, written, flops, specials, seconds;
+} times[] = {
+    {1, 4, PATTERN_MAP, 0, 0, 0, 0, 1e-6},
+    {1, 4, PATTERN_MAP, 2.8e6, 5.6e6, 0, 0, 4e-6},
+    {1, 4, PATTERN_MAP, 2.8e6, 0, 120e6, 0, 3e-6},      /* the arithmetic takes longer */
+    {1, 4, PATTERN_MAP, 2.8e6, 0, 120e6, 3.7e7, 11e-6}, /* the exps longer still */
+    {1, 4, PATTERN_MAP, 5.6e6, 0, 60e6, 3.7e6, 3e-6},
+    {4, 100, PATTERN_ROW, 320e3, 0, 0, 0, 2e-6},
+    {4, 100, PATTERN_COLUMN, 2.8e6, 0, 0, 0, 2e-6},
+    {1, 100, PATTERN_ROW, 80e3, 0, 0, 0, 2e-6},
+    {2, 100, PATTERN_ROW, 80e3, 80e3, 0, 0, 2e-6},
+    {34, 100, PATTERN_ROW, 2.72e6, 0, 0, 0, 2e-6},
+    {36, 100, PATTERN_ROW, 2.8e6, 0, 0, 0, 2e-6}, /* the machine is busy */
+    {64, 16384, PATTERN_ROW, 2.8e6, 2.8e6, 0, 0, 3e-6},
+    {64, 16385, PATTERN_ROW, 2.8e6, 2.8e6, 0, 0, 4e-6}, /* read again for each reduction */
+    {64, 1, PATTERN_ROW, 2.8e6, 0, 0, 0, 2e-6},
+    {3, 0, PATTERN_ROW, 80e3, 0, 0, 0, 2e-6},
+    {0, 100, PATTERN_ROW, 80e3, 0, 0, 0, 2e-6},
+};
+START_TEST(a_kernel_takes_its_slowest_part) {
+  Type space = type_of(2, times[_i].rows, times[_i].row);
+  Kernel k = {.space = &space, .n_axes = times[_i].pattern != PATTERN_MAP, .axes = {1}, .pattern = times[_i].pattern};
+  Traffic t = {.read = times[_i].read, .written = times[_i].written};
+  ck_assert_double_eq_tol(fuse_time(&k, &t, times[_i].flops, times[_i].specials), times[_i].seconds, 1e-12);
+}
+END_TEST
+
+/* How often a kernel over [6, 4], of whose axes the second is reduced, makes a value again. */
+static const struct { int rank; int64_t a, b; int n_axes; double times; } elements[] = {
+    {2, 6, 4, 1, 24}, {2, 6, 1, 1, 6}, {1, 6, 0, 1, 6}, {1, 4, 0, 1, 24}, {0, 0, 0, 1, 1},
+    {1, 1, 0, 1, 1},  {1, 2, 0, 1, 24}, {1, 6, 0, 0, 24}, {0, 0, 0, 0, 1}, {1, 0, 0, 1, 1},
+};
+START_TEST(a_value_a_row_is_made_once_a_row) {
+  Type space = type_of(2, 6, 4);
+  Node node = {.type = type_of(elements[_i].rank, elements[_i].a, elements[_i].b)}, *nodes[] = {&node};
+  Fusion f = {.n = 1, .node = nodes};
+  Kernel k = {.space = &space, .n_axes = elements[_i].n_axes, .axes = {1}};
+  ck_assert_double_eq(fuse_elements(&f, &k, 0), elements[_i].times);
+}
+END_TEST
+
+/* A row's maximum, read along the columns: not where it is made, though its one axis that is not 1 is there. */
+START_TEST(a_value_read_across_is_stored) {
+  const int64_t square[] = {3, 3};
+  Setup s = begin();
+  Node *z = model_input(s.g, "z", F32, 2, square), *most = b_reduce(&s.b, OP_max, z, 1, (int[]){1}, true);
+  graph_output(s.g, OUT_VALUE, "out", b_binary(&s.b, OP_sub, z, b_transpose(&s.b, most, (int[]){1, 0})));
+  fuse_and_compare(s.program, s.d, 2, LONG_MAX, "across");
+  ck_assert_int_eq(model_count(s.g, OP_group), 2);
+  end(&s);
+}
+END_TEST
+
+/* What a product reads, and what follows it as well, is one input of their kernel. */
+START_TEST(a_product_and_its_map_share_inputs) {
+  const int64_t square[] = {16, 16};
+  Setup s = begin();
+  Node *x = model_input(s.g, "x", F32, 2, square), *w = model_input(s.g, "w", F32, 2, square);
+  graph_output(s.g, OUT_VALUE, "out", b_unary(&s.b, OP_relu, b_binary(&s.b, OP_add, b_matmul(&s.b, x, w, false, false), x)));
+  fuse_and_compare(s.program, s.d, 2, LONG_MAX, "residual");
+  const Node *group = s.g->outputs[0].node->in[0];
+  ck_assert_int_eq(group->attrs.pattern, PATTERN_MATMUL);
+  ck_assert_int_eq(group->n_in, 2);
+  ck_assert_int_eq(model_count(group->body, OP_input), 2);
+  end(&s);
+}
+END_TEST
+
+/* More than are looked at when it is merged. */
+START_TEST(a_value_may_have_many_readers) {
+  Setup s = begin();
+  Node *x = b_unary(&s.b, OP_exp, model_input(s.g, "x", F32, 2, rows_columns));
+  for (int i = 0; i < 100; i++) graph_output(s.g, OUT_VALUE, arena_print(s.arena, "y%d", i), b_scalar(&s.b, OP_mul, x, i + 0.5));
+  fuse_and_compare(s.program, s.d, 2, LONG_MAX, "many readers");
+  ck_assert_int_eq(model_count(s.g, OP_group), 9); /* of twelve results at most */
+  end(&s);
+}
+END_TEST
+
+/* Two chains of thirty, of two values: one kernel where each takes less than 3 us, by what it does most. */
+static const struct { Op op; int64_t n; int groups; } chains[] = {
+    {OP_neg, 690000, 1},  {OP_neg, 710000, 2}, /* moves bytes */
+    {OP_sin, 78000, 1},   {OP_sin, 82000, 2},  /* adds and multiplies */
+    {OP_tanh, 120000, 1}, {OP_tanh, 128000, 2}, /* special instructions */
+};
+START_TEST(small_kernels_go_side_by_side) {
+  Setup s = begin();
+  for (int k = 0; k < 2; k++) {
+    Node *x = model_input(s.g, k ? "y" : "x", F32, 1, &chains[_i].n);
+    for (int i = 0; i < 30; i++) x = b_unary(&s.b, chains[_i].op, x);
+    graph_output(s.g, OUT_VALUE, k ? "b" : "a", x);
+  }
+  PassContext context = model_context(s.program, s.d, 2);
+  pass_fuse(&context);
+  ck_assert_int_eq(model_count(s.g, OP_group), chains[_i].groups);
+  end(&s);
+}
+END_TEST
+
+/* ---- how large a kernel may be ------------------------------------------------ */
+
+static const int64_t square[] = {64, 64};
+
+/* Graphs that are one kernel when `n` is what one may have, and two when it is one more. */
+static void many_operands(Setup *s, Node *x, int n) {
+  Node *sum = x;
+  for (int i = 1; i < n; i++)
+    sum = b_binary(&s->b, OP_add, sum, model_input(s->g, arena_print(s->arena, "x%d", i), F32, 2, square));
+  graph_output(s->g, OUT_VALUE, "out", sum);
+}
+static void many_results(Setup *s, Node *x, int n) {
+  for (int i = 0; i < n; i++) graph_output(s->g, OUT_VALUE, arena_print(s->arena, "y%d", i), b_scalar(&s->b, OP_mul, x, i + 0.5));
+}
+static void many_members(Setup *s, Node *x, int n) {
+  for (int i = 0; i < n; i++) x = b_unary(&s->b, i % 2 ? OP_sin : OP_neg, x);
+  graph_output(s->g, OUT_VALUE, "out", x);
+}
+/* A row kernel: x, and what it reads and writes besides at full size. */
+static void many_full(Setup *s, Node *x, int n) {
+  Node *y = model_softmax(&s->b, x);
+  for (int i = 0; i < n - 1; i++)
+    graph_output(s->g, OUT_VALUE, arena_print(s->arena, "y%d", i), b_scalar(&s->b, OP_mul, y, i + 0.5));
+}
+static const struct { void (*make)(Setup *s, Node *x, int n); int most; } limits[] = {
+    {many_operands, MAX_LOADS}, {many_results, MAX_OUTPUTS}, {many_members, MAX_MEMBERS}, {many_full, MAX_FULL}};
+START_TEST(a_kernel_has_its_limits) {
+  for (int more = 0; more < 2; more++) {
+    Setup s = begin();
+    limits[_i].make(&s, model_input(s.g, "x", F32, 2, square), limits[_i].most + more);
+    fuse_and_compare(s.program, s.d, 2, LONG_MAX, "large");
+    ck_assert_int_eq(model_count(s.g, OP_group), 1 + more);
+    end(&s);
+  }
 }
 END_TEST
 
@@ -415,6 +598,15 @@ Suite *fuse_suite(void) {
   tcase_add_test(tcase, random_graphs_keep_their_values);
   tcase_add_test(tcase, random_gradients_keep_their_values);
   tcase_add_test(tcase, fusion_is_deterministic);
+  tcase_add_loop_test(tcase, an_op_costs_what_was_measured, 0, sizeof works / sizeof works[0]);
+  tcase_add_loop_test(tcase, a_kernel_takes_its_slowest_part, 0, sizeof times / sizeof times[0]);
+  tcase_add_loop_test(tcase, a_value_a_row_is_made_once_a_row, 0, sizeof elements / sizeof elements[0]);
+  tcase_add_test(tcase, a_value_read_across_is_stored);
+  tcase_add_test(tcase, a_value_may_have_many_readers);
+  tcase_add_test(tcase, a_product_and_its_map_share_inputs);
+  tcase_add_loop_test(tcase, small_kernels_go_side_by_side, 0, sizeof chains / sizeof chains[0]);
+  tcase_add_loop_test(tcase, a_kernel_has_its_limits, 0, sizeof limits / sizeof limits[0]);
+  tcase_add_loop_test(tcase, reasons_name_places, 0, sizeof places / sizeof places[0]);
   tcase_add_test(tcase, time_grows_with_the_nodes);
   suite_add_tcase(suite, tcase);
   return suite;

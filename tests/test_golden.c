@@ -3,7 +3,9 @@
  * golden/ir/NAME.mt -> NAME.ir: what the front end makes of each part of the
  * language.  golden/steps/NAME/: one model through everything: 0-lower.ir,
  * then what each pass makes of the file before it, then the last one as C and
- * as CUDA.  golden/texts/checksums: of what is made of many programs.  MTC_REGOLD=1 (`make regold`) writes them anew; read the diff.
+ * as CUDA.  By checksum, golden/texts/checksums: what is made of many programs; golden/traces: what each pass does to
+ * random ones; golden/verdicts: what the verifier says of damaged ones.  MTC_REGOLD=1 (`make regold`) writes them
+ * anew; read the diff.
  */
 #include <check.h>
 #include <glob.h>
@@ -13,16 +15,19 @@
 #include <string.h>
 
 #include "passes/passes.h"
+#include "tests/ir_models.h"
 #include "tests/shell.h"
+#include "tests/traces.h"
+#include "tests/verdicts.h"
 
-/* The compiler that is tested; MTC=PATH: another (tests/mutants). */
+/* The compiler that is tested; MTC=PATH: another, MTC_FAST=PATH: for many programs yet another (tests/mutants). */
 static const char *compiler(void) { return getenv("MTC") ? getenv("MTC") : MTC; }
+static const char *fast_compiler(void) { return getenv("MTC_FAST") ? getenv("MTC_FAST") : compiler(); }
 
-/* Does `command`, run in `folder`, print what the file holds? */
-static void compare(const char *folder, const char *file, const char *command) {
+/* Is `printed`, which `command` wrote, what the file holds?  Frees it. */
+static void compare_text(const char *folder, const char *file, const char *command, char *printed) {
   char path[512];
   snprintf(path, sizeof path, "%s/%s", folder, file);
-  char *printed = shell_ok("cd %s && %s", folder, command);
   if (getenv("MTC_REGOLD")) {
     FILE *out = fopen(path, "w");
     ck_assert_ptr_nonnull(out);
@@ -31,10 +36,21 @@ static void compare(const char *folder, const char *file, const char *command) {
   }
   char *wanted = read_text(path);
   ck_assert_msg(wanted != NULL, "%s is missing: run `make regold`", path);
-  char *diff = strcmp(printed, wanted) ? shell("cd %s && %s | diff %s -", folder, command, file).output : NULL;
-  ck_assert_msg(!diff, "%s is not what `%s` prints:\n%s", path, command, diff);
+  if (strcmp(printed, wanted)) {
+    char now[512];
+    snprintf(now, sizeof now, "%s/now", scratch_folder());
+    FILE *out = fopen(now, "w");
+    ck_assert_ptr_nonnull(out);
+    fputs(printed, out);
+    ck_assert_int_eq(fclose(out), 0);
+    ck_abort_msg("%s is not what `%s` prints:\n%s", path, command, shell("diff %s %s", path, now).output);
+  }
   free(printed);
   free(wanted);
+}
+
+static void compare(const char *folder, const char *file, const char *command) {
+  compare_text(folder, file, command, shell_ok("cd %s && %s", folder, command));
 }
 
 static char *stem_of(const char *path) {
@@ -98,8 +114,37 @@ END_TEST
 /* Many programs by checksum: that nothing changes which nobody meant to change. */
 START_TEST(texts_are_what_they_were) {
   char command[512];
-  snprintf(command, sizeof command, "./list %s " BUILD_DIR "/bin/mtc_random %s", compiler(), scratch_folder());
+  snprintf(command, sizeof command, "./list %s " BUILD_DIR "/bin/mtc_random %s", fast_compiler(), scratch_folder());
   compare(TESTS_DIR "/golden/texts", "checksums", command);
+}
+END_TEST
+
+/* Of the planned programs, and of one built by hand that has what they lack. */
+START_TEST(damaged_programs_are_judged_as_they_were) {
+  Text out = {0};
+  Arena *arena = arena_new();
+  verdicts_of(&out, "model by hand", ir_model(arena));
+  for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+    char path[256];
+    snprintf(path, sizeof path, TESTS_DIR "/golden/steps/%s/%d-%s.ir", models[i], n_passes, pipeline[n_passes - 1].name);
+    char *text = read_text(path);
+    ck_assert_ptr_nonnull(text);
+    Diagnostics *d = diagnostics_new();
+    Program *program = program_read(&(Source){.path = path, .text = text, .length = strlen(text)}, arena, d);
+    ck_assert_msg(program != NULL, "%s does not read", path);
+    verdicts_of(&out, models[i], program);
+    diagnostics_free(d);
+    free(text);
+  }
+  arena_free(arena);
+  compare_text(TESTS_DIR "/golden", "verdicts", "mtc_tests golden", out.data);
+}
+END_TEST
+
+START_TEST(passes_choose_what_they_chose) {
+  Text out = {0};
+  traces_of_random_programs(&out);
+  compare_text(TESTS_DIR "/golden", "traces", "mtc_tests golden", out.data);
 }
 END_TEST
 
@@ -114,5 +159,13 @@ Suite *golden_suite(void) {
   tcase_add_loop_test(all, a_dump_gives_the_same_program_as_the_model, 0, N_MODELS);
   tcase_add_test(all, texts_are_what_they_were);
   suite_add_tcase(suite, all);
+  TCase *verdicts = tcase_create("verdicts"); /* CK_RUN_CASE=verdicts: alone */
+  tcase_set_timeout(verdicts, 60);
+  tcase_add_test(verdicts, damaged_programs_are_judged_as_they_were);
+  suite_add_tcase(suite, verdicts);
+  TCase *traces = tcase_create("traces");
+  tcase_set_timeout(traces, 60);
+  tcase_add_test(traces, passes_choose_what_they_chose);
+  suite_add_tcase(suite, traces);
   return suite;
 }

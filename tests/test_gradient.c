@@ -604,6 +604,20 @@ START_TEST(unreached_parameter_is_an_error) {
 }
 END_TEST
 
+/* Not even a leaf of it stands in the graph. */
+START_TEST(unused_parameter_is_an_error) {
+  Kit *kit = kit_new(1);
+  Node *x = kit_param(kit, "x", kit_type(F32, 1, (int64_t[]){2}));
+  kit_param(kit, "y", kit_type(F32, 1, (int64_t[]){2}));
+  kit->graph->n_nodes--;
+  kit_minimize(kit, kit_sum(kit, x));
+  ck_assert(!kit_run(kit, 2, "gradient", LONG_MAX, NULL));
+  ck_assert(printed(kit, "E0603"));
+  ck_assert(printed(kit, "no gradient reaches y"));
+  kit_free(kit);
+}
+END_TEST
+
 START_TEST(a_missing_loss_is_an_error) {
   Kit *kit = kit_new(1);
   kit_minimize(kit, kit_sum(kit, kit_param(kit, "x", kit_type(F32, 1, (int64_t[]){2}))));
@@ -636,6 +650,7 @@ Suite *gradient_suite(void) {
   tcase_add_test(programs, flat_is_zero);
   tcase_add_test(programs, unreached_is_an_error);
   tcase_add_test(programs, unreached_parameter_is_an_error);
+  tcase_add_test(programs, unused_parameter_is_an_error);
   tcase_add_test(programs, a_missing_loss_is_an_error);
   suite_add_tcase(suite, programs);
   return suite;

@@ -117,7 +117,7 @@ START_TEST(random_graphs_do_not_overlap) {
   for (uint64_t seed = 1000; seed < 1300; seed++) {
     Arena *arena = arena_new();
     Diagnostics *d = diagnostics_new();
-    Program *program = model_random(arena, seed);
+    Program *program = model_random(arena, seed, 1);
     ModelValues before = model_evaluate(program->train.graph, 5, 0);
     run_passes(program, d, seed % 3 ? 2 : 0);
     check_arena(program->train.graph);

@@ -495,6 +495,21 @@ START_TEST(split_leaves_one_pattern) {
 }
 END_TEST
 
+/* The largest divisor up to 1024, or else the least above, up to 8192; 0: it stays whole. */
+static const struct { int64_t size, row; } cuts[] = {
+    {32768, 1024}, {17161, 131}, {16637, 131}, {17527, 1031}, {24573, 8191}, {24627, 0}, {16400, 820}, {16385, 565}, {16512, 688}, {20000, 1000}, {16386, 2731}};
+START_TEST(vectors_are_cut_into_good_rows) {
+  Kit *kit = kit_new(1);
+  Node *x = kit_state(kit, "x", kit_type(F32, 1, &cuts[_i].size));
+  graph_output(kit->graph, OUT_VALUE, "y", kit_sum(kit, x));
+  ck_assert(kit_run(kit, 2, "split", LONG_MAX, NULL));
+  const Node *sum = kit->graph->outputs[0].node, *first = sum->in[0];
+  ck_assert_int_eq(first->op, cuts[_i].row ? OP_sum : OP_state);
+  if (cuts[_i].row) ck_assert_int_eq(first->in[0]->type.dim[1].size, cuts[_i].row);
+  kit_free(kit);
+}
+END_TEST
+
 /* A batch of fewer rows than its capacity, merged with another axis: cut within a row. */
 START_TEST(split_within_rows) {
   Kit *kit = kit_new(1);
@@ -701,6 +716,12 @@ static const struct {
     {OP_cast, F64, I32, -2147483648.0, 0, true, -2147483648.0},
     {OP_cast, F64, I32, 2147483647.0, 0, true, 2147483647.0},
     {OP_cast, F32, U8, 255, 0, true, 255},
+    {OP_add, U8, U8, 254, 1, true, 255}, /* integers wrap, as on every target */
+    {OP_add, U8, U8, 255, 1, true, 0},
+    {OP_sub, U8, U8, 0, 1, true, 255},
+    {OP_add, I32, I32, 2147483646.0, 1, true, 2147483647.0},
+    {OP_add, I32, I32, 2147483647.0, 1, true, -2147483648.0},
+    {OP_sub, I32, I32, -2147483648.0, 1, true, 2147483647.0},
     {OP_mul, F32, F32, 0x1p-126, 1, true, 0x1p-126}, /* the least that is no denormal */
     {OP_mul, F32, F32, 0x1p-126, 0.5, false, 0},
 };
@@ -724,6 +745,18 @@ START_TEST(what_rounding_would_change_is_not_folded) {
 }
 END_TEST
 
+/* --verify-each: what a pass left, or got, is looked at. */
+START_TEST(a_broken_program_stops_the_pipeline) {
+  Kit *kit = kit_new(1);
+  Node *x = kit_param(kit, "x", kit_type(F32, 1, (int64_t[]){3}));
+  graph_output(kit->graph, OUT_VALUE, "y", b_unary(&kit->b, OP_neg, x));
+  kit->graph->outputs[0].node->type.dim[0].size = 4;
+  PassContext context = {.program = kit->program, .arena = kit->arena, .diagnostics = kit->diagnostics, .level = 2,
+                         .bisect_limit = LONG_MAX, .stop_after = "lower", .verify_each = true};
+  run_pipeline(&context, NULL, NULL);
+}
+END_TEST
+
 Suite *simplify_suite(void) {
   Suite *suite = suite_create("simplify");
   TCase *rewrites = tcase_create("rewrites");
@@ -733,11 +766,13 @@ Suite *simplify_suite(void) {
   tcase_add_test(rewrites, every_rewrite_has_a_case);
   tcase_add_loop_test(rewrites, stays, 0, sizeof keepers / sizeof keepers[0]);
   tcase_add_test(rewrites, wrong_rewrites_would_be_noticed);
+  tcase_add_exit_test(rewrites, a_broken_program_stops_the_pipeline, 70);
   suite_add_tcase(suite, rewrites);
   TCase *split = tcase_create("split");
   tcase_add_loop_test(split, split_keeps_values, 0, sizeof splits / sizeof splits[0]);
   tcase_add_loop_test(split, split_leaves_one_pattern, 0, sizeof splits / sizeof splits[0]);
   tcase_add_test(split, split_within_rows);
+  tcase_add_loop_test(split, vectors_are_cut_into_good_rows, 0, sizeof cuts / sizeof cuts[0]);
   suite_add_tcase(suite, split);
   TCase *pipe = tcase_create("pipeline");
   tcase_set_timeout(pipe, 60);

@@ -259,10 +259,36 @@ static void mutate_op(int i) {
   }
 }
 
+/* -1, which stands for none: one less would stand for it as well. */
+static bool is_none(int i) {
+  int sign = step(i, -1), before = step(sign, -1);
+  return is(i, "1") && is(sign, "-") && tokens[before].kind != NUMBER && !is(before, ")") && !is(before, "]") &&
+         (tokens[before].kind != WORD || is(before, "return"));
+}
+
+static bool is_relation(int i) { return is(i, "<") || is(i, "<=") || is(i, ">") || is(i, ">="); }
+
+/* A number that is no fault of its own when it is one more: `= {0}` is how C says empty, more memory than is needed
+ * does no harm, and of `i > 0` the relation's fault is the same. */
+static bool is_harmless(int i) {
+  static const char *const ends[] = {")", ";", "&&", "||", "?", ","};
+  int before = step(i, -1), after = step(i, 1);
+  if (is(i, "0") && is(before, "{") && is(after, "}")) return true;
+  for (int k = i; k >= 0 && !is(k, ";") && !is(k, "{"); k--)
+    if ((is(k, "arena_alloc") || is(k, "realloc")) && tokens[step(k, 1)].match > i) return true;
+  for (size_t k = 0; is_relation(before) && k < sizeof ends / sizeof *ends; k++)
+    if (is(after, ends[k])) return true;
+  return false;
+}
+
 /* 2 -> 3 */
 static void mutate_number(int i) {
-  if (tokens[i].kind != NUMBER || tokens[i].in_brackets) return;
+  if (tokens[i].kind != NUMBER || tokens[i].in_brackets || is_harmless(i)) return;
   char text[128], what[96];
+  if (is_none(i)) {
+    tokens[i].instead = append(NULL, words("(1 - (mtc_mutant == %d))", mutant(i, "-1 is 0")));
+    return;
+  }
   snprintf(what, sizeof what, "%.*s is one more", tokens[i].length, tokens[i].text);
   snprintf(text, sizeof text, "(%.*s + (mtc_mutant == %d))", tokens[i].length, tokens[i].text, mutant(i, what));
   tokens[i].instead = append(NULL, text);
@@ -270,7 +296,7 @@ static void mutate_number(int i) {
 
 /* i < n -> i < n + 1 */
 static void mutate_relation(int i) {
-  if (is(i, "<") || is(i, "<=") || is(i, ">") || is(i, ">="))
+  if (is_relation(i))
     tokens[i].after = append(tokens[i].after, words(" (mtc_mutant == %d) +", mutant(i, "the right side is one more")));
   else if (is(i, "&&"))
     tokens[i].after = append(tokens[i].after, words(" mtc_mutant != %d &&", mutant(i, "`and` is never true")));

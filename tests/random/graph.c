@@ -381,9 +381,10 @@ static Node *make(Pool *p, Op op) {
   }
 }
 
-/* Leaves stand in every graph; counters belong to schedules, groups and results to passes. */
+/* Leaves stand in every graph; counters belong to schedules, groups and results to passes; random models have loops. */
 bool random_graph_makes(Op op) {
-  return op != OP_input && op != OP_param && op != OP_state && op != OP_counter && op != OP_group && op != OP_result;
+  return op != OP_input && op != OP_param && op != OP_state && op != OP_counter && op != OP_turn && op != OP_loop &&
+         op != OP_group && op != OP_result;
 }
 
 /* Maps are many in the table; kinds with few ops get their share. */
