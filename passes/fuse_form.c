@@ -165,9 +165,9 @@ static Node *make_group(Form *form, int root, const Ints *stores) {
   return group;
 }
 
-/* A gather by itself needs no loop nest around it. */
+/* A gather by itself needs no loop nest around it, unless it is all that is left of a kernel that makes its ids. */
 bool fuse_is_bare(const Fusion *f, const Kernel *k) {
-  return k->fixed || (k->members.n == 1 && f->node[k->members.at[0]]->op == OP_gather);
+  return k->fixed || (k->members.n == 1 && !k->clones.n && f->node[k->members.at[0]]->op == OP_gather);
 }
 
 /* Reshapes that a bare node reads stay outside, as aliases. */
