@@ -41,7 +41,7 @@ START_TEST(passes_change_nothing) {
   for (uint64_t i = (uint64_t)_i; i < count(); i += PARTS) {
     uint64_t seed = first() + i;
     Kit *kit = random_graph(seed);
-    const char *said = random_check_passes(kit, seed);
+    const char *said = getenv("KEEP") ? random_apart(random_check_passes, kit, seed) : random_check_passes(kit, seed);
     if (said) tell(kit, random_check_passes, seed, said);
     kit_free(kit);
   }

@@ -2,6 +2,7 @@
  * rows in the file's order, a short last batch, gradients of micro-batches
  * averaged by rows, one clip, one optimizer step.  The runtime only lends its
  * readers of arrays and the values that parameters start from. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,30 @@ static double *reserve(Trainee *t, int64_t count) {
 
 static void publish(Trainee *t, const char *name, int64_t count, double *data) {
   LIST_PUSH(t->course.arena, t->course.at, t->course.n, ((Series){name, count, data}));
+}
+
+/* Of stacked blocks each by itself, as in files: "net.b.#.weight" is net.b.0.weight and so on. */
+static void publish_param(Trainee *t, const char *prefix, const Param *p, double *data) {
+  int64_t count = type_count(&p->type), blocks = 1;
+  int axis = 0;
+  for (const char *c = p->pattern; c && *c; c++)
+    if (*c == '#') blocks *= p->type.dim[axis++].size;
+  for (int64_t b = 0; b < blocks; b++) {
+    Text name = {0};
+    text_add(&name, "%s", prefix);
+    int64_t left = b, each = blocks;
+    axis = 0;
+    for (const char *c = p->pattern ? p->pattern : p->path; *c; c++) {
+      if (*c != '#' || !p->pattern) {
+        text_add(&name, "%c", *c);
+        continue;
+      }
+      each /= p->type.dim[axis++].size;
+      text_add(&name, "%" PRId64, left / each);
+      left %= each;
+    }
+    publish(t, text_take(&name, t->course.arena), count / blocks, data + b * (count / blocks));
+  }
 }
 
 static double stored(const Trainee *t, double x) { return t->shake != 0 ? (double)(float)x : x; }
@@ -174,7 +199,7 @@ static void run_batch(Trainee *t, int phase, EvaluateOptions options, double sha
       if (t->step == 0 && options.micro == 0 && phase == 0) { /* written without the updates between */
         double *first = reserve(t, value->count);
         memcpy(first, value->data, sizeof *first * (size_t)value->count);
-        publish(t, arena_print(t->course.arena, "gradient of %s", output->name), value->count, first);
+        publish_param(t, "gradient of ", &p->params[i], first);
       }
     }
     tensor_free(&outputs[o]);
@@ -264,10 +289,9 @@ static void publish_group(Trainee *t, const UpdateGroup *group) {
   for (int i = 0; i < group->n_params; i++) {
     int p = group->params[i];
     const Param *param = &t->program->params[p];
-    publish(t, param->path, type_count(&param->type), t->params[p]);
+    publish_param(t, "", param, t->params[p]);
     for (int s = 0; !plain && s < group->optimizer->n_slots; s++)
-      publish(t, arena_print(t->course.arena, "optimizer.%s.%s", group->optimizer->slot[s], param->path),
-              type_count(&param->type), t->slots[s][p]);
+      publish_param(t, arena_print(t->course.arena, "optimizer.%s.", group->optimizer->slot[s]), param, t->slots[s][p]);
   }
 }
 

@@ -387,11 +387,12 @@ bool random_graph_makes(Op op) {
          op != OP_group && op != OP_result;
 }
 
-/* Maps are many in the table; kinds with few ops get their share. */
+/* Maps are many in the table; kinds with few ops get their share, and gradients, which the dice seldom fit. */
 static Op any_op(Pool *p) {
+  if (chance(p, 12)) return OP_grad;
   for (;;) {
     Op op = (Op)pick(p, OP_COUNT);
-    if (random_graph_makes(op) && (op_info[op].kind != MAP || op == OP_grad || pick(p, 3))) return op;
+    if (random_graph_makes(op) && (op_info[op].kind != MAP || pick(p, 3))) return op;
   }
 }
 

@@ -1,6 +1,6 @@
 use nn
 dim B = 4, P = 12, K = 3, L = 3, M = 2
-data rows = npy("x.npy", "t.npy", "y.npy") -> { x: f32[B, P], t: f32[B, P], y: i32[B] in 0..3 }
+data rows = npy("x.npy", "t.npy", "y.npy") -> { x: f32[B, P], t: f32[B, P], y: i32[B] }
 module Inner()(x: [B, P]) -> [B, P] {
   return x + (x |> fc: Linear(P) |> gelu |> dropout(0.1))
 }

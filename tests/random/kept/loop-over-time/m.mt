@@ -1,6 +1,6 @@
 use nn
 dim B = 4, P = 12, T = 4, D = 3, H = 5, K = 3
-data rows = npy("x.npy", "t.npy", "y.npy") -> { x: f32[B, P], t: f32[B, P], y: i32[B] in 0..3 }
+data rows = npy("x.npy", "t.npy", "y.npy") -> { x: f32[B, P], t: f32[B, P], y: i32[B] }
 module Cell()(x: [B, D], h: [B, H]) -> [B, H] {
   return tanh((x |> wx: Linear(H)) + (h |> wh: Linear(H, bias: false)) |> dropout(0.2))
 }

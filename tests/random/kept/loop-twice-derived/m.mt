@@ -1,6 +1,6 @@
 use nn
 dim B = 4, P = 12, T = 3, S = 2, D = 4
-data rows = npy("x.npy", "t.npy", "y.npy") -> { x: f32[B, P], t: f32[B, P], y: i32[B] in 0..3 }
+data rows = npy("x.npy", "t.npy", "y.npy") -> { x: f32[B, P], t: f32[B, P], y: i32[B] }
 module Net()(x: [B, P]) -> [B, D] {
   param w: [D] = normal(0.5)
   param u: [S, D] = normal(0.5)
