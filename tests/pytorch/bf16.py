@@ -115,7 +115,7 @@ for scale in (0.25, 0.5):
     cast_case("x @ y + b", lambda x, y, b: x @ y + b, x=x, y=y, b=b)
     cast_case("x @ y @ z", lambda x, y, z: x @ y @ z, x=x, y=y, z=z)
     cast_case("relu(x @ y + b) @ z", lambda x, y, b, z: torch.relu(x @ y + b) @ z, x=x, y=y, b=b, z=z)
-    cast_case("gelu(x @ y + b) @ z", lambda x, y, b, z: F.gelu(x @ y + b) @ z, x=x, y=y, b=b, z=z)
+    cast_case("gelu(x @ y + b) @ z", lambda x, y, b, z: F.gelu(F.linear(x, y.t(), b)) @ z, x=x, y=y, b=b, z=z)
     cast_case("gelu(x @ y) @ z", lambda x, y, z: F.gelu(x @ y) @ z, x=x, y=y, z=z)
     cast_case("tanh(x @ y) @ z", lambda x, y, z: torch.tanh(x @ y) @ z, x=x, y=y, z=z)
     cast_case("silu(x @ y) @ z", lambda x, y, z: F.silu(x @ y) @ z, x=x, y=y, z=z)
