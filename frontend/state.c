@@ -78,7 +78,7 @@ void do_state(Lower *l, const Syntax *s) {
     define(l, s->name, poison(), s->name_at);
     return;
   }
-  Type type;
+  Type type = type_scalar(F32);
   const State *state = NULL;
   Value v = poison();
   bool again = is_declared_here(l->scope, s->name); /* define says so */

@@ -43,7 +43,7 @@ static void compare_text(const char *folder, const char *file, const char *comma
     ck_assert_ptr_nonnull(out);
     fputs(printed, out);
     ck_assert_int_eq(fclose(out), 0);
-    ck_abort_msg("%s is not what `%s` prints:\n%s", path, command, shell("diff %s %s", path, now).output);
+    ck_abort_msg("%s is not what `%s` prints:\n%.3000s", path, command, shell("diff %s %s", path, now).output);
   }
   free(printed);
   free(wanted);

@@ -21,7 +21,9 @@ START_TEST(folders_include_only_what_they_may) {
 END_TEST
 
 START_TEST(one_public_header_a_folder) {
-  Shell found = shell("grep -nE '#include \"(frontend|passes|codegen)/' mtc.c tests/*.c | grep -vE '\"(frontend/frontend|frontend/syntax|passes/passes|codegen/codegen).h\"'");
+  Shell found = shell("grep -nE '#include \"(frontend|passes|codegen)/' mtc.c tests/*.c | "
+                      "grep -vE '\"(frontend/frontend|frontend/syntax|passes/passes|codegen/codegen).h\"' | "
+                      "grep -v 'tests/test_fuse.c:.*passes/fuse.h'"); /* which has its figures looked at */
   ck_assert_msg(found.status == 1, "a private header is included from outside:\n%s", found.output);
   free(found.output);
 }

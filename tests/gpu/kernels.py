@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Every template of kernels on a GPU: golden models, loops, phases and states.
+
+    make && python3 tests/gpu/kernels.py build/bin/mtc OUT
+
+Needs nvcc, compute-sanitizer, numpy and the safetensors package.  Each model
+trains for C and for CUDA from the same weights: losses, logs and the gradients
+of the first batch agree within rounding, two runs on the GPU agree bit for bit,
+and the four tools of compute-sanitizer have nothing to say.  digits-cnn trains
+to its stated accuracy.  OUT keeps the logs; ends with a count.
+"""
+import concurrent.futures
+import csv
+import glob
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy
+from safetensors.numpy import load_file
+
+mtc, out = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+samples = os.path.join(os.path.dirname(tests), "samples")
+# of cuBLAS's kernels racecheck reports what their own barriers order
+TOOLS = ("memcheck", "racecheck --kernel-regex-exclude kns=nvjet --kernel-regex-exclude kns=cutlass", "initcheck", "synccheck")
+FREE = {"bf16": 3e-2}  # how far bf16 may take targets that round in another order
+
+
+def find_models():
+    found = {}
+    for path in sorted(glob.glob(tests + "/golden/steps/*/model.mt")):
+        if "random(" in open(path).read():
+            found[os.path.basename(os.path.dirname(path))] = path
+    for path in sorted(glob.glob(tests + "/random/kept/*/m.mt")):
+        found[os.path.basename(os.path.dirname(path))] = path
+    found["gan"] = tests + "/pytorch/gan/model.mt"
+    found["digits-cnn"] = samples + "/digits-cnn.mt"
+    return found
+
+
+def sh(line, folder, timeout=500):
+    done = subprocess.run(line, shell=True, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout)
+    return done.returncode, done.stdout
+
+
+def must(line, folder):
+    status, text = sh(line, folder)
+    if status:
+        raise RuntimeError("$ %s\n%s" % (line, text[-1500:]))
+    return text
+
+
+def build(folder, source):
+    must("%s model.mt -o %s" % (mtc, source), folder)
+    line = re.search(r"\b(nvcc|cc) -.*", open(os.path.join(folder, source)).read(800)).group(0)
+    line = line.replace("$(mtc ", "$(%s " % mtc).replace("-o model", "-o trainer_" + source.split(".")[1])
+    if source.endswith(".cu") and "-arch" not in line:
+        line += " -arch=native"
+    must(line, folder)
+
+
+def prepare(name, path):
+    """The model, its data and trainers of both targets, in a folder of its own."""
+    folder = os.path.join(out, "work", name)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(os.path.dirname(path), folder, ignore=shutil.ignore_patterns("*.ir", "*.c", "*.cu"))
+    shutil.copy(path, os.path.join(folder, "model.mt"))
+    build(folder, "model.c")
+    build(folder, "model.cu")
+    return folder
+
+
+def columns(folder):
+    with open(os.path.join(folder, "metrics.csv")) as file:
+        rows = list(csv.DictReader(file))
+    return {k: [float(r[k]) if r[k] else math.nan for r in rows] for k in rows[0] if k not in ("step", "epoch")}
+
+
+def distance(a, b):
+    """Of two archives: the worst relative distance of a tensor."""
+    worst = 0.0
+    for k in b:
+        x, y = a[k].astype("f8"), b[k].astype("f8")
+        size = max(numpy.linalg.norm(y), 1e-3 * math.sqrt(y.size))
+        worst = max(worst, numpy.linalg.norm(x - y) / size)
+    return worst
+
+
+def check(name, folder):
+    """What went wrong with one model; empty: nothing."""
+    common = "--quiet --seed 3 --no-shuffle --log-every 1"
+    wrong, free = [], next((v for k, v in FREE.items() if k in name), 2e-4)
+    for target, save in (("c", "c"), ("cu", "cu"), ("cu", "cu2")):
+        must("./trainer_%s %s --stop-after 10 --save-dir %s" % (target, common, save), folder)
+    for target in ("c", "cu"):
+        must("./trainer_%s %s --save-dir g_%s --dump-grads g_%s.safetensors" % (target, common, target, target), folder)
+    ours, want = columns(os.path.join(folder, "cu")), columns(os.path.join(folder, "c"))
+    for column in want:
+        pairs = zip(ours[column], want[column])  # an empty cell: not asked at this step
+        worst = max((abs(a - b) / max(abs(b), 1e-2) for a, b in pairs if a == a or b == b), default=0)
+        if not worst <= free:
+            wrong.append("%s differs by %.1e" % (column, worst))
+    apart = distance(load_file(folder + "/g_cu.safetensors"), load_file(folder + "/g_c.safetensors"))
+    if not apart <= free:
+        wrong.append("gradients differ by %.1e" % apart)
+    for file in glob.glob(folder + "/cu/*.checkpoint.safetensors") + [folder + "/cu/metrics.csv"]:
+        if open(file, "rb").read() != open(file.replace("/cu/", "/cu2/"), "rb").read():
+            wrong.append("two runs differ in " + os.path.basename(file))
+    for tool in TOOLS:
+        status, text = sh("compute-sanitizer --tool %s --error-exitcode 9 ./trainer_cu %s --stop-after 2 --save-dir s_%s" % (tool, common, tool.split()[0]), folder)
+        if status:
+            wrong.append("%s: %s" % (tool, text[-600:]))
+    return wrong, "gradients within %.1e" % apart
+
+
+def accuracy(folder):
+    must("./trainer_cu --quiet --save-dir whole", folder)
+    text = must("./trainer_cu eval --json --save-dir whole --init whole/net.best.safetensors", folder)
+    return float(re.findall(r'"accuracy": *([0-9.]+)', text)[-1])
+
+
+models, failed = find_models(), 0
+with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    folders = {name: pool.submit(prepare, name, path) for name, path in models.items()}
+    checks = {name: pool.submit(lambda name=name: check(name, folders[name].result())) for name in models}
+    trained = pool.submit(lambda: accuracy(folders["digits-cnn"].result()))
+    for name in models:
+        try:
+            wrong, said = checks[name].result()
+        except Exception as error:
+            wrong, said = [str(error)], ""
+        failed += bool(wrong)
+        print("%-34s %-5s %s" % (name, "FAIL" if wrong else "ok", "; ".join(wrong) or said), flush=True)
+    reached = trained.result()
+    failed += reached < 0.985
+    print("%-34s %-5s %.4f" % ("digits-cnn accuracy", "ok" if reached >= 0.985 else "FAIL", reached))
+print("%d passed, %d failed" % (len(models) + 1 - failed, failed))
+sys.exit(failed > 0)
