@@ -66,7 +66,7 @@ bool *loop_reached(const Sweep *s, const Node *loop) {
   bool *operand = arena_alloc(s->scratch, (size_t)loop->n_in), *output = arena_alloc(s->scratch, (size_t)body->n_outputs),
        *reached = arena_alloc(s->scratch, (size_t)body->n_nodes);
   for (int i = 0; i < loop->n_in; i++) operand[i] = s->reached[loop->in[i]->id];
-  while (memset(reached, 0, (size_t)body->n_nodes + 1), reach_body(loop, reached, operand, output))
+  while (memset(reached, 0, (size_t)body->n_nodes), reach_body(loop, reached, operand, output))
     for (int i = 0; i < loop->attrs.carried; i++) operand[i] |= output[i];
   for (int i = 0; i < loop->attrs.carried; i++) output[i] |= operand[i] && is_float(loop->in[i]);
   return output;

@@ -77,7 +77,7 @@ START_TEST(the_front_end_lowers_every_part_of_the_language) {
 END_TEST
 
 static const char *const models[] = {"classifier", "layernorm", "embedding", "gradients", "reductions", "lenet",
-                                     "blocks", "recurrence", "bf16"};
+                                     "blocks", "recurrence", "bf16", "phases"};
 
 START_TEST(each_pass_makes_the_next_file) {
   char folder[256], file[64], before[64] = "model.mt", command[512];
