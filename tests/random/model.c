@@ -212,9 +212,10 @@ static void state(Author *a) {
   }
 }
 
-/* BatchNorm and its relatives take the axis behind the batch. */
+/* BatchNorm and its relatives take the axis behind the batch.  Of a batch of one row nothing is left but rounding,
+ * which a small eps would enlarge. */
 static void norm(Author *a) {
-  static const char *const layers[] = {"BatchNorm()", "BatchNorm(momentum: 0.4, eps: 0.01)", "BatchNorm(affine: false)",
+  static const char *const layers[] = {"BatchNorm(eps: 0.01)", "BatchNorm(momentum: 0.4, eps: 0.1)", "BatchNorm(affine: false, eps: 0.01)",
                                        "GroupNorm(1, eps: 0.01)", "RMSNorm(eps: 0.01)", "InstanceNorm(eps: 0.1)"};
   Named *x = value_like(a, has_axes, "2");
   if (!x || !a->in_module || x->axes[0] != 'B' || x->axes[1] == 'B' || strchr(x->axes + 2, 'B')) return;
