@@ -290,7 +290,7 @@ static void complete_results(Graph *graph, Arena *arena) {
 
 /* Results right behind their group or loop, whatever order the graph came in. */
 static void gather_results(Graph *graph, Arena *arena) {
-  Node **nodes = arena_alloc(graph->program->arena, (size_t)graph->n_nodes * sizeof *nodes);
+  Node **nodes = arena_alloc(arena, (size_t)graph->n_nodes * sizeof *nodes);
   int *first = arena_alloc(arena, (size_t)graph->n_nodes * sizeof *first), *next = arena_alloc(arena, (size_t)graph->n_nodes * sizeof *next);
   int count = 0;
   for (int i = 0; i < graph->n_nodes; i++) first[i] = -1;
@@ -304,7 +304,7 @@ static void gather_results(Graph *graph, Arena *arena) {
     nodes[count++] = graph->nodes[i];
     for (int r = first[i]; r >= 0; r = next[r]) nodes[count++] = graph->nodes[r];
   }
-  graph->nodes = nodes;
+  memcpy(graph->nodes, nodes, (size_t)count * sizeof *nodes);
   graph_number(graph);
 }
 

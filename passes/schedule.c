@@ -206,9 +206,9 @@ static void schedule_graph(Graph *graph) {
   run(&s);
   if (s.n_order != s.n) fault("schedule: graph %s has a cycle", graph->name);
   if (peak(&s, s.order) < peak(&s, source)) {
-    Node **nodes = arena_alloc(graph->program->arena, n * sizeof *nodes);
+    Node **nodes = arena_alloc(arena, n * sizeof *nodes);
     for (int i = 0; i < s.n; i++) nodes[i] = graph->nodes[s.order[i]];
-    graph->nodes = nodes;
+    memcpy(graph->nodes, nodes, n * sizeof *nodes); /* a list has room to grow: it stays where it is */
     graph_number(graph);
   }
   arena_free(arena);

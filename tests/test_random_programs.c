@@ -196,7 +196,9 @@ START_TEST(programs_are_of_everything) {
   long finite = 0, all = 0;
   for (uint64_t seed = 1; seed <= 400; seed++) {
     Kit *kit = random_graph(seed);
-    for (int i = 0; i < kit->graph->n_nodes; i++) met[kit->graph->nodes[i]->op]++;
+    Graph **graphs = program_graphs(kit->program); /* the bodies of loops too */
+    for (int g = 0; graphs[g]; g++)
+      for (int i = 0; i < graphs[g]->n_nodes; i++) met[graphs[g]->nodes[i]->op]++;
     ck_assert_msg(kit_run(kit, 0, "gradient", LONG_MAX, NULL), "seed %" PRIu64 " has no gradient", seed);
     Values values = random_values(kit, NULL, 0);
     for (int i = 0; i < values.n; i++)

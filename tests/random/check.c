@@ -30,12 +30,16 @@ static PassContext context_of(const Kit *kit, const Variant *v) {
                        .bisect_limit = v->rewrites};
 }
 
+static bool has_powers(const Graph *graph) {
+  for (int i = 0; i < graph->n_nodes; i++)
+    if (graph->nodes[i]->op == OP_pow || (graph->nodes[i]->body && has_powers(graph->nodes[i]->body))) return true;
+  return false;
+}
+
 /* Simplify changes no value, but for powers written as products; sums in another order round otherwise,
  * and where adjoints meet after precision is another place. */
 static bool keeps_bits(const Kit *kit, const Pass *pass) {
-  if (kit->program->train.precision == PRECISION_BF16) return false;
-  for (int i = 0; i < kit->graph->n_nodes; i++)
-    if (kit->graph->nodes[i]->op == OP_pow) return false;
+  if (kit->program->train.precision == PRECISION_BF16 || has_powers(kit->graph)) return false;
   return !strcmp(pass->name, "gradient") || !strcmp(pass->name, "simplify");
 }
 
@@ -96,8 +100,10 @@ enum { SCHEDULES = 4 };
 
 /* Normals are made in float whatever real is. */
 static bool draws_normals(const Graph *graph) {
-  for (int i = 0; i < graph->n_nodes; i++)
-    if (graph->nodes[i]->op == OP_random && graph->nodes[i]->attrs.distribution) return true;
+  for (int i = 0; i < graph->n_nodes; i++) {
+    const Node *node = graph->nodes[i];
+    if ((node->op == OP_random && node->attrs.distribution) || (node->body && draws_normals(node->body))) return true;
+  }
   return false;
 }
 
@@ -134,7 +140,7 @@ static const char *call_built(const Generated *set, const Built *built, bool emu
 
 static bool has_bf16(const Graph *graph) {
   for (int i = 0; i < graph->n_nodes; i++)
-    if (graph->nodes[i]->type.dtype == BF16) return true;
+    if (graph->nodes[i]->type.dtype == BF16 || (graph->nodes[i]->body && has_bf16(graph->nodes[i]->body))) return true;
   return false;
 }
 

@@ -84,7 +84,7 @@ static Node *copy_leaf(Copy *c, const Node *node) {
 }
 
 static Node *made_leaf(Copy *c, const Node *node) {
-  if (type_rows(&node->type) || node->type.dtype != F32) return NULL;
+  if (type_rows(&node->type) || node->type.dtype != F32 || node->op == OP_loop) return NULL;
   char path[32];
   snprintf(path, sizeof path, "v%d", c->to->n_leaves);
   while (leaf_of(c->from, &(Node){.attrs = {.path = path}})) strncat(path, "x", sizeof path - strlen(path) - 1);
@@ -100,21 +100,79 @@ static bool is_in_range(const Node *ids, int64_t rows) {
   return ids->op == OP_mod && ids->in[1]->op == OP_const && ids->in[1]->attrs.value <= (double)rows;
 }
 
-static Node *copy_node(Copy *c, const Node *node) {
-  Node *in[3];
-  const Type *types[3];
+static const char *kept(Copy *c, const char *text) { return arena_copy(c->to->arena, text, strlen(text)); }
+
+static bool same_type(const Type *a, const Type *b) { return a->dtype == b->dtype && type_same_shape(a, b); }
+
+/* Whether turns still fit what their loop is given, which an edit outside may have changed. */
+static bool fits(const Node *loop) {
+  const Graph *body = loop->body;
+  for (int i = 0; i < body->n_nodes; i++) {
+    const Node *input = body->nodes[i];
+    if (input->op != OP_input) continue;
+    int at = input->attrs.index;
+    Type type = loop->in[at]->type;
+    if (at >= loop->attrs.carried && at < loop->attrs.carried + loop->attrs.stacked) {
+      if (!type.rank || type.dim[0].size != loop->attrs.space.dim[0].size) return false;
+      memmove(&type.dim[0], &type.dim[1], sizeof type.dim[0] * (size_t)--type.rank);
+    }
+    if (!same_type(&input->type, &type)) return false;
+  }
+  for (int i = 0; i < loop->attrs.carried; i++)
+    if (!same_type(&body->outputs[i].node->type, &loop->in[i]->type)) return false;
+  return true;
+}
+
+static bool copy_body(Copy *c, Graph *from, Graph *to);
+
+static Node *copy_loop(Copy *c, Graph *graph, const Node *node, Node **in, Attrs attrs) {
+  attrs.space = resized(c, attrs.space);
+  Graph *body = graph_new(c->to->program, kept(c, node->body->name), graph);
+  body->rows = graph->rows;
+  if (!copy_body(c, node->body, body)) return NULL;
+  Node *loop = node_new(graph, OP_loop, in, node->n_in, &attrs, attrs.path, NULL);
+  loop->body = body;
+  return fits(loop) ? loop : NULL;
+}
+
+static Node *copy_op(Copy *c, Graph *graph, const Node *node, Node **in) {
+  const Type *types[8];
   Type type;
   Attrs attrs = node->attrs;
-  if (node->op == OP_input || node->op == OP_param || node->op == OP_state) return copy_leaf(c, node);
-  for (int k = 0; k < node->n_in; k++) in[k] = c->now[node->in[k]->id], types[k] = &in[k]->type;
+  for (int k = 0; k < node->n_in; k++) types[k] = &in[k]->type;
   attrs.shape = resized(c, attrs.shape);
   if (attrs.symbol) attrs.symbol = c->to->rows;
-  if (attrs.path) attrs.path = arena_copy(c->to->arena, attrs.path, strlen(attrs.path));
+  if (attrs.path) attrs.path = kept(c, attrs.path);
+  if (node->op == OP_loop) return copy_loop(c, graph, node, in, attrs);
+  if (node->op == OP_result) {
+    if (in[0]->op != OP_loop) return NULL;
+    attrs.shape = result_type(in[0], attrs.index);
+  }
   if (!infer_type(node->op, node->n_in, types, &attrs, false, &type, &(TypeError){0})) return NULL;
   if (node->op == OP_gather && !is_in_range(in[1], in[0]->type.dim[0].size)) return NULL;
   if (node->op == OP_scatter_add && !is_in_range(in[1], type.dim[0].size)) return NULL;
   if (attrs.symbol && !c->to->rows) return NULL; /* rows of a batch that nothing reads */
-  return node_new(c->to->graph, node->op, in, node->n_in, &attrs, op_info[node->op].name, NULL);
+  return node_new(graph, node->op, in, node->n_in, &attrs, op_info[node->op].name, NULL);
+}
+
+static Node *copy_node(Copy *c, const Node *node) {
+  Node *in[8];
+  if (node->op == OP_input || node->op == OP_param || node->op == OP_state) return copy_leaf(c, node);
+  for (int k = 0; k < node->n_in; k++) in[k] = c->now[node->in[k]->id];
+  return copy_op(c, c->to->graph, node, in);
+}
+
+/* Turns are copied whole: edits are of what stands outside. */
+static bool copy_body(Copy *c, Graph *from, Graph *to) {
+  graph_number(from);
+  Node **now = arena_alloc(c->to->arena, sizeof *now * (size_t)from->n_nodes), *in[8];
+  for (int i = 0; i < from->n_nodes; i++) {
+    for (int k = 0; k < from->nodes[i]->n_in; k++) in[k] = now[from->nodes[i]->in[k]->id];
+    if (!(now[i] = copy_op(c, to, from->nodes[i], in))) return false;
+  }
+  for (int i = 0; i < from->n_outputs; i++)
+    graph_output(to, from->outputs[i].role, kept(c, from->outputs[i].name), now[from->outputs[i].node->id]);
+  return true;
 }
 
 static bool copy_all(Copy *c) {

@@ -4,7 +4,7 @@
 
 #include "tests/random/random.h"
 
-enum { MAX_POOL = 60, MAX_ELEMENTS = 500, MAX_SIZES = 4, MOST_AXES = 5 };
+enum { MAX_POOL = 60, MAX_ELEMENTS = 500, MAX_SIZES = 4, MOST_AXES = 5, MAX_DEPTH = 2, MOST_TURNS = 5 };
 
 typedef struct Pool {
   Kit *kit;
@@ -14,6 +14,8 @@ typedef struct Pool {
   int64_t size[MAX_SIZES];
   bool special; /* NaN, infinities and zeros among the values */
   int grads;    /* asked for so far */
+  int depth;    /* of loops around */
+  const char *loops[MAX_DEPTH]; /* their paths, the outermost first */
 } Pool;
 
 static int pick(Pool *p, int below) { return (int)kit_random(p->kit, (uint64_t)below); }
@@ -117,7 +119,12 @@ static Node *try_op(Pool *p, Op op, int n, Node *const *in, const Attrs *attrs) 
   Type type;
   for (int i = 0; i < n; i++) types[i] = &in[i]->type;
   if (!infer_type(op, n, types, attrs, false, &type, &(TypeError){0}) || !is_small(&type)) return NULL;
-  return node_new(p->kit->graph, op, in, n, attrs, op_info[op].name, NULL);
+  return node_new(p->b->graph, op, in, n, attrs, op_info[op].name, NULL);
+}
+
+static Node *turn_of(Pool *p, int loop) {
+  Attrs attrs = {.path = p->loops[loop], .shape = type_scalar(I32)};
+  return node_new(p->b->graph, OP_turn, NULL, 0, &attrs, "turn", NULL);
 }
 
 static Node *make_leaf(Pool *p, Op op) {
@@ -134,6 +141,7 @@ static Node *make_leaf(Pool *p, Op op) {
     Type t = kit_type(I32, any_shape(p, 3, shape), shape);
     return t.rank ? b_iota(p->b, &t, pick(p, t.rank)) : NULL;
   }
+  if (op == OP_turn) return p->depth ? b_cast(p->b, turn_of(p, pick(p, p->depth)), F32) : NULL;
   return op == OP_rows && p->kit->rows ? b_cast(p->b, b_rows(p->b, p->kit->rows), F32) : NULL;
 }
 
@@ -141,7 +149,10 @@ static Node *make_random(Pool *p, Op op) {
   Type shape = any_float(p)->type;
   if (type_rows(&shape) && !shape.dim[0].rows) return NULL;
   Attrs attrs = {.path = arena_print(p->kit->arena, "site%d", p->n), .shape = shape, .distribution = pick(p, 2)};
-  return try_op(p, op, 0, NULL, &attrs);
+  if (p->depth) attrs.path = arena_print(p->kit->arena, "%s.%s", p->loops[p->depth - 1], attrs.path);
+  Node *turns[MAX_DEPTH];
+  for (int i = 0; i < p->depth; i++) turns[i] = turn_of(p, i);
+  return try_op(p, op, p->depth, turns, &attrs);
 }
 
 static void shuffle_axes(Pool *p, int rank, int *axes) {
@@ -262,10 +273,11 @@ static Node *make_grad(Pool *p, Op op) {
   Node *y = any_float(p), *x = any_float(p);
   if (p->grads == 2 || x == y || type_rows(&y->type)) return NULL;
   int axes[MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
+  const Graph *graph = p->b->graph;
   if (y->type.rank) y = b_reduce(p->b, OP_sum, y, y->type.rank, axes, false);
-  for (int i = 0; i < p->kit->graph->n_nodes; i++) p->kit->graph->nodes[i]->mark = p->kit->graph->nodes[i] == x;
-  for (int i = 0; i < p->kit->graph->n_nodes; i++) {
-    Node *node = p->kit->graph->nodes[i];
+  for (int i = 0; i < graph->n_nodes; i++) graph->nodes[i]->mark = graph->nodes[i] == x;
+  for (int i = 0; i < graph->n_nodes; i++) {
+    Node *node = graph->nodes[i];
     for (int k = 0; k < node->n_in; k++) node->mark |= node->in[k]->mark && flows(node, k);
   }
   if (!y->mark) return NULL;
@@ -367,6 +379,106 @@ static Node *make_scatter(Pool *p, Op op) {
   return type_rows(&a.shape) ? NULL : try_op(p, op, 2, (Node *[]){rows, ids}, &a);
 }
 
+static Op any_op(Pool *p);
+static Node *make(Pool *p, Op op);
+
+/* ---- loops: a turn is a graph of its own, of what the loop is given ----------------------------- */
+
+typedef struct Turn {
+  Pool pool; /* inputs first */
+  Builder b;
+  Attrs attrs;
+  int n;
+  Node *in[8];
+} Turn;
+
+static bool may_be_stacked(const Node *x, const Turn *turn) {
+  const Dim *dim = &x->type.dim[0];
+  if (!x->type.rank || type_rows(&x->type)) return false;
+  return turn->attrs.stacked ? dim->size == turn->attrs.space.dim[0].size : dim->size > 0 && dim->size <= MOST_TURNS;
+}
+
+static void take(Turn *turn, Node *x, bool stacked) {
+  Attrs attrs = {.index = turn->n, .shape = x->type};
+  if (stacked) {
+    attrs.shape.rank--;
+    for (int i = 0; i < attrs.shape.rank; i++) attrs.shape.dim[i] = x->type.dim[i + 1];
+    turn->attrs.space.dim[0] = x->type.dim[0], turn->attrs.stacked++;
+  }
+  turn->in[turn->n++] = x;
+  add(&turn->pool, node_new(turn->b.graph, OP_input, NULL, 0, &attrs, x->name, NULL));
+}
+
+/* Carried values and those each turn sees whole; between them the stacked ones, which say how many turns there are. */
+static void take_operands(Pool *p, Turn *turn) {
+  turn->attrs.space = kit_type(F32, 1, (int64_t[]){1 + pick(p, MOST_TURNS)});
+  for (int i = turn->attrs.carried = pick(p, 3); i > 0; i--) take(turn, any_float(p), false);
+  for (int tries = 0; tries < 6 && turn->attrs.stacked < 2; tries++) {
+    Node *x = any(p);
+    if (may_be_stacked(x, turn)) take(turn, x, true);
+  }
+  take(turn, any_float(p), false);
+  if (pick(p, 2)) take(turn, any(p), false);
+}
+
+/* What the next turn sees: of the type that this one saw, and no larger. */
+static Node *next_of(Turn *turn, Node *now) {
+  Pool *p = &turn->pool;
+  Node *x = now;
+  for (int i = 0; i < p->n; i++) {
+    bool fits = type_same_shape(&p->at[i]->type, &now->type) && p->at[i]->type.dtype == now->type.dtype;
+    if (fits && pick(p, 3)) x = p->at[i];
+  }
+  if (chance(p, 8)) return x;
+  return b_binary(p->b, OP_add, b_scalar(p->b, OP_mul, now, 0.5), b_unary(p->b, OP_tanh, x));
+}
+
+static void end_turn(Turn *turn) {
+  Pool *p = &turn->pool;
+  Node *next[8];
+  int carried = turn->attrs.carried, inputs = turn->n;
+  for (int i = 0; i < carried; i++) next[i] = next_of(turn, p->at[i]);
+  for (int i = 0; i < carried; i++) graph_output(p->b->graph, OUT_VALUE, arena_print(p->kit->arena, "next%d", i), next[i]);
+  for (int i = carried ? pick(p, 3) : 1 + pick(p, 2); i > 0; i--) {
+    Node *x = p->n > inputs ? p->at[inputs + pick(p, p->n - inputs)] : any(p);
+    if (type_count(&x->type) * turn->attrs.space.dim[0].size > MAX_ELEMENTS || x->type.rank == MOST_AXES) x = turn_of(p, p->depth - 1);
+    graph_output(p->b->graph, OUT_VALUE, arena_print(p->kit->arena, "seen%d", i), x);
+  }
+}
+
+/* Stacks of what batches made have the batch behind the turns, where few ops take it: they are summed. */
+static void add_results(Pool *p, Node *loop) {
+  for (int i = 0; i < loop->body->n_outputs; i++) {
+    Attrs attrs = {.index = i, .shape = result_type(loop, i)};
+    Node *x = node_new(p->b->graph, OP_result, &loop, 1, &attrs, "result", NULL);
+    if (i >= loop->attrs.carried && type_rows(&x->type)) x = b_reduce(p->b, OP_sum, b_cast(p->b, x, F32), 1, (int[]){0}, false);
+    add(p, x->type.dtype == BOOL ? b_cast(p->b, x, F32) : small(p, x));
+  }
+}
+
+static Node *make_loop(Pool *p) {
+  if (p->depth == MAX_DEPTH || p->n > MAX_POOL - 8) return NULL;
+  Turn turn = {.pool = {.kit = p->kit, .special = p->special, .grads = p->grads, .depth = p->depth + 1}};
+  memcpy(turn.pool.size, p->size, sizeof p->size);
+  memcpy(turn.pool.loops, p->loops, sizeof p->loops);
+  const char *path = arena_print(p->kit->arena, "%s%sloop%d", p->depth ? p->loops[p->depth - 1] : "", p->depth ? "." : "", p->n);
+  turn.pool.loops[p->depth] = path;
+  turn.b = (Builder){graph_new(p->kit->program, path, p->b->graph), NULL, path};
+  turn.b.graph->rows = p->b->graph->rows;
+  turn.pool.b = &turn.b;
+  take_operands(p, &turn);
+  for (int i = 2 + pick(p, 8); i > 0; i--) {
+    Node *made = make(&turn.pool, any_op(&turn.pool));
+    if (made && is_small(&made->type)) add(&turn.pool, made);
+  }
+  end_turn(&turn);
+  turn.attrs.path = path, turn.attrs.reverse = chance(p, 4), turn.attrs.remat = chance(p, 4);
+  Node *loop = node_new(p->b->graph, OP_loop, turn.in, turn.n, &turn.attrs, path, NULL);
+  loop->body = turn.b.graph;
+  add_results(p, loop);
+  return NULL; /* added already */
+}
+
 static Node *make(Pool *p, Op op) {
   switch (op_info[op].kind) {
   case LEAF: return make_leaf(p, op);
@@ -377,19 +489,20 @@ static Node *make(Pool *p, Op op) {
   case GATHER: return make_gather(p, op);
   case SCATTER: return make_scatter(p, op);
   case RANDOM: return make_random(p, op);
+  case LOOP: return make_loop(p);
   default: fault("%s: random graphs know no ops of its kind", op_info[op].name);
   }
 }
 
-/* Leaves stand in every graph; counters belong to schedules, groups and results to passes; random models have loops. */
+/* Leaves stand in every graph; counters belong to schedules, groups to passes, results come with their loops. */
 bool random_graph_makes(Op op) {
-  return op != OP_input && op != OP_param && op != OP_state && op != OP_counter && op != OP_turn && op != OP_loop &&
-         op != OP_group && op != OP_result;
+  return op != OP_input && op != OP_param && op != OP_state && op != OP_counter && op != OP_group && op != OP_result;
 }
 
-/* Maps are many in the table; kinds with few ops get their share, and gradients, which the dice seldom fit. */
+/* Maps are many in the table; kinds with few ops get their share, and gradients, which the dice seldom fit, and loops. */
 static Op any_op(Pool *p) {
   if (chance(p, 12)) return OP_grad;
+  if (chance(p, 25)) return OP_loop;
   for (;;) {
     Op op = (Op)pick(p, OP_COUNT);
     if (random_graph_makes(op) && (op_info[op].kind != MAP || pick(p, 3))) return op;
