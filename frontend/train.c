@@ -34,6 +34,19 @@ static void no_number(Lower *l, const Value *v, const char *name, const Expr *e)
   else report_help(l->d, "take the mean: log %s = mean(...)", name);
 }
 
+/* Says so. */
+static bool is_logged(Lower *l, const Syntax *s, const char *name) {
+  for (int i = 0; i < l->graph->n_outputs; i++) {
+    const Output *output = &l->graph->outputs[i];
+    if (output->role != OUT_LOG || strcmp(output->name, name)) continue;
+    report(l->d, E0509, s->at, "%s is logged already", name);
+    report_note(l->d, readers_place(output->node->span), "as this value");
+    report_help(l->d, "give this one another name: log %s2 = ...", name);
+    return true;
+  }
+  return false;
+}
+
 static void lower_log(Lower *l, const Syntax *s, Stmt *stmt) {
   const Expr *e = s->value;
   stmt->name = log_name(s);
@@ -49,6 +62,7 @@ static void lower_log(Lower *l, const Syntax *s, Stmt *stmt) {
     no_number(l, &v, stmt->name, e);
     return;
   }
+  if (is_logged(l, s, stmt->name)) return;
   Builder b = {l->graph, place(l, s->at), stmt->name};
   graph_output(l->graph, OUT_LOG, stmt->name, b_cast(&b, node, F32));
   l->graph->outputs[l->graph->n_outputs - 1].index = l->training ? l->phase : 0;

@@ -319,6 +319,7 @@ static const char *check_statements(const Verifier *v, int n, const Stmt *body) 
 /* Before anything follows these indices and pointers. */
 static const char *check_whole(const Verifier *v) {
   const Program *p = v->program;
+  if (!p->has_train && !p->has_predict) WRONG(NULL, NULL, "it neither trains nor predicts");
   if (p->has_train && (p->train.data < 0 || p->train.data >= p->n_data)) WRONG(NULL, NULL, "train has no data set");
   if (p->has_train && !p->train.graph) WRONG(NULL, NULL, "train has no graph");
   for (int i = 0; i < p->train.n_phases; i++) {

@@ -104,9 +104,27 @@ static const char *check_carried(const Verifier *v, const Graph *graph, const No
   return NULL;
 }
 
+static bool is_planned(const Program *program) {
+  for (int i = 0; i < program->n_passes; i++)
+    if (!strcmp(program->passes[i], "plan")) return true;
+  return false;
+}
+
+/* Not what a kernel knows by itself, and not a group, whose results do. */
+static bool needs_memory(const Node *node) {
+  switch (op_info[node->op].kind) {
+  case LEAF: return node->op == OP_input || node->op == OP_param || node->op == OP_state || node->op == OP_result;
+  case GROUP: return false;
+  case LOOP: return loop_bytes(node) > 0;
+  default: return true;
+  }
+}
+
 static const char *check_home(const Verifier *v, const Graph *graph, const Node *node) {
   switch (node->home) {
-  case HOME_NONE: break;
+  case HOME_NONE:
+    if (is_planned(v->program) && graph != v->program->schedule && needs_memory(node)) WRONG(node, "it has no place in memory");
+    break;
   case HOME_INPUT:
     if (node->op != OP_input || graph->parent) WRONG(node, "its home is the batch, but it is no input");
     break;

@@ -368,6 +368,7 @@ static void no_train_graph(Program *p) { p->train.graph = NULL; }
 static void accumulates_nothing(Program *p) { p->train.accumulate = 0; }
 static void updates_without_train(Program *p) { p->has_train = false; }
 static void evals_without_train(Program *p) { p->has_train = false, p->train.n_updates = 0; }
+static void nothing_to_do(Program *p) { p->has_train = p->has_predict = false; }
 static void no_predict_graph(Program *p) { p->predict.graph = NULL; }
 static void eval_of_nothing(Program *p) { p->evals[0].data = 2; }
 static void eval_of_less(Program *p) { p->evals[0].data = -1; }
@@ -516,6 +517,7 @@ static const struct { const char *name; void (*breaks)(Program *); const char *m
     {"no train graph", no_train_graph, "train has no graph"},
     {"accumulates nothing", accumulates_nothing, "train accumulates nothing"},
     {"updates without train", updates_without_train, "updates or evals without a train"},
+    {"nothing to do", nothing_to_do, "it neither trains nor predicts"},
     {"evals without train", evals_without_train, "updates or evals without a train"},
     {"no predict graph", no_predict_graph, "predict has no graph"},
     {"eval of nothing", eval_of_nothing, "eval 0 lacks its data set or a graph"},
