@@ -96,32 +96,47 @@ static Value cast_call(Lower *l, Call *call, const Builtin *self) {
 /* ---- shapes ---- */
 
 /* zeros([B, H]), ones([B, H]) */
-static Value filled_call(Lower *l, Call *call, const Builtin *self) {
-  const Expr *e = call->expr[0];
-  if (!right_count(l, call, self) || !in_graph(l, call->e)) return poison();
-  if (!e || e->kind != EXPR_SHAPE)
-    return report(l->d, E0206, place(l, call->e->at), "%s takes a shape in brackets: %s([B, 4])", self->name, self->name),
-           poison();
+/* The shape that argument k writes in brackets; says what is wrong with it. */
+static bool asked_shape(Lower *l, Call *call, const Builtin *self, int k, const char *example, Type *out) {
+  const Expr *e = call->expr[k];
+  if (!e || e->kind != EXPR_SHAPE) {
+    report(l->d, E0206, place(l, call->e->at), "%s takes a shape in brackets: %s(%s)", self->name, self->name, example);
+    return false;
+  }
   TypeExpr written = {.at = e->at, .n_dims = e->n_args, .dims = e->args, .has_shape = true};
+  return shape_of(l, &written, out);
+}
+
+static Value filled_call(Lower *l, Call *call, const Builtin *self) {
   Attrs attrs = {0};
-  if (!shape_of(l, &written, &attrs.shape)) return poison();
+  if (!right_count(l, call, self) || !in_graph(l, call->e) || !asked_shape(l, call, self, 0, "[B, 4]", &attrs.shape)) return poison();
   attrs.shape.dtype = F32;
   Builder b = builder(l, call->e);
   Node *number = b_const(&b, F32, !strcmp(self->name, "ones"));
   return attrs.shape.rank ? apply(l, OP_broadcast, 1, &number, &attrs, call->e) : tensor_value(number);
 }
 
+static Node *draw(Lower *l, Builder *b, const char *name, const Type *shape, bool normal) {
+  Attrs attrs = {.path = b->prefix, .shape = *shape, .distribution = normal};
+  attrs.shape.dtype = F32;
+  Node *turns[MAX_RANK];
+  int n_turns = turns_of_loops(l, turns);
+  return node_new(l->graph, OP_random, turns, n_turns, &attrs, name, b->span);
+}
+
+/* In training and elsewhere alike. */
+static Value drawn_call(Lower *l, Call *call, const Builtin *self) {
+  Type shape = {0};
+  if (!right_count(l, call, self) || !in_graph(l, call->e) || !asked_shape(l, call, self, 0, "[B, 4]", &shape)) return poison();
+  Builder b = builders(l, call->e, self->name);
+  return tensor_value(draw(l, &b, b.prefix, &shape, !strcmp(self->name, "randn")));
+}
+
 static Value reshape_call(Lower *l, Call *call, const Builtin *self) {
   if (!right_count(l, call, self)) return poison();
   Node *x = arg(l, call, 0);
-  const Expr *e = call->expr[1];
-  if (!x) return poison();
-  if (!e || e->kind != EXPR_SHAPE)
-    return report(l->d, E0206, place(l, call->e->at), "reshape takes a shape in brackets: reshape(x, [B, 4])"),
-           poison();
-  TypeExpr written = {.at = e->at, .n_dims = e->n_args, .dims = e->args, .has_shape = true};
   Attrs attrs = {0};
-  if (!shape_of(l, &written, &attrs.shape)) return poison();
+  if (!x || !asked_shape(l, call, self, 1, "x, [B, 4]", &attrs.shape)) return poison();
   attrs.shape.dtype = x->type.dtype;
   return apply(l, OP_reshape, 1, &x, &attrs, call->e);
 }
@@ -218,12 +233,8 @@ static Value dropout_call(Lower *l, Call *call, const Builtin *self) {
   if (!x || !probability(l, call, &p)) return poison();
   if (!l->training || p == 0) return tensor_value(x);
   Builder b = builders(l, call->e, self->name);
-  Attrs attrs = {.path = b.prefix, .shape = x->type};
-  attrs.shape.dtype = F32;
-  Node *turns[MAX_RANK];
-  int n_turns = turns_of_loops(l, turns);
-  Node *draw = node_new(l->graph, OP_random, turns, n_turns, &attrs, join(l, b.prefix, "draw"), b.span);
-  Node *keep = b_cast(&b, b_scalar(&b, OP_ge, draw, p), F32);
+  Node *drawn = draw(l, &b, join(l, b.prefix, "draw"), &x->type, false);
+  Node *keep = b_cast(&b, b_scalar(&b, OP_ge, drawn, p), F32);
   return tensor_value(b_binary(&b, OP_mul, x, b_scalar(&b, OP_mul, keep, p == 1 ? 0 : 1 / (1 - p))));
 }
 

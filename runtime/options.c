@@ -21,7 +21,7 @@ enum {
 static const struct { const char *name, *help; } commands[MT_N_COMMANDS] = {
     [MT_COMMAND_TRAIN] = {"train", "train the model (what happens without a command)"},
     [MT_COMMAND_EVAL] = {"eval", "evaluate trained weights over the whole evaluation sets"},
-    [MT_COMMAND_PREDICT] = {"predict", "predict IN.npy ... -o OUT.npy: one file a field, in the model's order"},
+    [MT_COMMAND_PREDICT] = {"predict", "predict IN.npy ... -o OUT.npy|OUT.png: one file a field, in the model's order"},
     [MT_COMMAND_GRADCHECK] = {"gradcheck", "compare every gradient with finite differences, in double precision"},
     [MT_COMMAND_BENCH] = {"bench", "time training steps on one resident batch"},
 };
@@ -53,7 +53,7 @@ static const Row rows[] = {
     {"save-dir", "DIR", 0, TEXT, TRAIN | EVAL | PREDICT, AT(save_dir), 0,
      "folder of checkpoints, weights and metrics.csv"},
     {"data-dir", "DIR", 0, TEXT, ALL, AT(data_dir), 0, "folder that paths of data sets start from"},
-    {"output", "FILE", 'o', TEXT, PREDICT, AT(output), 0, "where predictions go (npy)"},
+    {"output", "FILE", 'o', TEXT, PREDICT, AT(output), 0, "where predictions go: .npy, or .png as pictures"},
     {"no-shuffle", NULL, 0, FLAG, TRAIN | CHECK | BENCH, AT(no_shuffle), 0, "take rows in the order of the file"},
     {"log-every", "N", 0, COUNT, TRAIN, AT(log_every), 0, "a line and a row of metrics.csv every N updates"},
     {"dump-grads", "FILE", 0, TEXT, TRAIN, AT(dump_grads), 0,

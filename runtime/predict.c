@@ -92,6 +92,12 @@ static bool open_job(MtSession *s, Job *job) {
   return ok;
 }
 
+static bool write_result(const char *path, const MtArray *result, MtError *error) {
+  size_t length = strlen(path);
+  bool picture = length > 4 && !strcmp(path + length - 4, ".png");
+  return picture ? mt_write_png(path, result, error) : mt_write_npy(path, result, error);
+}
+
 static bool predict(MtSession *s, Job *job) {
   const MtPredict *p = s->program->predict;
   char source[MT_PATH];
@@ -101,7 +107,7 @@ static bool predict(MtSession *s, Job *job) {
   if (p->batched) result.shape[0] = job->rows;
   result.data = calloc((size_t)((p->batched ? job->rows : 1) * job->row_elements) + 1, sizeof(float));
   if (!result.data) return mt_error(&s->error, "out of memory");
-  bool ok = run_batches(s, job, result.data) && mt_write_npy(s->options->output, &result, &s->error);
+  bool ok = run_batches(s, job, result.data) && write_result(s->options->output, &result, &s->error);
   char shape[256];
   shape_text(shape, sizeof shape, "", result.rank, result.shape);
   if (ok && s->options->json) {

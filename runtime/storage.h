@@ -71,6 +71,9 @@ bool mt_read_npy(const char *path, MtArray *out, MtError *error);
 bool mt_parse_npy(const char *what, const char *bytes, size_t length, MtArray *out, MtError *error);
 bool mt_write_npy(const char *path, const MtArray *array, MtError *error);
 
+/* ---- png.c: floats as a grey picture, a tile a row; [n, h, w], [n, 1, h, w], or [n, p] of squares ---- */
+bool mt_write_png(const char *path, const MtArray *array, MtError *error);
+
 /* ---- idx.c, npz.c ---- */
 bool mt_read_idx(const char *path, MtArray *out, MtError *error);
 bool mt_parse_idx(const char *path, const char *bytes, size_t length, MtArray *out, MtError *error);

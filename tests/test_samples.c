@@ -1,13 +1,15 @@
 /* test_samples.c - the samples as a user meets them: compiled, built, trained. */
 #include <check.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/storage.h"
 #include "tests/shell.h"
 
-static const char *const samples[] = {"digits", "digits-cnn", "regression", "benchmark/mlp_tiny", "benchmark/mlp_mnist", "benchmark/mlp_wide",
+static const char *const samples[] = {"digits", "digits-cnn", "regression", "vae", "wgan-gp", "pinn", "benchmark/mlp_tiny", "benchmark/mlp_mnist", "benchmark/mlp_wide",
                                       "benchmark/ffn_bound", "benchmark/lenet"};
 enum { N_SAMPLES = sizeof samples / sizeof samples[0] };
 
@@ -97,6 +99,46 @@ START_TEST(regression_beats_the_mean) {
 }
 END_TEST
 
+/* What a sample of the list comes to: the last number after `key` in what it prints, a folder left with what it made. */
+static double trained(const char *folder, const char *sample, const char *options, const char *key) {
+  char *output = shell_ok(MTC " build samples/%s.mt --target=c -o %s/trainer && cd %s && ./trainer %s --data-dir " SOURCE_DIR
+                          "/samples", sample, folder, folder, options);
+  double value = last_number_after(output, key);
+  free(output);
+  return value;
+}
+
+/* 2.6 s of code and noise; where all codes are the same a picture takes 27.4 nats. */
+START_TEST(a_vae_codes_digits) {
+  double bound = trained(scratch_folder(), "vae", "--epochs 30", "bound ");
+  ck_assert_msg(bound > 15 && bound < 23.5, "bound %g nats", bound);
+}
+END_TEST
+
+/* From the equation alone to within a percent of its known solution. */
+START_TEST(a_network_solves_the_heat_equation) {
+  double error = trained(scratch_folder(), "pinn", "--epochs 40", "error ");
+  ck_assert_msg(error > 0 && error < 0.01, "relative error %g", error);
+}
+END_TEST
+
+/* Critic and generator move, and noise becomes pictures. */
+START_TEST(a_gan_draws) {
+  const char *folder = scratch_folder();
+  double distance = trained(folder, "wgan-gp", "--epochs 6", "distance ");
+  ck_assert_msg(distance > 0 && distance < 4, "distance %g", distance);
+  char path[600];
+  float noise[3 * 16];
+  for (int i = 0; i < 3 * 16; i++) noise[i] = sinf((float)(7 * i));
+  MtArray codes = {.type = MT_WIDE_F32, .rank = 2, .shape = {3, 16}, .data = noise};
+  MtError error = {""};
+  snprintf(path, sizeof path, "%s/noise.npy", folder);
+  ck_assert_msg(mt_write_npy(path, &codes, &error), "%s", error.text);
+  free(shell_ok("cd %s && ./trainer predict noise.npy -o digits.png && od -An -tx1 -j16 -N8 digits.png | grep '00 00 00 43 00 00 00 43'",
+                folder)); /* two by two tiles of 32 pixels, and lines between: 67 */
+}
+END_TEST
+
 Suite *samples_suite(void) {
   Suite *suite = suite_create("samples");
   TCase *compile = tcase_create("compile");
@@ -112,6 +154,9 @@ Suite *samples_suite(void) {
   tcase_add_test(train, without_a_gpu_the_cuda_trainer_says_so);
   tcase_add_test(train, steps_played_together_are_those_played_alone);
   tcase_add_test(train, regression_beats_the_mean);
+  tcase_add_test(train, a_vae_codes_digits);
+  tcase_add_test(train, a_network_solves_the_heat_equation);
+  tcase_add_test(train, a_gan_draws);
   suite_add_tcase(suite, train);
   return suite;
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "runtime/storage.h"
 #include "tests/shell.h"
@@ -168,6 +169,72 @@ START_TEST(npy_of_another_type_or_shape) {
 END_TEST
 
 /* ---- idx ---- */
+
+/* ---- png ------------------------------------------------------------------------ */
+
+/* Chunks in order, the lines of pixels inflated. */
+static void read_png(unsigned *width, unsigned *height, unsigned char *lines, size_t room) {
+  size_t length;
+  MtError error = {""};
+  char *text;
+  ck_assert(mt_read_file(path, &text, &length, &error));
+  const unsigned char *at = (unsigned char *)text + 8;
+  ck_assert_mem_eq(text, "\x89PNG\r\n\x1a\n", 8);
+  for (const char *type = ""; strcmp(type, "IEND");) {
+    unsigned n = (unsigned)at[0] << 24 | (unsigned)at[1] << 16 | (unsigned)at[2] << 8 | at[3];
+    type = !memcmp(at + 4, "IHDR", 4) ? "IHDR" : !memcmp(at + 4, "IDAT", 4) ? "IDAT" : "IEND";
+    unsigned sum = (unsigned)at[8 + n] << 24 | (unsigned)at[9 + n] << 16 | (unsigned)at[10 + n] << 8 | at[11 + n];
+    ck_assert_uint_eq(crc32(0, at + 4, n + 4), sum);
+    if (!strcmp(type, "IHDR")) *width = at[11], *height = at[15];
+    uLong size = (uLong)room;
+    if (!strcmp(type, "IDAT")) ck_assert_int_eq(uncompress(lines, &size, at + 8, n), Z_OK);
+    at += 12 + n;
+  }
+  ck_assert_ptr_eq(at, (unsigned char *)text + length);
+  free(text);
+}
+
+START_TEST(png_is_a_sheet_of_tiles) {
+  float data[3][2][2] = {{{0, 1}, {2, 3}}, {{4, 5}, {6, 7}}, {{8, 9}, {NAN, 10}}};
+  static unsigned char lines[256 * 256];
+  MtArray pictures = {.type = MT_WIDE_F32, .rank = 3, .shape = {3, 2, 2}, .data = data};
+  MtArray squares = {.type = MT_WIDE_F32, .rank = 2, .shape = {3, 4}, .data = data};
+  MtArray channel = {.type = MT_WIDE_F32, .rank = 4, .shape = {3, 1, 2, 2}, .data = data};
+  MtArray *all[] = {&pictures, &squares, &channel};
+  for (int k = 0; k < 3; k++) {
+    unsigned width = 0, height = 0;
+    MtError error = {""};
+    ck_assert_msg(mt_write_png(path, all[k], &error), "%s", error.text);
+    read_png(&width, &height, lines, sizeof lines);
+    ck_assert_uint_eq(width, 67);
+    ck_assert_uint_eq(height, 67);
+    for (unsigned y = 0; y < height; y++)
+      for (unsigned x = 0; x < width; x++) {
+        unsigned column = x / 33, row = y / 33, tile = row * 2 + column, dx = x % 33, dy = y % 33; /* 0: a line between */
+        float value = tile < 3 && dx && dy && x < 66 && y < 66 ? data[tile][(dy - 1) / 16][(dx - 1) / 16] : 0;
+        unsigned want = isnan(value) ? 0 : (unsigned)lrintf(value / 10 * 255);
+        ck_assert_msg(lines[y * (width + 1) + 1 + x] == want, "pixel %u, %u is %u, not %u", x, y, lines[y * (width + 1) + 1 + x], want);
+      }
+  }
+}
+END_TEST
+
+START_TEST(png_says_what_it_cannot_draw) {
+  float data[6] = {0};
+  MtArray bad[] = {{.type = MT_WIDE_F32, .rank = 2, .shape = {1, 5}, .data = data},
+                   {.type = MT_WIDE_F32, .rank = 1, .shape = {4}, .data = data},
+                   {.type = MT_WIDE_F32, .rank = 4, .shape = {1, 2, 1, 2}, .data = data},
+                   {.type = MT_WIDE_F32, .rank = 3, .shape = {0, 2, 2}, .data = data},
+                   {.type = MT_WIDE_F32, .rank = 3, .shape = {1, 1 << 20, 1 << 20}, .data = data}};
+  static const char *const says[] = {"p a square: write an .npy", "p a square", "p a square", "nothing to draw", "are too many"};
+  for (int i = 0; i < 5; i++) {
+    MtError error = {""};
+    ck_assert(!mt_write_png(path, &bad[i], &error));
+    ck_assert_msg(strstr(error.text, says[i]) != NULL, "%s", error.text);
+    ck_assert_int_ne(access(path, F_OK), 0);
+  }
+}
+END_TEST
 
 START_TEST(idx_reads_bytes_and_big_endian_words) {
   MtArray array;
@@ -789,6 +856,8 @@ Suite *storage_suite(void) {
   tcase_add_test(files, npy_reads_back_what_was_written);
   tcase_add_loop_test(files, npy_says_what_is_wrong, 0, sizeof bad_npy / sizeof bad_npy[0]);
   tcase_add_test(files, npy_of_another_type_or_shape);
+  tcase_add_test(files, png_is_a_sheet_of_tiles);
+  tcase_add_test(files, png_says_what_it_cannot_draw);
   tcase_add_test(files, idx_reads_bytes_and_big_endian_words);
   tcase_add_test(files, safetensors_read_back_what_was_written);
   tcase_add_loop_test(files, safetensors_say_what_is_wrong, 0, sizeof bad_archives / sizeof bad_archives[0]);
