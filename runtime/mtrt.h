@@ -149,7 +149,7 @@ typedef struct MtField {
   int64_t ignore;           /* one label value allowed besides; 0: none */
 } MtField;
 
-typedef enum MtDataKind { MT_CSV, MT_NPY, MT_NPZ, MT_IDX, MT_RANDOM } MtDataKind;
+typedef enum MtDataKind { MT_CSV, MT_NPY, MT_NPZ, MT_IDX, MT_BYTES, MT_TOKENS, MT_RANDOM } MtDataKind;
 typedef struct MtData {
   const char *name;         /* "train_set" */
   MtDataKind kind;

@@ -77,7 +77,10 @@ bool mt_parse_idx(const char *path, const char *bytes, size_t length, MtArray *o
 bool mt_parse_npz(const char *path, const char *bytes, size_t length, const char *name, MtArray *out, MtError *error);
 bool mt_read_npz(const char *path, const char *name, MtArray *out, MtError *error);
 
-/* ---- data.c, csv.c: a data set in memory ---- */
+/* ---- tokens.c, the files: tokens as i32, [count] ---- */
+bool mt_parse_tokens(const char *path, const char *bytes, size_t length, MtArray *out, MtError *error);
+
+/* ---- data.c, csv.c, tokens.c: a data set in memory ---- */
 typedef struct MtSet {
   int64_t rows;
   int n_fields;
@@ -91,6 +94,7 @@ void mt_free_set(MtSet *set);
 /* `out` has room for the fields' pointers; text with a NUL behind it.  `path` is for messages. */
 bool mt_parse_csv(const MtData *data, const char *path, const char *text, size_t length, MtSet *out, MtError *error);
 bool mt_read_csv(const MtData *data, const char *path, MtSet *out, MtError *error);
+bool mt_read_windows(const MtData *data, const char *path, MtSet *out, MtError *error); /* MT_BYTES, MT_TOKENS */
 int64_t mt_field_elements(const MtField *field);
 size_t mt_type_size(MtType type);
 

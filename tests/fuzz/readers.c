@@ -101,6 +101,20 @@ int fuzz_idx(const uint8_t *data, size_t size) {
   return 0;
 }
 
+int fuzz_tokens(const uint8_t *data, size_t size) {
+  char *bytes = copy(data, size, 0);
+  MtArray array;
+  MtError error = {""};
+  if (judged(mt_parse_tokens("file", bytes, size, &array, &error), &error)) {
+    PROMISE(array.type == MT_WIDE_I32 && array.rank == 1 && (size_t)array.shape[0] <= (size - 1024) / 2);
+    for (int64_t i = 0; i < array.shape[0]; i++) PROMISE(((int32_t *)array.data)[i] >= 0);
+    convert(&array);
+  }
+  mt_array_free(&array);
+  free(bytes);
+  return 0;
+}
+
 /* Every type a csv field can have, one of them a label. */
 int fuzz_csv(const uint8_t *data, size_t size) {
   static const MtField fields[] = {{"x", MT_F32, 1, {2}, 0, 0, 0},
