@@ -7,7 +7,7 @@
 
 #include "tests/shell.h"
 
-static const char *const samples[] = {"digits", "digits-cnn", "regression", "benchmark/mlp_tiny", "benchmark/mlp_mnist", "benchmark/mlp_wide",
+static const char *const samples[] = {"digits", "digits-cnn", "regression", "sonnets", "benchmark/mlp_tiny", "benchmark/mlp_mnist", "benchmark/mlp_wide",
                                       "benchmark/ffn_bound", "benchmark/lenet"};
 enum { N_SAMPLES = sizeof samples / sizeof samples[0] };
 
@@ -97,6 +97,17 @@ START_TEST(regression_beats_the_mean) {
 }
 END_TEST
 
+/* By heart, nearly: 128 characters to choose from begin at log(128) = 4.85, six sonnets' letters alone are at 3.2. */
+START_TEST(sonnets_are_learned) {
+  const char *folder = scratch_folder();
+  free(shell_ok(MTC " build samples/sonnets.mt --target=c -o %s/sonnets", folder));
+  char *output = shell_ok("cd %s && OMP_NUM_THREADS=1 ./sonnets --data-dir " SOURCE_DIR "/samples --log-every 1", folder);
+  double first = strtod(strstr(output, "loss ") + 5, NULL), last = last_number_after(output, "loss ");
+  ck_assert_msg(first > 4.5 && first < 5.2 && last > 0.05 && last < 0.8, "loss %g, at last %g\n%s", first, last, output);
+  free(output);
+}
+END_TEST
+
 Suite *samples_suite(void) {
   Suite *suite = suite_create("samples");
   TCase *compile = tcase_create("compile");
@@ -112,6 +123,7 @@ Suite *samples_suite(void) {
   tcase_add_test(train, without_a_gpu_the_cuda_trainer_says_so);
   tcase_add_test(train, steps_played_together_are_those_played_alone);
   tcase_add_test(train, regression_beats_the_mean);
+  tcase_add_test(train, sonnets_are_learned);
   suite_add_tcase(suite, train);
   return suite;
 }
