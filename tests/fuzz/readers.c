@@ -87,6 +87,11 @@ int fuzz_npz(const uint8_t *data, size_t size) {
   MtError error = {""};
   if (judged(mt_parse_npz("file", bytes, size, "x", &array, &error), &error)) convert(&array);
   mt_array_free(&array);
+  MtArchive all;
+  error.text[0] = 0;
+  if (judged(mt_parse_npz_all("file", bytes, size, &all, &error), &error))
+    for (int i = 0; i < all.n_arrays; i++) PROMISE(mt_archive_find(&all, all.arrays[i].name) == &all.arrays[i]);
+  mt_archive_free(&all);
   free(bytes);
   return 0;
 }
