@@ -129,7 +129,8 @@ static void emit_fields(Emit *e, const Field *fields, int n, const char *name) {
 }
 
 static void emit_data(Emit *e) {
-  static const char *const kinds[] = {"MT_CSV", "MT_NPY", "MT_NPZ", "MT_IDX", NULL, NULL, "MT_RANDOM"};
+  static const char *const kinds[] = {"MT_CSV", "MT_NPY", "MT_NPZ", "MT_IDX",
+                                      "MT_BYTES", "MT_TOKENS", "MT_RANDOM"};
   const Program *p = e->program;
   Table t = {.e = e};
   if (p->n_data) text_add(e->out, "// name, type, rank and shape of a row, labels from, to and besides\n");
@@ -137,7 +138,6 @@ static void emit_data(Emit *e) {
     const Data *d = &p->data[i];
     const char *fields = "NULL", *paths = "NULL";
     if (d->n_fields) fields = names_take(e->globals, arena_print(e->arena, "%s_fields", d->name));
-    if (!kinds[d->kind]) fault("data %s: this kind of source has no generated code yet", d->name);
     if (d->n_fields) emit_fields(e, d->fields, d->n_fields, fields);
     if (d->n_paths) {
       paths = names_take(e->globals, arena_print(e->arena, "%s_files", d->name));
@@ -422,6 +422,32 @@ static void emit_predict(Emit *e) {
   text_add(e->out, "};\n\n");
 }
 
+/* ---- weights to start from --------------------------------------------------------------------- */
+
+static void emit_mappings(Emit *e, const Weights *w, const char *name) {
+  Table t = {.e = e};
+  for (int i = 0; i < w->n_maps; i++)
+    add_row(&t, 3, w->maps[i].path ? quote(e, w->maps[i].path) : "NULL", w->maps[i].name ? quote(e, w->maps[i].name) : "NULL",
+            w->maps[i].transpose ? "true" : "false");
+  text_add(e->out, "// begin of a name, what it is in the file, transposed there\n");
+  emit_table(&t, arena_print(e->arena, "MtMapping %s", name));
+}
+
+static void emit_weights(Emit *e) {
+  const Program *p = e->program;
+  Table t = {.e = e};
+  for (int i = 0; i < p->n_weights; i++) {
+    const Weights *w = &p->weights[i];
+    const char *maps = w->n_maps ? names_take(e->globals, arena_print(e->arena, "%s_names", w->instance)) : "NULL";
+    if (w->n_maps) emit_mappings(e, w, maps);
+    add_row(&t, 4, quote(e, w->instance), quote(e, w->path), number(e, w->n_maps), maps);
+  }
+  if (!p->n_weights) return;
+  text_add(e->out, "// instance, file, how its names differ\n");
+  emit_table(&t, "MtWeights weights");
+  text_add(e->out, "\n");
+}
+
 /* ---- the program --------------------------------------------------------------------------- */
 
 void emit_tables(Emit *e) {
@@ -433,6 +459,7 @@ void emit_tables(Emit *e) {
   emit_evals(e);
   if (p->has_train) emit_train(e);
   if (p->has_predict) emit_predict(e);
+  emit_weights(e);
   text_add(e->out, "static const MtProgram program = {\n");
   emit_member(e, arena_print(e->arena, "%s, %s", quote(e, p->name), quote(e, p->source)),
               "the model, and where it was read");
@@ -449,5 +476,6 @@ void emit_tables(Emit *e) {
               arena_print(e->arena, "%s, %s, %s", p->has_train ? "&train" : "NULL", p->n_evals ? "evals" : "NULL",
                           p->has_predict ? "&predict" : "NULL"),
               "what it can do");
+  emit_member(e, arena_print(e->arena, "%d, %s", p->n_weights, p->n_weights ? "weights" : "NULL"), "weights to start from");
   text_add(e->out, "};\n\nint main(int argc, char **argv) { return mt_main(argc, argv, &program); }\n");
 }

@@ -126,7 +126,6 @@ static void lower_statement(Lower *l, const Syntax *s) {
       lower_predict(l, s);
     }
     break;
-  case SYN_WEIGHTS: not_yet(l, s->at, "weights"); break;
   default: break;
   }
 }
@@ -141,6 +140,8 @@ static void lower_file(Lower *l, const File *file) {
   }
   mark_batches(l, file);
   for (int i = 0; i < file->n_statements; i++) lower_statement(l, file->statements[i]);
+  for (int i = 0; i < file->n_statements; i++)
+    if (file->statements[i]->kind == SYN_WEIGHTS) lower_weights(l, file->statements[i]);
 }
 
 static void check_overrides(Lower *l, const Source *source) {

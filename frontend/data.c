@@ -3,12 +3,18 @@
 
 #include "frontend/lower.h"
 
+/* How many file names a source takes: none, one, or one for each field. */
+typedef enum Files { NO_FILE, ONE_FILE, FILE_A_FIELD } Files;
 static const struct {
   const char *name;
   DataKind kind;
-  int least;
-} sources[] = {
-    {"csv", DATA_CSV, 1}, {"npy", DATA_NPY, 1}, {"npz", DATA_NPZ, 1}, {"idx", DATA_IDX, 1}, {"random", DATA_RANDOM, 0}};
+  Files files;
+} sources[] = {{"csv", DATA_CSV, ONE_FILE},       {"npy", DATA_NPY, FILE_A_FIELD},  {"npz", DATA_NPZ, ONE_FILE},
+               {"idx", DATA_IDX, FILE_A_FIELD},   {"bytes", DATA_BYTES, ONE_FILE}, {"tokens", DATA_TOKENS, ONE_FILE},
+               {"random", DATA_RANDOM, NO_FILE}};
+enum { N_SOURCES = sizeof sources / sizeof sources[0] };
+
+static bool is_sequence(const Data *data) { return data->kind == DATA_BYTES || data->kind == DATA_TOKENS; }
 
 static void no_batch(Lower *l, const FieldDecl *field, const Entry *entry) {
   const Expr *first = field->type.n_dims ? field->type.dims[0] : NULL;
@@ -71,66 +77,110 @@ static bool lower_fields(Lower *l, const Span *at, int n, const FieldDecl *decls
   return n > 0;
 }
 
+/* Each field of bytes and tokens is a window, and all are of one length. */
+static bool windows_fit(Lower *l, const Syntax *s, const char *source, const Data *data, const Expr *window) {
+  const Type *first = &data->fields[0].type;
+  for (int i = 0; i < data->n_fields; i++) {
+    const FieldDecl *decl = &s->fields[i];
+    const Type *t = &data->fields[i].type;
+    if (t->rank != 2) {
+      report(l->d, E0403, decl->at, "a field of %s is a window of the text, one axis behind the batch", source);
+      report_help(l->d, "write %s: i32[%s, T], with dim T = 64 or as long as the windows are to be", decl->name, data->rows->name);
+      return false;
+    }
+    if (t->dim[1].size == first->dim[1].size) continue;
+    report(l->d, E0403, decl->type.dims[1]->at, "field %s is a window of %lld, %s one of %lld", decl->name,
+           (long long)t->dim[1].size, data->fields[0].name, (long long)first->dim[1].size);
+    report_help(l->d, "the fields of a row are the same window, each one place further on: all are as long");
+    return false;
+  }
+  if (data->window && data->window != first->dim[1].size) {
+    report(l->d, E0403, window->at, "window: is %lld, but a row of field %s holds %lld", (long long)data->window,
+           data->fields[0].name, (long long)first->dim[1].size);
+    report_help(l->d, "write one dim in both places, or leave window: out");
+    return false;
+  }
+  if (first->dim[1].size >= 1) return true;
+  return report(l->d, E0403, s->fields[0].type.dims[1]->at, "a window holds at least 1 %s", data->kind == DATA_BYTES ? "byte" : "token"), false;
+}
+
+/* window: is that of the fields, which may leave it out. */
+static bool take_window(Lower *l, const Syntax *s, const char *source, Call *call, Data *data) {
+  const Expr *window = take_key(call, "window");
+  if (!is_sequence(data)) {
+    if (!window) return true;
+    report(l->d, E0403, window->at, "window: belongs to text, and %s gives rows as they are", source);
+    report_help(l->d, "bytes(\"text.txt\", window: T) cuts a text into rows");
+    return false;
+  }
+  if (window && !whole_number(l, window, &data->window)) return false;
+  if (!windows_fit(l, s, source, data, window)) return false;
+  data->window = data->fields[0].type.dim[1].size;
+  return true;
+}
+
 static bool take_options(Lower *l, Call *call, Data *data) {
-  static const char *const keys[] = {"rows", "drop", "seed"};
+  static const char *const keys[] = {"rows", "drop", "seed", "window"};
   const Expr *rows = take_key(call, "rows"), *drop = take_key(call, "drop"), *seed = take_key(call, "seed");
   if (rows && !whole_number(l, rows, &data->n_rows)) return false;
   if (rows && data->n_rows < 1) return report(l->d, E0401, rows->at, "rows: must be at least 1"), false;
   if (seed && !whole_number(l, seed, &data->seed)) return false;
   if (drop) data->drop = eval(l, drop).number != 0;
-  return check_keys(l, call, data->name, keys, 3);
+  return check_keys(l, call, data->name, keys, is_sequence(data) ? 4 : 3);
+}
+
+/* Which source the call names; -1 after a report. */
+static int source_of(Lower *l, const Expr *e) {
+  const char *name = e->kind == EXPR_CALL && e->args[0]->kind == EXPR_NAME ? e->args[0]->name : "", *names[N_SOURCES];
+  for (int i = 0; i < N_SOURCES; i++) {
+    names[i] = sources[i].name;
+    if (!strcmp(name, names[i])) return i;
+  }
+  report(l->d, E0401, e->at, "%s is no data source: csv, npy, npz, idx, bytes, tokens and random are", name);
+  const char *guess = nearest(name, names, N_SOURCES);
+  if (guess) report_help(l->d, "did you mean %s?", guess);
+  return -1;
+}
+
+static bool take_paths(Lower *l, const Expr *e, int source, const Call *call, Data *data) {
+  static const int counts[] = {[NO_FILE] = 0, [ONE_FILE] = 1};
+  int paths = sources[source].files == FILE_A_FIELD ? data->n_fields : counts[sources[source].files];
+  if (call->n != paths)
+    return report(l->d, E0401, e->at, "%s needs %d file name%s here, %d %s given", sources[source].name, paths,
+                  paths == 1 ? "" : "s", call->n, call->n == 1 ? "is" : "are"),
+           false;
+  for (int i = 0; i < call->n; i++) {
+    if (call->value[i].kind != TEXT)
+      return report(l->d, E0401, e->at, "a file name in quotes is needed, this is %s", describe(l, &call->value[i])), false;
+    if (strpbrk(call->value[i].name, "\n\t")) {
+      report(l->d, E0003, call->expr[i]->at, "`\\n` is a line end and `\\t` a tab, which no file name holds");
+      report_help(l->d, "folders of a path are parted by /");
+      return false;
+    }
+    LIST_PUSH(l->arena, data->paths, data->n_paths, call->value[i].name);
+  }
+  return data->kind != DATA_RANDOM || data->n_rows ||
+         (report(l->d, E0401, e->at, "random needs rows: how many to make"), false);
 }
 
 void lower_data(Lower *l, const Syntax *s) {
   Data data = {.name = s->name, .span = s->at};
   const Expr *e = s->value;
-  const char *name = e->kind == EXPR_CALL && e->args[0]->kind == EXPR_NAME ? e->args[0]->name : "", *names[5];
-  int kind = -1;
-  for (int i = 0; i < 5; i++) names[i] = sources[i].name, kind = !strcmp(name, names[i]) ? i : kind;
-  define(l, s->name, (Value){.kind = SET, .name = s->name}, s->name_at)->is_let = true;
-  if (!strcmp(name, "bytes") || !strcmp(name, "tokens")) {
-    not_yet(l, e->at, "data from bytes or tokens");
-    return;
-  }
-  if (kind < 0) {
-    report(l->d, E0401, e->at, "%s is no data source: csv, npy, npz, idx and random are", name);
-    const char *guess = nearest(name, names, 5);
-    if (guess) report_help(l->d, "did you mean %s?", guess);
-    return;
-  }
-  data.kind = sources[kind].kind;
   Call call;
+  define(l, s->name, (Value){.kind = SET, .name = s->name}, s->name_at)->is_let = true;
+  int source = source_of(l, e);
+  if (source < 0) return;
+  data.kind = sources[source].kind;
   for (int i = 1; i < e->n_args; i++)
     if (e->args[i]->kind == EXPR_CALL) {
       not_yet(l, e->args[i]->at, "augment");
       return;
     }
-  if (!collect_args(l, e, NULL, &call) || !lower_fields(l, s->at, s->n_fields, s->fields, &data.fields, &data.rows) ||
-      !take_options(l, &call, &data))
-    return;
+  if (!collect_args(l, e, NULL, &call) || !lower_fields(l, s->at, s->n_fields, s->fields, &data.fields, &data.rows)) return;
   data.n_fields = s->n_fields;
-  int paths = data.kind == DATA_RANDOM ? 0 : data.kind == DATA_CSV || data.kind == DATA_NPZ ? 1 : s->n_fields;
-  if (call.n != paths) {
-    report(l->d, E0401, e->at, "%s needs %d file name%s here, %d %s given", name, paths, paths == 1 ? "" : "s", call.n,
-           call.n == 1 ? "is" : "are");
+  if (!take_window(l, s, sources[source].name, &call, &data) || !take_options(l, &call, &data) ||
+      !take_paths(l, e, source, &call, &data))
     return;
-  }
-  for (int i = 0; i < call.n; i++) {
-    if (call.value[i].kind != TEXT) {
-      report(l->d, E0401, e->at, "a file name in quotes is needed, this is %s", describe(l, &call.value[i]));
-      return;
-    }
-    if (strpbrk(call.value[i].name, "\n\t")) {
-      report(l->d, E0003, call.expr[i]->at, "`\\n` is a line end and `\\t` a tab, which no file name holds");
-      report_help(l->d, "folders of a path are parted by /");
-      return;
-    }
-    LIST_PUSH(l->arena, data.paths, data.n_paths, call.value[i].name);
-  }
-  if (data.kind == DATA_RANDOM && !data.n_rows) {
-    report(l->d, E0401, e->at, "random needs rows: how many to make");
-    return;
-  }
   LIST_PUSH(l->arena, l->program->data, l->program->n_data, data);
 }
 

@@ -213,6 +213,7 @@ static bool bound(Lower *l, const Expr *e, int64_t size, int64_t otherwise, int6
 
 static Value gather(Lower *l, const Expr *e, Node *x, const Value *ids) {
   Node *in[2] = {x, ids->node};
+  if (!x->type.dim[0].rows) note_labels(l, ids->node, x->type.dim[0].size, 0);
   return apply(l, OP_gather, 2, in, NULL, e);
 }
 

@@ -435,6 +435,21 @@ typedef struct Predict {
   const Span *span;
 } Predict;
 
+/* A part of an instance's names and what stands there in a file of weights. */
+typedef struct Mapping {
+  const char *path;          /* "b.#.ln", where # is any number; NULL: the file has `name` and the model has not */
+  const char *name;          /* NULL: not from the file */
+  bool transpose;
+} Mapping;
+
+typedef struct Weights {
+  const char *instance;      /* "net" */
+  const char *path;          /* relative to the .mt file */
+  int n_maps;
+  Mapping *maps;
+  const Span *span;
+} Weights;
+
 struct Program {
   Arena *arena;
   const char *name;          /* "digits" */
@@ -455,6 +470,8 @@ struct Program {
   Predict predict;
   int n_evals;
   Eval *evals;
+  int n_weights;
+  Weights *weights;          /* files to start from */
   Graph *schedule;           /* hyper-parameters: scalar f64 nodes over the leaves counter step, epoch, total */
 };
 

@@ -288,6 +288,33 @@ static void read_predict(Reader *r) {
   p->span = read_span(r);
 }
 
+static Mapping read_mapping(Reader *r) {
+  Mapping m = {0};
+  if (!read_accept(r, "_")) m.path = read_name(r, "a part of a name");
+  read_expect(r, ":");
+  const char *start = r->at;
+  if (m.path && read_accept(r, "none")) return m;
+  m.name = read_name(r, "a name of the file");
+  if (!*m.name || (m.path && !*m.path)) read_fail(r, E0701, start, "a name without letters");
+  m.transpose = m.path && read_accept(r, "transpose");
+  return m;
+}
+
+static void read_weights(Reader *r) {
+  Weights w = {.instance = read_name(r, "an instance")};
+  read_expect(r, "from");
+  if (read_peek(r) != '"') read_fail(r, E0701, r->at, "expected a file name in quotes here");
+  w.path = read_quoted(r);
+  read_expect(r, "{");
+  while (!read_accept(r, "}")) {
+    Mapping m = read_mapping(r);
+    LIST_PUSH(r->arena, w.maps, w.n_maps, m);
+    if (read_peek(r) != '}') read_expect(r, ",");
+  }
+  w.span = read_span(r);
+  LIST_PUSH(r->arena, r->program->weights, r->program->n_weights, w);
+}
+
 /* ---- the whole ---------------------------------------------------------- */
 
 static void read_block(Reader *r) { r->program->param_elements = read_integer(r, 1, MAX_ELEMENTS); }
@@ -295,7 +322,7 @@ static void read_block(Reader *r) { r->program->param_elements = read_integer(r,
 static const struct { const char *word; void (*read)(Reader *); } lines[] = {
     {"dim", read_dim_line}, {"data", read_data},   {"block", read_block}, {"param", read_param}, {"state", read_state},
     {"graph", read_top_graph}, {"update", read_update}, {"eval", read_eval}, {"train", read_train},
-    {"predict", read_predict},
+    {"predict", read_predict}, {"weights", read_weights},
 };
 enum { N_LINES = sizeof lines / sizeof lines[0] };
 

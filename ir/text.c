@@ -436,6 +436,28 @@ static void write_predict(Writer *w, const Predict *p) {
   text_add(w->out, "\n");
 }
 
+/* `weights net from "f.npz" {b.#.ln: "h.#.ln_1", up: "w" transpose, head: none, _: "mask"}` */
+static void write_weights(Writer *w, const Weights *weights) {
+  text_add(w->out, "weights ");
+  write_name(w, weights->instance);
+  text_add(w->out, " from ");
+  write_quoted(w, weights->path);
+  text_add(w->out, " {");
+  for (int i = 0; i < weights->n_maps; i++) {
+    const Mapping *m = &weights->maps[i];
+    text_add(w->out, "%s", i ? ", " : "");
+    if (m->path) write_quoted(w, m->path);
+    else text_add(w->out, "_");
+    text_add(w->out, ": ");
+    if (m->name) write_quoted(w, m->name);
+    else text_add(w->out, "none");
+    if (m->transpose) text_add(w->out, " transpose");
+  }
+  text_add(w->out, "}");
+  write_span(w, weights->span);
+  text_add(w->out, "\n");
+}
+
 /* ---- the whole ---------------------------------------------------------- */
 
 static void write_head(Writer *w) {
@@ -483,4 +505,5 @@ void program_print(Text *out, const Program *program) {
   for (int i = 0; i < program->n_evals; i++) write_eval(&w, &program->evals[i]);
   if (program->has_train) write_train(&w, &program->train);
   if (program->has_predict) write_predict(&w, &program->predict);
+  for (int i = 0; i < program->n_weights; i++) write_weights(&w, &program->weights[i]);
 }

@@ -332,6 +332,9 @@ static const char *check_whole(const Verifier *v) {
   if (p->has_predict && !p->predict.graph) WRONG(NULL, NULL, "predict has no graph");
   if (p->has_predict && (p->predict.graph->n_outputs != 1 || p->predict.graph->outputs[0].role != OUT_VALUE))
     WRONG(p->predict.graph, NULL, "it needs one output, a value");
+  for (int i = 0; i < p->n_weights; i++)
+    for (int k = 0; k < i; k++)
+      if (!strcmp(p->weights[i].instance, p->weights[k].instance)) WRONG(NULL, NULL, "two files of weights for %s", p->weights[i].instance);
   for (int i = 0; i < p->n_evals; i++)
     if (p->evals[i].data < 0 || p->evals[i].data >= p->n_data || !p->evals[i].batch || !p->evals[i].finish)
       WRONG(NULL, NULL, "eval %d lacks its data set or a graph", i);

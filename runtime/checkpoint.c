@@ -131,16 +131,22 @@ bool mt_save_checkpoint(const char *folder, const MtProgram *program, const MtBl
 typedef struct Match {
   const char *path;
   const char *prefix; /* "net." is taken off a program's names; "" */
+  const MtWeights *map; /* NULL: the file has the program's names */
   const MtArchive *archive;
-  int used;
-  bool copy; /* false: only look */
+  bool *used; /* by array */
+  bool copy;  /* false: only look */
   MtError *error;
 } Match;
 
-static bool same_shape(const MtArray *array, const MtTensor *tensor) {
+static int64_t axis_size(const MtTensor *tensor, int axis, bool transpose) {
+  bool swapped = transpose && axis >= tensor->rank - 2;
+  return tensor->shape[swapped ? 2 * tensor->rank - 3 - axis : axis];
+}
+
+static bool same_shape(const MtArray *array, const MtTensor *tensor, bool transpose) {
   if (array->rank != tensor->rank) return false;
   for (int i = 0; i < tensor->rank; i++)
-    if (array->shape[i] != tensor->shape[i]) return false;
+    if (array->shape[i] != axis_size(tensor, i, transpose)) return false;
   return true;
 }
 
@@ -152,57 +158,80 @@ static void print_shape(char out[200], int rank, const int64_t *shape) {
   snprintf(out + used, 200 - used, "]");
 }
 
+/* "tensor h.0.w", and what it is here where that differs. */
+static void describe_tensor(char out[1200], const char *path, const char *in_file, const char *name) {
+  bool same = !strcmp(in_file, name);
+  snprintf(out, 1200, "%.500s: tensor %.300s%s%.300s%s", path, in_file, same ? "" : " (here ", same ? "" : name, same ? "" : ")");
+}
+
+static bool misfit(const Match *m, const char *what, const MtArray *array, const MtTensor *tensor, bool transpose) {
+  char found[200], wanted[200];
+  MtTensor turned = *tensor;
+  for (int i = 0; i < tensor->rank; i++) turned.shape[i] = axis_size(tensor, i, transpose);
+  print_shape(found, array->rank, array->shape);
+  print_shape(wanted, turned.rank, turned.shape);
+  const char *help = !m->map || tensor->rank < 2 || !same_shape(array, tensor, !transpose) ? ""
+                     : transpose ? "; it is not transposed there: leave t() out"
+                                 : "; if it is transposed there, write t(...) around its name";
+  return mt_error(m->error, "%s is %s, the model (%s) needs %s%s", what, found, tensor->where, wanted, help);
+}
+
+static bool copy_transposed(const MtArray *array, const MtTensor *tensor, float *values, const char *what, MtError *error) {
+  int64_t rows = tensor->shape[tensor->rank - 2], columns = tensor->shape[tensor->rank - 1], count = mt_array_count(array);
+  float *turned = malloc((size_t)count * sizeof *turned + 1);
+  if (!turned) return mt_error(error, "%s: out of memory", what);
+  bool ok = mt_array_convert(array, MT_F32, turned, what, error);
+  for (int64_t i = 0; ok && i < count; i++) {
+    int64_t at = i % (rows * columns);
+    values[i] = turned[i - at + at % columns * rows + at / columns];
+  }
+  free(turned);
+  return ok;
+}
+
 static bool match_tensor(void *data, const char *name, const MtTensor *tensor, float *values) {
   Match *m = data;
   size_t n = strlen(m->prefix);
-  if (strncmp(name, m->prefix, n)) return true;
-  const MtArray *array = mt_archive_find(m->archive, name + n);
-  char found[200], wanted[200];
+  char in_file[1024], what[1200], wanted[200];
+  bool transpose;
+  if (strncmp(name, m->prefix, n) || !mt_map_name(m->map, name + n, in_file, &transpose)) return true;
+  transpose = transpose && tensor->rank > 1;
+  const MtArray *array = mt_archive_find(m->archive, in_file);
+  describe_tensor(what, m->path, in_file, name + n);
   print_shape(wanted, tensor->rank, tensor->shape);
-  if (!array)
-    return mt_error(m->error, "%s: tensor %s is missing; the model (%s) needs it as %s", m->path, name + n,
-                    tensor->where, wanted);
-  print_shape(found, array->rank, array->shape);
-  if (!same_shape(array, tensor))
-    return mt_error(m->error, "%s: tensor %s is %s, the model (%s) needs %s", m->path, name + n, found, tensor->where,
-                    wanted);
+  if (!array) return mt_error(m->error, "%s is missing; the model (%s) needs it as %s", what, tensor->where, wanted);
+  if (!same_shape(array, tensor, transpose)) return misfit(m, what, array, tensor, transpose);
   bool counts = array->rank == 0 && array->type == MT_WIDE_I64; /* PyTorch's num_batches_tracked */
   if (!counts && array->type != MT_WIDE_F32 && array->type != MT_WIDE_F64 && array->type != MT_WIDE_BF16)
-    return mt_error(m->error, "%s: tensor %s holds integers, the model (%s) needs f32", m->path, name + n,
-                    tensor->where);
-  m->used++;
-  char what[1200];
-  snprintf(what, sizeof what, "%.800s: tensor %.300s", m->path, name + n);
-  return !m->copy || mt_array_convert(array, MT_F32, values, what, m->error);
+    return mt_error(m->error, "%s holds integers, the model (%s) needs f32", what, tensor->where);
+  m->used[array - m->archive->arrays] = true;
+  if (!m->copy) return true;
+  return transpose ? copy_transposed(array, tensor, values, what, m->error)
+                   : mt_array_convert(array, MT_F32, values, what, m->error);
 }
 
-static bool expected(void *data, const char *name, const MtTensor *tensor, float *values) {
-  const char *wanted = *(const char **)data;
-  (void)tensor;
-  (void)values;
-  return strcmp(name, wanted) != 0; /* false stops the walk: found */
-}
-
-static bool name_unexpected(const MtProgram *program, const MtBlocks *blocks, bool slots, const Match *m) {
-  for (int i = 0; i < m->archive->n_arrays; i++) { // GCOV_EXCL_BR_LINE: of more tensors than were used one is found
-    char full[1024];
-    snprintf(full, sizeof full, "%s%s", m->prefix, m->archive->arrays[i].name);
-    const char *wanted = full;
-    char shown[MT_SHOWN];
-    if (each_tensor(program, blocks, slots, expected, &wanted))
-      return mt_error(m->error, "%s: tensor %s is not one of this model's", m->path,
-                      mt_show(shown, m->archive->arrays[i].name, strlen(m->archive->arrays[i].name)));
+static bool all_used(const Match *m) {
+  char shown[MT_SHOWN];
+  for (int i = 0; i < m->archive->n_arrays; i++) {
+    const char *name = m->archive->arrays[i].name;
+    if (m->used[i] || mt_is_left_out(m->map, name)) continue;
+    mt_show(shown, name, strlen(name));
+    if (!m->map) return mt_error(m->error, "%s: tensor %s is not one of this model's", m->path, shown);
+    return mt_error(m->error, "%s: tensor %s is not one of this model's; _: \"%s\" leaves it out", m->path, shown, shown);
   }
   return true;
 }
 
 /* Everything is checked before the first value is copied. */
-static bool take_all(const char *path, const char *prefix, const MtArchive *archive, const MtProgram *program,
-                     MtBlocks *blocks, bool slots, MtError *error) {
-  Match look = {path, prefix, archive, 0, false, error}, copy = {path, prefix, archive, 0, true, error};
-  if (!each_tensor(program, blocks, slots, match_tensor, &look)) return false;
-  if (look.used != archive->n_arrays) return name_unexpected(program, blocks, slots, &look);
-  return each_tensor(program, blocks, slots, match_tensor, &copy);
+static bool take_all(const char *path, const char *prefix, const MtWeights *map, const MtArchive *archive,
+                     const MtProgram *program, MtBlocks *blocks, bool slots, MtError *error) {
+  Match m = {path, prefix, map, archive, calloc((size_t)archive->n_arrays + 1, sizeof *m.used), false, error};
+  if (!m.used) return mt_error(error, "%s: out of memory", path);
+  bool ok = each_tensor(program, blocks, slots, match_tensor, &m) && all_used(&m);
+  m.copy = true;
+  ok = ok && each_tensor(program, blocks, slots, match_tensor, &m);
+  free(m.used);
+  return ok;
 }
 
 static bool bad_note(const char *path, const char *key, const char *text, MtError *error) {
@@ -268,7 +297,7 @@ static bool load_one(const char *path, const MtProgram *program, MtBlocks *block
   if (ok && (!model || strcmp(model, program->name)))
     ok = mt_error(error, "%s: a checkpoint of another model: %s, this is %s", path,
                   model ? mt_show(shown, model, strlen(model)) : "(unnamed)", program->name);
-  ok = ok && take_all(path, "", &archive, program, blocks, true, error) &&
+  ok = ok && take_all(path, "", NULL, &archive, program, blocks, true, error) &&
        read_progress(path, &archive, progress, error);
   mt_archive_free(&archive);
   return ok;
@@ -320,15 +349,20 @@ bool mt_save_weights(const char *path, const MtProgram *program, const char *ins
   return ok;
 }
 
-bool mt_load_weights(const char *path, const MtProgram *program, const char *instance, MtBlocks *blocks,
-                     MtError *error) {
+static bool has_suffix(const char *path, const char *suffix) {
+  size_t n = strlen(path), m = strlen(suffix);
+  return n >= m && !strcmp(path + n - m, suffix);
+}
+
+bool mt_load_weights(const char *path, const MtProgram *program, const char *instance, const MtWeights *map,
+                     MtBlocks *blocks, MtError *error) {
   char prefix[512];
   MtArchive archive;
   snprintf(prefix, sizeof prefix, "%s%s", instance, *instance ? "." : "");
-  if (!mt_read_safetensors(path, &archive, error)) return false;
+  if (!(has_suffix(path, ".npz") ? mt_read_npz_all : mt_read_safetensors)(path, &archive, error)) return false;
   bool ok = !is_checkpoint(&archive);
   if (!ok) mt_error(error, "%s: a checkpoint, not weights; go on from it with --resume", path);
-  ok = ok && take_all(path, prefix, &archive, program, blocks, false, error);
+  ok = ok && take_all(path, prefix, map, &archive, program, blocks, false, error);
   mt_archive_free(&archive);
   return ok;
 }

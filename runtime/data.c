@@ -154,7 +154,9 @@ static bool find_file(const MtData *data, const char *folder, int i, char path[3
 static bool load_files(const MtData *data, const char *folder, MtSet *out, MtError *error) {
   char path[3072];
   bool ok = true;
-  if (data->kind == MT_CSV) return find_file(data, folder, 0, path, error) && mt_read_csv(data, path, out, error);
+  bool windows = data->kind == MT_BYTES || data->kind == MT_TOKENS;
+  if (data->kind == MT_CSV || windows)
+    return find_file(data, folder, 0, path, error) && (windows ? mt_read_windows : mt_read_csv)(data, path, out, error);
   for (int f = 0; ok && f < data->n_fields; f++)
     ok = find_file(data, folder, data->kind == MT_NPZ ? 0 : f, path, error) && load_array(data, path, f, out, error);
   return ok;

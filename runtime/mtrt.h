@@ -140,6 +140,20 @@ typedef struct MtTensor {   /* a parameter or a state */
                              * each block stands by itself, net.b.0.weight; NULL: of none */
 } MtTensor;
 
+/* `weights net from "file" { path: "name" }`: how names of a file differ from the model's. */
+typedef struct MtMapping {
+  const char *path;         /* "b.#.ln": what a tensor's name begins with, relative to the instance; #: any number.
+                             * NULL: `name` begins the names of tensors that the file holds and the model does not */
+  const char *name;         /* "h.#.ln_1": what stands there in the file; NULL: initialized as without a file */
+  bool transpose;           /* the last two axes, where there are two */
+} MtMapping;
+typedef struct MtWeights {
+  const char *instance;     /* "net" */
+  const char *path;         /* relative to the model's folder */
+  int n_mappings;
+  const MtMapping *mappings;
+} MtWeights;
+
 typedef struct MtField {
   const char *name;
   MtType type;
@@ -149,7 +163,7 @@ typedef struct MtField {
   int64_t ignore;           /* one label value allowed besides; 0: none */
 } MtField;
 
-typedef enum MtDataKind { MT_CSV, MT_NPY, MT_NPZ, MT_IDX, MT_RANDOM } MtDataKind;
+typedef enum MtDataKind { MT_CSV, MT_NPY, MT_NPZ, MT_IDX, MT_BYTES, MT_TOKENS, MT_RANDOM } MtDataKind;
 typedef struct MtData {
   const char *name;         /* "train_set" */
   MtDataKind kind;
@@ -282,6 +296,8 @@ typedef struct MtProgram {
   const MtTrain *train;     /* NULL when the model has no train block */
   const MtEval *evals;
   const MtPredict *predict; /* NULL: none */
+  int n_weights;
+  const MtWeights *weights; /* files to start from */
 } MtProgram;
 
 /* The trainer's whole life.  Returns its exit status. */

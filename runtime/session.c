@@ -126,7 +126,7 @@ static bool open_room(MtSession *s, int needs) {
 
 /* ---- data sets ----------------------------------------------------------------------- */
 
-static void data_folder(const MtSession *s, char out[2048]) {
+void mt_data_folder(const MtSession *s, char out[2048]) {
   snprintf(out, 2048, "%s", s->options->data_dir ? s->options->data_dir : s->program->source);
   if (s->options->data_dir) return;
   char *slash = strrchr(out, '/');
@@ -160,7 +160,7 @@ static bool load_table(MtSession *s, int index) {
   char folder[2048], what[256];
   MtSet set = {0};
   if (table->rows) return true;
-  data_folder(s, folder);
+  mt_data_folder(s, folder);
   if (!mt_load_set(data, folder, &set, &s->error)) return false;
   table->capacity = data->capacity > 0 ? data->capacity : set.rows;
   table->rows = data->drop ? set.rows / table->capacity * table->capacity : set.rows;

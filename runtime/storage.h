@@ -79,8 +79,14 @@ bool mt_read_idx(const char *path, MtArray *out, MtError *error);
 bool mt_parse_idx(const char *path, const char *bytes, size_t length, MtArray *out, MtError *error);
 bool mt_parse_npz(const char *path, const char *bytes, size_t length, const char *name, MtArray *out, MtError *error);
 bool mt_read_npz(const char *path, const char *name, MtArray *out, MtError *error);
+struct MtArchive;
+bool mt_parse_npz_all(const char *path, const char *bytes, size_t length, struct MtArchive *out, MtError *error);
+bool mt_read_npz_all(const char *path, struct MtArchive *out, MtError *error);
 
-/* ---- data.c, csv.c: a data set in memory ---- */
+/* ---- tokens.c, the files: tokens as i32, [count] ---- */
+bool mt_parse_tokens(const char *path, const char *bytes, size_t length, MtArray *out, MtError *error);
+
+/* ---- data.c, csv.c, tokens.c: a data set in memory ---- */
 typedef struct MtSet {
   int64_t rows;
   int n_fields;
@@ -94,6 +100,7 @@ void mt_free_set(MtSet *set);
 /* `out` has room for the fields' pointers; text with a NUL behind it.  `path` is for messages. */
 bool mt_parse_csv(const MtData *data, const char *path, const char *text, size_t length, MtSet *out, MtError *error);
 bool mt_read_csv(const MtData *data, const char *path, MtSet *out, MtError *error);
+bool mt_read_windows(const MtData *data, const char *path, MtSet *out, MtError *error); /* MT_BYTES, MT_TOKENS */
 int64_t mt_field_elements(const MtField *field);
 size_t mt_type_size(MtType type);
 
@@ -114,6 +121,12 @@ bool mt_archive_add(MtArchive *archive, const char *name, MtWide type, int rank,
                     const void *data); /* copies */
 bool mt_archive_add_note(MtArchive *archive, const char *key, const char *value);
 void mt_archive_free(MtArchive *archive);
+
+/* ---- mapping.c ---- */
+/* What tensor `name` (relative to the instance) is called in the file, and whether it is transposed there; false:
+ * it has no part in the file.  A map of NULL changes nothing. */
+bool mt_map_name(const MtWeights *map, const char *name, char out[1024], bool *transpose);
+bool mt_is_left_out(const MtWeights *map, const char *name);
 
 /* ---- checkpoint.c: everything a run needs to go on with the same bits ---- */
 typedef struct MtProgress {
@@ -146,7 +159,8 @@ typedef bool (*MtVisit)(void *data, const char *name, const MtTensor *tensor, fl
 bool mt_each_block(const MtTensor *tensor, const char *prefix, float *values, MtVisit visit, void *data);
 bool mt_save_weights(const char *path, const MtProgram *program, const char *instance, const MtBlocks *blocks,
                      MtError *error);
-bool mt_load_weights(const char *path, const MtProgram *program, const char *instance, MtBlocks *blocks,
-                     MtError *error);
+/* `map`: how names differ in the file, or NULL.  From safetensors, or npz where the file is called so. */
+bool mt_load_weights(const char *path, const MtProgram *program, const char *instance, const MtWeights *map,
+                     MtBlocks *blocks, MtError *error);
 
 #endif

@@ -78,6 +78,7 @@ typedef struct MtSession {
 typedef enum MtNeeds { MT_NEED_TRAIN = 1, MT_NEED_EVALS = 2, MT_NEED_PREDICT = 4, MT_NEED_UPDATES = 8 } MtNeeds;
 bool mt_session_open(MtSession *s, const MtProgram *program, const MtOptions *options, int needs, int real_size);
 void mt_session_close(MtSession *s);
+void mt_data_folder(const MtSession *s, char out[2048]); /* which paths of the model start from */
 /* Device memory under a name that a message can use. */
 bool mt_session_alloc(MtSession *s, void **out, size_t bytes, const char *what);
 bool mt_push_scalars(MtSession *s);
@@ -96,6 +97,7 @@ int64_t mt_parameters(const MtProgram *program); /* the block may be longer: it 
 bool mt_push_blocks(MtSession *s, bool slots);
 bool mt_pull_blocks(MtSession *s, bool slots);
 bool mt_take_init(MtSession *s);      /* --init */
+bool mt_take_weights(MtSession *s);   /* `weights NET from FILE`, where --init gives none */
 bool mt_give_export(MtSession *s, FILE *say); /* --export */
 /* SAVE_DIR/INSTANCE.best.safetensors (tag "best") or INSTANCE.safetensors (tag ""). */
 bool mt_save_instances(MtSession *s, const char *tag);

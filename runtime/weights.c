@@ -19,13 +19,18 @@ int64_t mt_parameters(const MtProgram *program) {
   return count;
 }
 
+/* A command that goes on from what training left does not need the files that training starts from. */
+static bool starts_afresh(const MtSession *s) {
+  return !s->options->resume && s->options->command != MT_COMMAND_EVAL && s->options->command != MT_COMMAND_PREDICT;
+}
+
 bool mt_init_blocks(MtSession *s) {
   const MtProgram *p = s->program;
   for (int i = 0; i < p->n_params; i++)
     mt_init_tensor(&p->params[i], s->scalars.seed, s->host.params + p->params[i].offset);
   for (int i = 0; i < p->n_states; i++)
     mt_init_tensor(&p->states[i], s->scalars.seed, s->host.states + p->states[i].offset);
-  return mt_take_init(s) && mt_push_blocks(s, false);
+  return (!starts_afresh(s) || mt_take_weights(s)) && mt_take_init(s) && mt_push_blocks(s, false);
 }
 
 static bool push(MtSession *s, void *to, const float *from, int64_t count) {
@@ -77,7 +82,30 @@ bool mt_take_init(MtSession *s) {
   bool ok = true;
   for (int i = 0; ok && i < s->options->n_init; i++) {
     const char *instance, *path = split_name(s, s->options->init[i], &instance);
-    ok = mt_load_weights(path, s->program, instance, &s->host, &s->error);
+    ok = mt_load_weights(path, s->program, instance, NULL, &s->host, &s->error);
+  }
+  return ok;
+}
+
+/* Are an instance's weights given by --init? */
+static bool is_given(const MtSession *s, const char *name) {
+  for (int i = 0; i < s->options->n_init; i++) {
+    const char *instance;
+    split_name(s, s->options->init[i], &instance);
+    if (!*instance || !strcmp(instance, name)) return true;
+  }
+  return false;
+}
+
+bool mt_take_weights(MtSession *s) {
+  bool ok = true;
+  for (int i = 0; ok && i < s->program->n_weights; i++) {
+    const MtWeights *w = &s->program->weights[i];
+    char folder[2048], path[MT_PATH];
+    mt_data_folder(s, folder);
+    if (*w->path == '/' || !*folder) snprintf(path, sizeof path, "%.3000s", w->path);
+    else snprintf(path, sizeof path, "%.2000s/%.1000s", folder, w->path);
+    ok = is_given(s, w->instance) || mt_load_weights(path, s->program, w->instance, w, &s->host, &s->error);
   }
   return ok;
 }
@@ -114,7 +142,7 @@ static bool load_instances(MtSession *s, const char *tag) {
   bool ok = true;
   for (int i = 0; ok && i < s->n_roots; i++) {
     instance_path(s, i, tag, path);
-    ok = mt_load_weights(path, s->program, s->roots[i], &s->host, &s->error);
+    ok = mt_load_weights(path, s->program, s->roots[i], NULL, &s->host, &s->error);
   }
   return ok;
 }
@@ -140,7 +168,12 @@ bool mt_load_trained(MtSession *s, char source[MT_PATH]) {
     return load_instances(s, "best") && mt_push_blocks(s, false);
   }
   snprintf(previous, sizeof previous, "%s/%s.previous.safetensors", s->save_dir, s->program->name);
-  if (access(checkpoint, R_OK) && access(previous, R_OK))
+  bool trained = !access(checkpoint, R_OK) || !access(previous, R_OK);
+  if (!trained && s->program->n_weights) {
+    snprintf(source, MT_PATH, "%s", s->program->weights[0].path);
+    return mt_take_weights(s) && mt_push_blocks(s, false);
+  }
+  if (!trained)
     return mt_error(&s->error, "there are no trained weights in %s: train first, or name a file with --init",
                     s->save_dir);
   MtProgress progress = {0};

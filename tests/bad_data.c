@@ -1,4 +1,4 @@
-/* bad_data.c - data files gone bad: csv, npy, npz, idx. */
+/* bad_data.c - data files gone bad: csv, npy, npz, idx, text, tokens. */
 #include "tests/bad_files.h"
 
 #define BYTES(text) BAD_BYTES, text, sizeof text - 1, 0, NULL
@@ -229,5 +229,47 @@ const BadFile bad_data[] = {
      "x.idx: field x: row 0 (counted from 0) holds NaN; leave rows with missing values out"},
     {"rows differ", "y.idx", BYTES("\0\0\x08\1\0\0\0\5\0\1\2\0\1"),
      "y.idx: field y: the array has 5 rows, the fields before it have 6"},
+    /* ---- text ---- */
+    {"missing", "text.txt", PLAIN(BAD_MISSING),
+     "text.txt: no such file (nor text.txt.gz); data text_set of m.mt:11 reads it: --data-dir says in which folder data "
+     "are"},
+    {"a folder", "text.txt", PLAIN(BAD_FOLDER), "text.txt: it is a folder, not a file"},
+    {"empty", "text.txt", BYTES(""), "text.txt: it holds 0 bytes, and a row of data text_set needs 4"},
+    {"one byte", "text.txt", BYTES("a"), "text.txt: it holds 1 byte, and a row of data text_set needs 4"},
+    {"a byte short", "text.txt", BYTES("abc"), "text.txt: it holds 3 bytes, and a row of data text_set needs 4"},
+    {"not ASCII", "text.txt", BYTES("one\ntwo\ncaf\xc3\xa9\n"),
+     "text.txt:3:4: found the byte 195, which is out of range: field x goes from 0 to 127"},
+    {"not ASCII, as the last of y", "text.txt", BYTES("abcdef\xff"),
+     "text.txt:1:7: found the byte 255, which is out of range: field y goes from 0 to 127"},
+    {"truncated gzip", "text.txt", GZIP("To be, or not to be", 12),
+     "text.txt.gz: the compressed data is cut short; copy or download the file again"},
+    /* ---- tokens ---- */
+    {"missing", "tokens.bin", PLAIN(BAD_MISSING),
+     "tokens.bin: no such file (nor tokens.bin.gz); data token_set of m.mt:12 reads it: --data-dir says in which folder "
+     "data are"},
+    {"empty", "tokens.bin", BYTES(""), "tokens.bin: not a token file: it has 0 bytes"},
+    {"text", "tokens.bin", COPY("text.txt"),
+     "tokens.bin: not a token file: it begins with 1646292820, those of llm.c with 20240520 or 20240801"},
+    {"another form of file", "tokens.bin", BAD_VALUE, "\x8a", 1, 0, NULL,
+     "tokens.bin: not a token file: it begins with 20240522, those of llm.c with 20240520 or 20240801"},
+    {"version 2", "tokens.bin", BAD_VALUE, "\2", 1, 4, NULL,
+     "tokens.bin: token files that begin with 20240520 have version 1, this has 2"},
+    {"cut in the header", "tokens.bin", CUT(1023), "tokens.bin: cut short: the header has 1024 bytes, 1023 are there"},
+    {"cut in the tokens", "tokens.bin", CUT(-1),
+     "tokens.bin: cut short: the header promises 8 tokens of 2 bytes, 15 bytes are there"},
+    {"cut before the tokens", "tokens.bin", CUT(1024),
+     "tokens.bin: cut short: the header promises 8 tokens of 2 bytes, 0 bytes are there"},
+    {"too long", "tokens.bin", LONGER("\1\0"),
+     "tokens.bin: too long: the header promises 8 tokens of 2 bytes, 18 bytes are there"},
+    {"2^31 - 1 tokens", "tokens.bin", BAD_VALUE, "\xff\xff\xff\x7f", 4, 8, NULL,
+     "tokens.bin: cut short: the header promises 2147483647 tokens of 2 bytes, 16 bytes are there"},
+    {"a count below 0", "tokens.bin", BAD_VALUE, "\xff\xff\xff\xff", 4, 8, NULL,
+     "tokens.bin: the header's count of tokens is below 0: -1"},
+    {"tokens of four bytes, half as many", "tokens.bin", BAD_VALUE, "\xa1\xd9\x34\1\7", 5, 0, NULL,
+     "tokens.bin: cut short: the header promises 8 tokens of 4 bytes, 16 bytes are there"},
+    {"tokens of four bytes, too large", "tokens.bin", BAD_VALUE, "\xa1\xd9\x34\1\7\0\0\0\4", 9, 0, NULL,
+     "tokens.bin: token 0 (counted from 0) is 131073, which is out of range: field x goes from 0 to 299"},
+    {"a token of another vocabulary", "tokens.bin", BAD_VALUE, "\x2c\1", 2, -4, NULL,
+     "tokens.bin: token 6 (counted from 0) is 300, which is out of range: field y goes from 0 to 299"},
 };
 const int n_bad_data = sizeof bad_data / sizeof bad_data[0];

@@ -22,6 +22,8 @@ const char small_model[] = "use nn\n"
                            "  return x |> fc1: Linear(4) |> relu |> fc2: Linear(K)\n"
                            "}\n"
                            "let net = Net()\n"
+                           "data text_set = bytes(\"text.txt\", window: 3) -> { x: i32[B, 3], y: i32[B, 3] }\n"
+                           "data token_set = tokens(\"tokens.bin\", window: 3) -> { x: i32[B, 3], y: i32[B, 3] }\n"
                            "train d in shuffled(train_set, seed: 1) for 4 epochs {\n"
                            "  let loss = cross_entropy(net(d.x), d.y)\n"
                            "  update net minimize loss using adamw(lr: 1e-2)\n"
@@ -33,6 +35,8 @@ const char small_model[] = "use nn\n"
                            "    }\n"
                            "    eval f in npz_set { log b = mean(argmax(net(f.x), over: K) == f.y) }\n"
                            "    eval g in idx_set { log c = mean(argmax(net(g.x), over: K) == g.y) }\n"
+                           "    eval h in text_set { log d = mean(one_hot(h.x, over: 128) == one_hot(h.y, over: 128)) }\n"
+                           "    eval i in token_set { log e = mean(one_hot(i.x, over: 300) == one_hot(i.y, over: 300)) }\n"
                            "    save\n"
                            "  }\n"
                            "}\n"
@@ -93,6 +97,14 @@ static void write_good_npy(const char *path, const char *descr, const char *shap
   write_bytes(path, file, 128 + bytes);
 }
 
+/* The header of a token file, then `bytes` of tokens. */
+static void write_good_tokens(const char *path, const void *tokens, size_t bytes) {
+  char file[1100] = "\x88\xd8\x34\x01\1\0\0"; /* 20240520, version 1 */
+  file[8] = (char)(bytes / 2);
+  memcpy(file + 1024, tokens, bytes);
+  write_bytes(path, file, 1024 + bytes);
+}
+
 void write_good_files(void) {
   static const float x[10] = {0, 1, 2, 3, 4, 5, -1, 2, .5f, 0};
   static const int64_t y[5] = {0, 1, 2, 0, 1};
@@ -102,6 +114,8 @@ void write_good_files(void) {
   write_good_npy("y.npy", "<i8", "(5,)", y, sizeof y);
   write_npz(NULL, NULL, 0, NULL);
   write_bytes("x.idx", "\0\0\x08\2\0\0\0\6\0\0\0\2\0\1\2\3\4\5\6\7\x08\x09\0\1", 24);
+  write_bytes("text.txt", "To be, or\nnot to be\n", 20);
+  write_good_tokens("tokens.bin", "\1\0\2\0\3\0\x2b\1\5\0\6\0\7\0\x08\0", 16);
   write_bytes("y.idx", "\0\0\x08\1\0\0\0\6\0\1\2\0\1\2", 14);
 }
 

@@ -15,7 +15,7 @@ typedef struct Bytes {
 Bytes read_bytes(const char *path);
 void write_bytes(const char *path, const void *bytes, size_t length);
 
-/* train.csv, x.npy, y.npy, set.npz, x.idx and y.idx of the working folder. */
+/* train.csv, x.npy, y.npy, set.npz, x.idx, y.idx, text.txt and tokens.bin of the working folder. */
 void write_good_files(void);
 /* set.npz again, from x.npy and y.npy, but for `name`, whose bytes are `other` (NULL: left out). */
 void write_npz(const char *name, const char *other, size_t length, const char *password);

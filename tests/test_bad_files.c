@@ -1,7 +1,7 @@
 /* test_bad_files.c - a trainer meets every file of the catalogue (bad_files.h).
  *
  * One trainer is compiled and built for the suite; its model reads csv, npy,
- * npz and idx.  Each row gets a folder with good files, one of them made bad,
+ * npz, idx, text and tokens.  Each row gets a folder with good files, one of them made bad,
  * and a run that must end with status 1 and exactly the row's message, and
  * leave every file as it was and none besides.
  */
@@ -148,8 +148,8 @@ static char folder[128];
 
 static void set_up(void) {
   snprintf(folder, sizeof folder, "%s", scratch_folder());
-  free(shell_ok("cp -r %s/run %s/*.csv %s/*.npy %s/*.npz %s/*.idx %s/weights.safetensors %s", built, built, built,
-                built, built, built, folder));
+  free(shell_ok("cp -r %s/run %s/*.csv %s/*.np? %s/*.idx %s/text.txt %s/tokens.bin %s/weights.safetensors %s", built,
+                built, built, built, built, built, built, folder));
   ck_assert_int_eq(chdir(folder), 0);
 }
 
@@ -278,6 +278,8 @@ START_TEST(mutations_end_in_order) {
       {"set.npz", "--save-dir new"},
       {"x.idx", "--save-dir new"},
       {"y.idx", "--save-dir new"},
+      {"text.txt", "--save-dir new"},
+      {"tokens.bin", "--save-dir new"},
       {"weights.safetensors", "--save-dir new --init weights.safetensors"},
       {"run/m.checkpoint.safetensors", "--save-dir run --resume"},
   };

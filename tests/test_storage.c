@@ -427,14 +427,14 @@ START_TEST(weights_are_strict) {
   fill(p, 1);
   ck_assert(mt_save_weights(path, &program, "net", &blocks, &error));
   fill(p, 9);
-  ck_assert_msg(mt_load_weights(path, &program, "net", &blocks, &error), "%s", error.text);
+  ck_assert_msg(mt_load_weights(path, &program, "net", NULL, &blocks, &error), "%s", error.text);
   ck_assert(p[0] == 1 && p[65] == 66);
-  ck_assert(!mt_load_weights(path, &program, "", &blocks, &error));
+  ck_assert(!mt_load_weights(path, &program, "", NULL, &blocks, &error));
   ck_assert_str_eq(said(&error), "file: tensor net.w is missing; the model (m.mt:3) needs it as [2, 2]");
   error.text[0] = 0;
   MtProgram smaller = program;
   smaller.n_params = 1;
-  ck_assert(!mt_load_weights(path, &smaller, "net", &blocks, &error));
+  ck_assert(!mt_load_weights(path, &smaller, "net", NULL, &blocks, &error));
   ck_assert_str_eq(said(&error), "file: tensor b is not one of this model's");
 }
 END_TEST
@@ -678,14 +678,14 @@ START_TEST(weights_of_one_instance) {
   MtBlocks blocks = {p, NULL, {NULL}};
   MtError error = {""};
   ck_assert_msg(mt_save_weights(path, &pair, "right", &blocks, &error), "%s", error.text);
-  ck_assert_msg(mt_load_weights(path, &pair, "left", &blocks, &error), "%s", error.text);
+  ck_assert_msg(mt_load_weights(path, &pair, "left", NULL, &blocks, &error), "%s", error.text);
   ck_assert(p[0] == 2 && p[64] == 2);
   p[0] = 1;
   ck_assert_msg(mt_save_weights(path, &pair, "", &blocks, &error), "%s", error.text);
   p[0] = p[64] = 0;
-  ck_assert_msg(mt_load_weights(path, &pair, "", &blocks, &error), "%s", error.text);
+  ck_assert_msg(mt_load_weights(path, &pair, "", NULL, &blocks, &error), "%s", error.text);
   ck_assert(p[0] == 1 && p[64] == 2);
-  ck_assert(!mt_load_weights(path, &pair, "left", &blocks, &error));
+  ck_assert(!mt_load_weights(path, &pair, "left", NULL, &blocks, &error));
   ck_assert_str_eq(said(&error), "file: tensor w is missing; the model (m.mt:3) needs it as [2]");
 }
 END_TEST
@@ -705,7 +705,7 @@ START_TEST(weights_of_other_floats_are_converted) {
                              wide ? (const void *)doubles : (const void *)halves));
     ck_assert_msg(mt_write_safetensors(path, NULL, &archive, &error), "%s", error.text);
     mt_archive_free(&archive);
-    ck_assert_msg(mt_load_weights(path, &small, "", &blocks, &error), "%s", error.text);
+    ck_assert_msg(mt_load_weights(path, &small, "", NULL, &blocks, &error), "%s", error.text);
     ck_assert(wide ? p[0] == 0.1f && p[1] == -3 : p[0] == 1 && p[1] == -2.5f);
   }
 }

@@ -87,6 +87,11 @@ int fuzz_npz(const uint8_t *data, size_t size) {
   MtError error = {""};
   if (judged(mt_parse_npz("file", bytes, size, "x", &array, &error), &error)) convert(&array);
   mt_array_free(&array);
+  MtArchive all;
+  error.text[0] = 0;
+  if (judged(mt_parse_npz_all("file", bytes, size, &all, &error), &error))
+    for (int i = 0; i < all.n_arrays; i++) PROMISE(mt_archive_find(&all, all.arrays[i].name) == &all.arrays[i]);
+  mt_archive_free(&all);
   free(bytes);
   return 0;
 }
@@ -96,6 +101,20 @@ int fuzz_idx(const uint8_t *data, size_t size) {
   MtArray array;
   MtError error = {""};
   if (judged(mt_parse_idx("file", bytes, size, &array, &error), &error)) convert(&array);
+  mt_array_free(&array);
+  free(bytes);
+  return 0;
+}
+
+int fuzz_tokens(const uint8_t *data, size_t size) {
+  char *bytes = copy(data, size, 0);
+  MtArray array;
+  MtError error = {""};
+  if (judged(mt_parse_tokens("file", bytes, size, &array, &error), &error)) {
+    PROMISE(array.type == MT_WIDE_I32 && array.rank == 1 && (size_t)array.shape[0] <= (size - 1024) / 2);
+    for (int64_t i = 0; i < array.shape[0]; i++) PROMISE(((int32_t *)array.data)[i] >= 0);
+    convert(&array);
+  }
   mt_array_free(&array);
   free(bytes);
   return 0;

@@ -763,6 +763,7 @@ static const MtProgram program = {
   384, 0,                            // elements of the two blocks
   params, NULL, data,                // their tables
   &train, NULL, &predict,            // what it can do
+  0, NULL,                           // weights to start from
 };
 
 int main(int argc, char **argv) { return mt_main(argc, argv, &program); }

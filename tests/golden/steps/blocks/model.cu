@@ -591,6 +591,7 @@ static const MtProgram program = {
   201920, 0,                         // elements of the two blocks
   params, NULL, data,                // their tables
   &train, NULL, NULL,                // what it can do
+  0, NULL,                           // weights to start from
 };
 
 int main(int argc, char **argv) { return mt_main(argc, argv, &program); }

@@ -357,8 +357,8 @@ static const MtTensor params[] = {
 
 // name, type, rank and shape of a row, labels from, to and besides
 static const MtField d0_fields[] = {
-  {"ids", MT_I32, 1, {T}, 0, 0, 0},
-  {"y",   MT_I32, 0, {0}, 0, 2, -100},
+  {"ids", MT_I32, 1, {T}, 0, 20, 0},
+  {"y",   MT_I32, 0, {0}, 0, 2,  -100},
 };
 // name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed, where
 static const MtData data[] = {
@@ -421,6 +421,7 @@ static const MtProgram program = {
   256, 0,                            // elements of the two blocks
   params, NULL, data,                // their tables
   &train, NULL, NULL,                // what it can do
+  0, NULL,                           // weights to start from
 };
 
 int main(int argc, char **argv) { return mt_main(argc, argv, &program); }

@@ -1269,6 +1269,7 @@ static const MtProgram program = {
   640, 129,                          // elements of the two blocks
   params, states, data,              // their tables
   &train, NULL, NULL,                // what it can do
+  0, NULL,                           // weights to start from
 };
 
 int main(int argc, char **argv) { return mt_main(argc, argv, &program); }

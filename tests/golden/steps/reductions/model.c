@@ -165,6 +165,7 @@ static const MtProgram program = {
   0, 0,                              // elements of the two blocks
   NULL, NULL, NULL,                  // their tables
   NULL, NULL, &predict,              // what it can do
+  0, NULL,                           // weights to start from
 };
 
 int main(int argc, char **argv) { return mt_main(argc, argv, &program); }
