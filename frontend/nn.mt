@@ -274,3 +274,82 @@ module RMSNorm(eps: float = 1.1920928955078125e-07)(x: [*s, d]) -> [*s, d] {
   param weight: [d] = ones
   return x * rsqrt(mean(x * x, over: -1, keep: true) + eps) * weight
 }
+
+# ---- tables: a row of weight a number ----
+module Embedding(v: dim, d: dim)(ids: i32[*s]) -> [*s, d] {
+  param weight: [v, d] = normal(1.0)
+  return weight[ids]
+}
+
+# ---- recurrent layers: the batch, then the time; names, gates and their order as in PyTorch ----
+# What comes from x is one product over all times; the loop adds what comes from the step before.
+module RNN(h: dim)(x: [n, s, i]) -> [n, s, h] {
+  param weight_ih_l0: [h, i] = kaiming(fan: h)
+  param weight_hh_l0: [h, h] = kaiming(fan: h)
+  param bias_ih_l0: [h] = kaiming(fan: h)
+  param bias_hh_l0: [h] = kaiming(fan: h)
+  let given = x @ t(weight_ih_l0) + bias_ih_l0 + bias_hh_l0
+  let hidden = zeros([n, h])
+  for k in 0..s carry hidden collect y {
+    hidden = tanh(given[:, k] + hidden @ t(weight_hh_l0))
+    y = hidden
+  }
+  return y.[s, n, h -> n, s, h]
+}
+
+# Gates: in, forget, cell, out.
+module LSTM(h: dim)(x: [n, s, i]) -> [n, s, h] {
+  param weight_ih_l0: [4 * h, i] = kaiming(fan: h)
+  param weight_hh_l0: [4 * h, h] = kaiming(fan: h)
+  param bias_ih_l0: [4 * h] = kaiming(fan: h)
+  param bias_hh_l0: [4 * h] = kaiming(fan: h)
+  let given = x @ t(weight_ih_l0) + bias_ih_l0 + bias_hh_l0
+  let hidden = zeros([n, h])
+  let cell = zeros([n, h])
+  for k in 0..s carry hidden, cell collect y {
+    let gate = given[:, k] + hidden @ t(weight_hh_l0)
+    let kept = sigmoid(gate[:, h:2 * h]) * cell
+    cell = kept + sigmoid(gate[:, :h]) * tanh(gate[:, 2 * h:3 * h])
+    hidden = sigmoid(gate[:, 3 * h:]) * tanh(cell)
+    y = hidden
+  }
+  return y.[s, n, h -> n, s, h]
+}
+
+# Gates: reset, update, new; the reset gate takes the product's bias too.
+module GRU(h: dim)(x: [n, s, i]) -> [n, s, h] {
+  param weight_ih_l0: [3 * h, i] = kaiming(fan: h)
+  param weight_hh_l0: [3 * h, h] = kaiming(fan: h)
+  param bias_ih_l0: [3 * h] = kaiming(fan: h)
+  param bias_hh_l0: [3 * h] = kaiming(fan: h)
+  let given = x @ t(weight_ih_l0) + bias_ih_l0
+  let hidden = zeros([n, h])
+  for k in 0..s carry hidden collect y {
+    let now = given[:, k]
+    let past = hidden @ t(weight_hh_l0) + bias_hh_l0
+    let reset = sigmoid(now[:, :h] + past[:, :h])
+    let update = sigmoid(now[:, h:2 * h] + past[:, h:2 * h])
+    let new = tanh(now[:, 2 * h:] + reset * past[:, 2 * h:])
+    hidden = new + update * (hidden - new)
+    y = hidden
+  }
+  return y.[s, n, h -> n, s, h]
+}
+
+# ---- attention over the last two axes, time and features ----
+fn attention(q, k, v, mask = true) = {
+  let scores = q @ t(k) / sqrt(size(q, over: -1))
+  softmax(where(mask, scores, -1e9), over: -1) @ v
+}
+
+# Whether place i sees place j: not what is later.
+fn causal(n) = outer(reshape(iota(n), [n, 1]) >= iota(n))
+
+# Of a sequence to itself; parts of the weight are those of queries, keys and values.
+module MultiheadAttention(heads: dim, causal: bool = false)(x: [n, s, d]) -> [n, s, d] {
+  param in_proj_weight: [3 * d, d] = xavier(d, 3 * d)
+  param in_proj_bias: [3 * d] = zeros
+  let q, k, v = (x @ t(in_proj_weight) + in_proj_bias).[n, s, (3 heads e) -> 3, n, heads, s, e]
+  let seen = attention(q, k, v, mask: if causal { causal(s) } else { true })
+  return seen.[n, heads, s, e -> n, s, (heads e)] |> out_proj: Linear(d)
+}

@@ -1,4 +1,4 @@
-/* test_layers.c - normalization layers trained for a few steps, against what
+/* test_layers.c - layers trained for a few steps, against what
  * PyTorch computed in float64 (pytorch/layers.json; layers.py made it and says
  * how a case is written): values, gradients, and what the layer holds after
  * each step, with batches of other lengths in between.  The evaluator runs the
@@ -183,10 +183,11 @@ END_TEST
 
 /* As many as a change of layers.py must not lose. */
 START_TEST(there_are_cases_of_every_layer) {
-  static const char *const layers[] = {"BatchNorm(", "GroupNorm(", "InstanceNorm(", "RMSNorm("};
+  static const char *const layers[] = {"BatchNorm(", "GroupNorm(", "InstanceNorm(", "RMSNorm(",
+                                       "RNN(",       "LSTM(",      "GRU(",          "MultiheadAttention("};
   json_t *list = load(), *item;
   size_t i;
-  for (int k = 0; k < 4; k++) {
+  for (size_t k = 0; k < sizeof layers / sizeof *layers; k++) {
     int n = 0;
     json_array_foreach(list, i, item) n += !strncmp(json_string_value(json_object_get(item, "layer")), layers[k], strlen(layers[k]));
     ck_assert_msg(n >= 20, "%d cases of %s...)", n, layers[k]);

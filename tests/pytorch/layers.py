@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Make layers.json: normalization layers over several steps of training, as PyTorch computes them in float64.
+"""Make layers.json: normalization, recurrent and attention layers over several steps of training, as PyTorch computes them in float64.
 
     apt install python3-torch && /usr/bin/python3 tests/pytorch/layers.py
 
@@ -45,13 +45,14 @@ def held(layer):
     return {name: numbers(t) for name, t in list(layer.named_parameters()) + list(layer.named_buffers())}
 
 
-def case(expression, layer, shape, rows, ones=False):
+def case(expression, layer, shape, rows, ones=False, scale=1):
     with torch.no_grad():
         for p in layer.parameters():
-            p.copy_(short(torch.randn(p.shape)))
+            p.copy_(scale * short(torch.randn(p.shape)))
     start, steps = held(layer), []
     for n in rows:
         x, u, v = (short(torch.randn(n, *shape)) for _ in range(3))
+        u = scale * u  # where steps are small, errors stay small
         if ones:
             x = torch.ones(n, *shape)  # no variance at all
         x = (2 * x + 0.5).requires_grad_()
@@ -96,6 +97,34 @@ for shape in ([3], [1], [17], [3, 4], [2, 1], [3, 2, 5], [8], [33], [2, 8], [4, 
     case("RMSNorm()", RMSNorm(shape[-1]), shape, (4, 3))
     case("RMSNorm(eps: 0.01)", RMSNorm(shape[-1], 0.01), shape, (4, 1))
 case("RMSNorm()", RMSNorm(3), [3], (4, 2), ones=True)
+
+
+
+def sequence(kind):
+    """PyTorch's layer, of which the outputs of all times are asked."""
+    return type(kind.__name__, (kind,), {"forward": lambda self, x: kind.forward(self, x)[0]})
+
+
+for rows in ((4,), (4, 2), (3, 4, 1), (1,), (2, 4, 4)):
+    for time, width in ((1, 1), (3, 2), (5, 4), (2, 5)):
+        for name in ("RNN", "LSTM", "GRU"):
+            case("%s(%d)" % (name, width), sequence(getattr(N, name))(width, width, batch_first=True), [time, width], rows)
+
+
+class MultiheadAttention(N.MultiheadAttention):
+    def __init__(self, width, heads, causal):
+        super().__init__(width, heads, batch_first=True)
+        self.causal = causal
+
+    def forward(self, x):
+        mask = torch.ones(x.shape[1], x.shape[1]).tril() == 0 if self.causal else None
+        return super().forward(x, x, x, attn_mask=mask, need_weights=self.causal)[0]
+
+
+for rows in ((4,), (4, 2), (3, 1)):
+    for time, width, heads in ((1, 2, 1), (3, 4, 2), (5, 6, 3), (4, 4, 4)):
+        case("MultiheadAttention(%d)" % heads, MultiheadAttention(width, heads, False), [time, width], rows, scale=0.25)
+        case("MultiheadAttention(%d, causal: true)" % heads, MultiheadAttention(width, heads, True), [time, width], rows, scale=0.25)
 
 with open(os.path.join(here, "layers.json"), "w") as file:
     file.write("[\n" + ",\n".join(cases) + "\n]\n")
