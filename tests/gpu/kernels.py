@@ -38,7 +38,8 @@ def find_models():
     for path in sorted(glob.glob(tests + "/random/kept/*/m.mt")):
         found[os.path.basename(os.path.dirname(path))] = path
     found["gan"] = tests + "/pytorch/gan/model.mt"
-    found["digits-cnn"] = samples + "/digits-cnn.mt"
+    for sample in ("digits-cnn", "vae", "wgan-gp", "pinn", "sonnets"):
+        found[sample] = "%s/%s.mt" % (samples, sample)
     return found
 
 
