@@ -145,13 +145,13 @@ static void emit_data(Emit *e) {
       for (int k = 0; k < d->n_paths; k++) text_add(e->out, "%s%s", k ? ", " : "", quote(e, d->paths[k]));
       text_add(e->out, "};\n");
     }
-    add_row(&t, 11, quote(e, d->name), kinds[d->kind], number(e, d->n_paths), paths, number(e, d->n_fields), fields,
+    add_row(&t, 12, quote(e, d->name), kinds[d->kind], number(e, d->n_paths), paths, number(e, d->n_fields), fields,
             number(e, d->rows ? d->rows->size : 1), d->drop ? "true" : "false", number(e, d->n_rows),
-            number(e, d->seed), quote(e, model_line(e->arena, d->span)));
+            number(e, d->seed), number(e, d->stride), quote(e, model_line(e->arena, d->span)));
   }
   if (!p->n_data) return;
   text_add(e->out, "// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as "
-                   "there are), seed, where\n");
+                   "there are), seed,\n// from row to row of a text (0: a window), where\n");
   emit_table(&t, "MtData data");
   text_add(e->out, "\n");
 }

@@ -104,29 +104,31 @@ static bool windows_fit(Lower *l, const Syntax *s, const char *source, const Dat
   return report(l->d, E0403, s->fields[0].type.dims[1]->at, "a window holds at least 1 %s", data->kind == DATA_BYTES ? "byte" : "token"), false;
 }
 
-/* window: is that of the fields, which may leave it out. */
+/* window: is that of the fields, which may leave it out; stride: is as long where it is not given. */
 static bool take_window(Lower *l, const Syntax *s, const char *source, Call *call, Data *data) {
-  const Expr *window = take_key(call, "window");
+  const Expr *window = take_key(call, "window"), *stride = take_key(call, "stride"), *either = window ? window : stride;
   if (!is_sequence(data)) {
-    if (!window) return true;
-    report(l->d, E0403, window->at, "window: belongs to text, and %s gives rows as they are", source);
+    if (!either) return true;
+    report(l->d, E0403, either->at, "%s: belongs to text, and %s gives rows as they are", window ? "window" : "stride", source);
     report_help(l->d, "bytes(\"text.txt\", window: T) cuts a text into rows");
     return false;
   }
   if (window && !whole_number(l, window, &data->window)) return false;
+  if (stride && !whole_number(l, stride, &data->stride)) return false;
+  if (stride && data->stride < 1) return report(l->d, E0403, stride->at, "stride: must be at least 1"), false;
   if (!windows_fit(l, s, source, data, window)) return false;
   data->window = data->fields[0].type.dim[1].size;
   return true;
 }
 
 static bool take_options(Lower *l, Call *call, Data *data) {
-  static const char *const keys[] = {"rows", "drop", "seed", "window"};
+  static const char *const keys[] = {"rows", "drop", "seed", "window", "stride"};
   const Expr *rows = take_key(call, "rows"), *drop = take_key(call, "drop"), *seed = take_key(call, "seed");
   if (rows && !whole_number(l, rows, &data->n_rows)) return false;
   if (rows && data->n_rows < 1) return report(l->d, E0401, rows->at, "rows: must be at least 1"), false;
   if (seed && !whole_number(l, seed, &data->seed)) return false;
   if (drop) data->drop = eval(l, drop).number != 0;
-  return check_keys(l, call, data->name, keys, is_sequence(data) ? 4 : 3);
+  return check_keys(l, call, data->name, keys, is_sequence(data) ? 5 : 3);
 }
 
 /* Which source the call names; -1 after a report. */

@@ -334,6 +334,7 @@ typedef struct Data {
   int64_t n_rows;     /* random: rows made; csv etc.: `rows:` at most; 0: all */
   int64_t seed;       /* random */
   int64_t window;     /* bytes, tokens */
+  int64_t stride;     /* of the same: from row to row; 0: a window */
   const Span *span;
 } Data;
 

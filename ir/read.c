@@ -70,6 +70,7 @@ static void read_data(Reader *r) {
   if (read_accept(r, "limit")) d.n_rows = read_integer(r, 0, INT64_MAX);
   if (read_accept(r, "seed")) d.seed = read_integer(r, INT64_MIN, INT64_MAX);
   if (read_accept(r, "window")) d.window = read_integer(r, 0, INT64_MAX);
+  if (read_accept(r, "stride")) d.stride = read_integer(r, 0, INT64_MAX);
   d.span = read_span(r);
   LIST_PUSH(r->arena, r->program->data, r->program->n_data, d);
 }

@@ -294,6 +294,7 @@ static void write_data(Writer *w, const Data *d) {
   write_option(w, "limit", d->n_rows);
   write_option(w, "seed", d->seed);
   write_option(w, "window", d->window);
+  write_option(w, "stride", d->stride);
   write_span(w, d->span);
   text_add(w->out, "\n");
 }

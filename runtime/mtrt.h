@@ -175,6 +175,7 @@ typedef struct MtData {
   bool drop;                /* leave out a short last batch */
   int64_t rows;             /* random: rows to make; files: at most so many; 0: all */
   int64_t seed;             /* random */
+  int64_t stride;           /* text and tokens: from the beginning of a row to that of the next; 0: a window */
   const char *where;
 } MtData;
 

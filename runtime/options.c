@@ -15,18 +15,20 @@ enum {
   PREDICT = 1 << MT_COMMAND_PREDICT,
   CHECK = 1 << MT_COMMAND_GRADCHECK,
   BENCH = 1 << MT_COMMAND_BENCH,
-  ALL = TRAIN | EVAL | PREDICT | CHECK | BENCH
+  SAMPLE = 1 << MT_COMMAND_SAMPLE,
+  ALL = TRAIN | EVAL | PREDICT | CHECK | BENCH | SAMPLE
 };
 
 static const struct { const char *name, *help; } commands[MT_N_COMMANDS] = {
     [MT_COMMAND_TRAIN] = {"train", "train the model (what happens without a command)"},
     [MT_COMMAND_EVAL] = {"eval", "evaluate trained weights over the whole evaluation sets"},
     [MT_COMMAND_PREDICT] = {"predict", "predict IN.npy ... -o OUT.npy|OUT.png: one file a field, in the model's order"},
+    [MT_COMMAND_SAMPLE] = {"sample", "let a model of text write on from --prompt, token by token"},
     [MT_COMMAND_GRADCHECK] = {"gradcheck", "compare every gradient with finite differences, in double precision"},
     [MT_COMMAND_BENCH] = {"bench", "time training steps on one resident batch"},
 };
 
-typedef enum Kind { FLAG, COUNT, SEED, RATE, TEXT, LIST, HELP, VERSION } Kind;
+typedef enum Kind { FLAG, COUNT, SEED, RATE, AMOUNT, TEXT, WORDS, LIST, HELP, VERSION } Kind;
 typedef struct Row {
   const char *name, *argument;
   int letter;          /* short form, or 0 */
@@ -45,12 +47,17 @@ static const Row rows[] = {
     {"lr", "X", 0, RATE, TRAIN, AT(lr), 0,
      "scale all learning rates so that the first group's highest, over the whole run, is X"},
     {"seed", "N", 0, SEED, ALL, AT(seed), AT(seed_given),
-     "first parameters, order of rows and random draws (default 0)"},
+     "first parameters, order of rows and random draws; sample: the text (default 0)"},
     {"resume", NULL, 0, FLAG, TRAIN, AT(resume), 0, "go on from the checkpoint in the save folder, to the same bits"},
     {"init", "[NAME=]FILE", 0, LIST, ALL, AT(init), AT(n_init),
      "start from safetensors weights; NAME: the instance, where there are several"},
     {"export", "[NAME=]FILE", 0, LIST, TRAIN, AT(export), AT(n_export), "write the final weights as safetensors"},
-    {"save-dir", "DIR", 0, TEXT, TRAIN | EVAL | PREDICT, AT(save_dir), 0,
+    {"prompt", "TEXT", 0, WORDS, SAMPLE, AT(prompt), 0, "what the sample goes on from (default: a line end); tokens as numbers"},
+    {"length", "N", 0, COUNT, SAMPLE, AT(length), 0, "draw N tokens (default 200)"},
+    {"temperature", "X", 0, AMOUNT, SAMPLE, AT(temperature), AT(temperature_given),
+     "divide scores by X: below 1 less is left to chance, 0 takes the likeliest (default 1)"},
+    {"top-k", "K", 0, COUNT, SAMPLE, AT(top_k), 0, "draw from the K likeliest only"},
+    {"save-dir", "DIR", 0, TEXT, TRAIN | EVAL | PREDICT | SAMPLE, AT(save_dir), 0,
      "folder of checkpoints, weights and metrics.csv"},
     {"data-dir", "DIR", 0, TEXT, ALL, AT(data_dir), 0, "folder that paths of data sets start from"},
     {"output", "FILE", 'o', TEXT, PREDICT, AT(output), 0, "where predictions go: .npy, or .png as pictures"},
@@ -192,6 +199,17 @@ static int take(MtOptions *out, const Row *row, const char *value, const MtProgr
       return usage(program, "--%s: expected a positive number, found `%s`", row->name, value);
     *(double *)at = rate;
     break;
+  case AMOUNT:
+    rate = strtod(value, &end);
+    if (end == value || *end || !isfinite(rate) || rate < 0)
+      return usage(program, "--%s: expected a number from 0, found `%s`", row->name, value);
+    *(double *)at = rate;
+    *(bool *)extra = true;
+    break;
+  case WORDS:
+    if (!*value) return usage(program, "--%s: the text is empty", row->name);
+    *(const char **)at = value;
+    break;
   case LIST:
     if (*(int *)extra == MT_MAX_GROUPS)
       return usage(program, "--%s is given more than %d times", row->name, MT_MAX_GROUPS);
@@ -234,8 +252,13 @@ static int check_together(const MtOptions *o, const bool *given, const MtProgram
                  program->predict->n_fields == 1 ? "" : "s",
                  program->predict->n_fields ? program->predict->fields[0].name : "none",
                  program->predict->n_fields > 1 ? ", ..." : "", o->n_inputs);
+  if (o->command == MT_COMMAND_SAMPLE && !mt_can_sample(program))
+    return usage(program,
+                 "sample: %s has no `predict` from a window of tokens to scores of the next, p in { x: i32[B, T] } -> net(p.x)",
+                 program->source);
   if (o->command == MT_COMMAND_EVAL && !program->n_evals) return usage(program, "%s has no `eval`", program->source);
-  if (o->command != MT_COMMAND_PREDICT && o->command != MT_COMMAND_EVAL && !program->train)
+  bool trains = o->command != MT_COMMAND_PREDICT && o->command != MT_COMMAND_EVAL && o->command != MT_COMMAND_SAMPLE;
+  if (trains && !program->train)
     return usage(program, "%s has no `train`", program->source);
   return -1;
 }

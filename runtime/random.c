@@ -22,7 +22,7 @@ int64_t mt_tensor_count(const MtTensor *tensor) {
 }
 
 /* Draws of the trainer stand apart from those of any step by their micro-batch, which no step reaches. */
-enum { OF_INIT = 0x7fffffff, OF_ORDER = 0x7ffffffe };
+enum { OF_INIT = 0x7fffffff, OF_ORDER = 0x7ffffffe, OF_SAMPLE = 0x7ffffffd };
 
 void mt_init_tensor(const MtTensor *tensor, uint64_t seed, float *out) {
   uint64_t site = mt_hash(tensor->name);
@@ -52,4 +52,9 @@ void mt_shuffle(int32_t *order, int64_t rows, uint64_t seed, uint64_t shuffle_se
     order[i] = order[j];
     order[j] = swap;
   }
+}
+
+double mt_sample_draw(uint64_t seed, int64_t i) {
+  philox4x32_ctr_t words = mt_words(seed, mt_hash("sample"), (uint64_t)i, 0, OF_SAMPLE);
+  return (double)((uint64_t)words.v[0] << 21 | words.v[1] >> 11) * 0x1p-53;
 }

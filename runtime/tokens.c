@@ -1,9 +1,10 @@
 /* tokens.c - text and token files as rows: windows of a sequence.
  *
- * A row begins where the one before it ends, T tokens further on.  Field k of
- * a row holds the T tokens from k places behind its beginning, so that with
- * two fields y is x shifted by one, and every token but the first is a target
- * once an epoch.  What is left over at the end is not read.
+ * A row begins where the one before it ends, T tokens further on, or by the
+ * stride that is asked for.  Field k of a row holds the T tokens from k places
+ * behind its beginning, so that with two fields y is x shifted by one, and
+ * every token but the first is a target once an epoch.  What is left over at
+ * the end is not read.
  *
  * Token files are those that llm.c's scripts write: a header of 256
  * little-endian 32-bit integers (a magic number, a version, the count), then
@@ -80,7 +81,7 @@ typedef struct Windows {
   const MtData *data;
   const char *path;
   const MtArray *sequence;
-  int64_t width; /* T */
+  int64_t width, stride; /* T; from row to row */
   MtError *error;
 } Windows;
 
@@ -103,40 +104,44 @@ static bool bad_byte(const Windows *w, int64_t at, const MtField *field) {
                   (long long)field->high - 1);
 }
 
-static bool check_tokens(const Windows *w, int shift, int64_t count) {
-  const MtField *field = &w->data->fields[shift];
-  for (int64_t i = shift; field->high && i < shift + count; i++) {
-    int64_t token = token_at(w->sequence, i);
-    if ((token >= field->low && token < field->high) || (field->ignore && token == field->ignore)) continue;
-    if (w->data->kind == MT_BYTES) return bad_byte(w, i, field);
-    return mt_error(w->error, "%s: token %lld (counted from 0) is %lld, which is out of range: field %s goes from %lld to %lld",
-                    w->path, (long long)i, (long long)token, field->name, (long long)field->low, (long long)field->high - 1);
-  }
-  return true;
+/* Token `at` of the sequence as one of field f. */
+static bool check_token(const Windows *w, int f, int64_t at) {
+  const MtField *field = &w->data->fields[f];
+  int64_t token = token_at(w->sequence, at);
+  if (!field->high || (token >= field->low && token < field->high) || (field->ignore && token == field->ignore)) return true;
+  if (w->data->kind == MT_BYTES) return bad_byte(w, at, field);
+  return mt_error(w->error, "%s: token %lld (counted from 0) is %lld, which is out of range: field %s goes from %lld to %lld",
+                  w->path, (long long)at, (long long)token, field->name, (long long)field->low, (long long)field->high - 1);
 }
 
-/* The fields of all rows: `count` tokens in a row, from field to field one further on. */
-static bool take_field(const Windows *w, int f, MtSet *out) {
-  const MtField *field = &w->data->fields[f];
-  int64_t count = out->rows * w->width;
+/* One row of field f: the window from `at` on. */
+static bool take_window(const Windows *w, int f, int64_t at, void *out) {
   MtArray part = *w->sequence;
-  part.shape[0] = count;
-  part.data = (char *)part.data + (size_t)f * mt_wide_size(part.type);
-  out->row_bytes[f] = (size_t)w->width * mt_type_size(field->type);
-  out->fields[f] = malloc((size_t)count * mt_type_size(field->type) + 1);
-  if (!out->fields[f]) return mt_error(w->error, "%s: out of memory for %lld tokens", w->path, (long long)count);
-  return mt_array_convert(&part, field->type, out->fields[f], w->path, w->error) && check_tokens(w, f, count);
+  part.shape[0] = w->width;
+  part.data = (char *)part.data + (size_t)at * mt_wide_size(part.type);
+  bool ok = mt_array_convert(&part, w->data->fields[f].type, out, w->path, w->error);
+  for (int64_t i = 0; ok && i < w->width; i++) ok = check_token(w, f, at + i);
+  return ok;
+}
+
+static bool take_field(const Windows *w, int f, MtSet *out) {
+  size_t bytes = out->row_bytes[f] = (size_t)w->width * mt_type_size(w->data->fields[f].type);
+  bool ok = (out->fields[f] = calloc((size_t)out->rows, bytes)) || mt_error(w->error, "%s: out of memory for %lld rows", w->path, (long long)out->rows);
+  for (int64_t row = 0; ok && row < out->rows; row++)
+    ok = take_window(w, f, row * w->stride + f, (char *)out->fields[f] + (size_t)row * bytes);
+  return ok;
 }
 
 static bool take_windows(const MtData *data, const char *path, const MtArray *sequence, MtSet *out, MtError *error) {
-  Windows w = {data, path, sequence, data->n_fields ? mt_field_elements(&data->fields[0]) : 0, error};
+  Windows w = {data, path, sequence, data->n_fields ? mt_field_elements(&data->fields[0]) : 0, data->stride, error};
   const char *unit = data->kind == MT_BYTES ? "byte" : "token";
   int64_t n = sequence->shape[0], behind = data->n_fields - 1;
   for (int f = 0; f < data->n_fields; f++)
     if (mt_field_elements(&data->fields[f]) != w.width)
       return mt_error(error, "%s: the fields of data %s are windows of different lengths", path, data->name);
   if (w.width < 1) return mt_error(error, "%s: data %s asks for windows without %ss", path, data->name, unit);
-  out->rows = n > behind ? (n - behind) / w.width : 0;
+  if (w.stride < 1) w.stride = w.width;
+  out->rows = n - behind >= w.width ? (n - behind - w.width) / w.stride + 1 : 0;
   if (data->rows && out->rows > data->rows) out->rows = data->rows;
   if (!out->rows)
     return mt_error(error, "%s: it holds %lld %s%s, and a row of data %s needs %lld", path, (long long)n, unit,

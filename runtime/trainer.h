@@ -21,6 +21,7 @@ typedef enum MtCommand {
   MT_COMMAND_TRAIN,
   MT_COMMAND_EVAL,
   MT_COMMAND_PREDICT,
+  MT_COMMAND_SAMPLE,
   MT_COMMAND_GRADCHECK,
   MT_COMMAND_BENCH,
   MT_N_COMMANDS
@@ -29,6 +30,10 @@ typedef struct MtOptions {
   MtCommand command;
   int64_t epochs, steps, stop_after, log_every; /* 0: not given */
   double lr;                                    /* 0: not given */
+  int64_t length, top_k;                        /* sample; 0: not given */
+  double temperature;
+  bool temperature_given;
+  const char *prompt;
   uint64_t seed;
   bool seed_given, resume, no_shuffle, keep_going, tune, quiet, json;
   const char *save_dir, *data_dir, *dump_grads, *output;
@@ -85,7 +90,7 @@ bool mt_push_scalars(MtSession *s);
 bool mt_pull_scalars(MtSession *s);
 /* The key under which the device keeps what is recorded for these numbers. */
 int64_t mt_session_key(MtSession *s, int64_t what, int64_t a, int64_t b, int64_t c, int64_t d);
-enum { MT_KEY_STEP, MT_KEY_STEPS, MT_KEY_BENCH, MT_KEY_EVAL, MT_KEY_FINISH, MT_KEY_PREDICT };
+enum { MT_KEY_STEP, MT_KEY_STEPS, MT_KEY_BENCH, MT_KEY_EVAL, MT_KEY_FINISH, MT_KEY_PREDICT, MT_KEY_SAMPLE };
 /* Set the order of the training rows for an epoch, and the place in it. */
 bool mt_begin_epoch(MtSession *s, int64_t epoch, int64_t row);
 void mt_fetch(MtRun *run, const MtTable *table, int64_t rows);
@@ -127,8 +132,18 @@ int mt_phase_of_log(const MtTrain *train, int log);
 int mt_train(MtSession *s);           /* trainer.c */
 int mt_eval_command(MtSession *s);    /* evaluation.c */
 int mt_predict_command(MtSession *s); /* predict.c */
+int mt_sample_command(MtSession *s);  /* sample.c */
 int mt_gradcheck(MtSession *s);       /* gradcheck.c */
 int mt_bench(MtSession *s);           /* bench.c */
+
+typedef struct MtSampling {
+  const char *prompt;                 /* NULL: a line end */
+  int64_t length;                     /* tokens to draw */
+  double temperature;                 /* scores are divided by it; 0: always the highest */
+  int64_t top_k;                      /* draw from so many of the highest; 0: from all */
+  uint64_t seed;
+} MtSampling;
+bool mt_can_sample(const MtProgram *program); /* predict: one row of tokens to scores of what comes next */
 
 bool mt_evaluate(MtSession *s, int eval, double *logs);           /* evaluation.c */
 bool mt_dump_gradients(MtSession *s);                             /* gradcheck.c */

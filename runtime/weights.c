@@ -21,7 +21,8 @@ int64_t mt_parameters(const MtProgram *program) {
 
 /* A command that goes on from what training left does not need the files that training starts from. */
 static bool starts_afresh(const MtSession *s) {
-  return !s->options->resume && s->options->command != MT_COMMAND_EVAL && s->options->command != MT_COMMAND_PREDICT;
+  MtCommand c = s->options->command;
+  return !s->options->resume && c != MT_COMMAND_EVAL && c != MT_COMMAND_PREDICT && c != MT_COMMAND_SAMPLE;
 }
 
 bool mt_init_blocks(MtSession *s) {

@@ -1,13 +1,14 @@
 # sonnets.mt - a small GPT that writes one character after the other.
 #
-# The text is cut into windows of T bytes.  x is a window, y the same one a
-# byte further on: at every place the model says what comes next, seeing only
-# what came before (causal).  Six sonnets are few, so it learns them by heart.
+# A row is a window of T bytes, and stride: 1 begins one at every byte.
+# x is the window, y the same one a byte further on: at every place the model
+# says what comes next, seeing only what came before (causal).  Six sonnets are
+# few, so it learns them by heart.  `./sonnets sample --prompt "Shall I"` goes on.
 use nn
 
 dim B = 8, T = 64, V = 128, D = 64, H = 4, E = D / H, L = 2
 
-data text = bytes("data/sonnets.txt", window: T) -> { x: i32[B, T], y: i32[B, T] }
+data text = bytes("data/sonnets.txt", window: T, stride: 1) -> { x: i32[B, T], y: i32[B, T] }
 
 module Attention()(x: [B, T, D]) -> [B, T, D] {
   let q, k, v = (x |> qkv: Linear(3 * D)).[B, T, (3 H E) -> 3, B, H, T, E]
@@ -31,7 +32,7 @@ module GPT()(ids: i32[B, T]) -> [B, T, V] {
 
 let net = GPT()
 
-train d in shuffled(text, seed: 1) for 60 epochs {
+train d in shuffled(text, seed: 1) for 4 epochs {
   let loss = cross_entropy(net(d.x), d.y)
   update net minimize loss using adamw(lr: cosine(3e-3, warmup: 20), decay: 0.1, clip: 1.0)
   log loss

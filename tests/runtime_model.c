@@ -66,8 +66,8 @@ static const MtTensor params[] = {
 static const MtField fields[] = {{"x", MT_F32, 1, {IN}, 0, 0, 0}, {"t", MT_F32, 0, {0}, 0, 0, 0}};
 static const char *const paths[] = {"line.csv"};
 static const MtData data[] = {
-    {"train_set", MT_CSV, 1, paths, 2, fields, CAPACITY, false, 0, 0, "line.mt:2"},
-    {"test_set", MT_CSV, 1, paths, 2, fields, CAPACITY, false, 20, 0, "line.mt:3"},
+    {"train_set", MT_CSV, 1, paths, 2, fields, CAPACITY, false, 0, 0, 0, "line.mt:2"},
+    {"test_set", MT_CSV, 1, paths, 2, fields, CAPACITY, false, 20, 0, 0, "line.mt:3"},
 };
 static const MtValue values[] = {
     {0, "net.mm", "line.mt:7", MT_IN_ARENA, 0, CAPACITY, 1},

@@ -139,13 +139,18 @@ START_TEST(a_gan_draws) {
 }
 END_TEST
 
-/* By heart, nearly: 128 characters to choose from begin at log(128) = 4.85, six sonnets' letters alone are at 3.2. */
+/* By heart, nearly: a guess of 128 characters costs log(128) = 4.85, six sonnets' letters alone 3.2.  Then the model
+ * goes on from the end of one sonnet with the next. */
 START_TEST(sonnets_are_learned) {
   const char *folder = scratch_folder();
   free(shell_ok(MTC " build samples/sonnets.mt --target=c -o %s/sonnets", folder));
   char *output = shell_ok("cd %s && OMP_NUM_THREADS=1 ./sonnets --data-dir " SOURCE_DIR "/samples --log-every 1", folder);
   double first = strtod(strstr(output, "loss ") + 5, NULL), last = last_number_after(output, "loss ");
-  ck_assert_msg(first > 4.5 && first < 5.2 && last > 0.05 && last < 0.8, "loss %g, at last %g\n%s", first, last, output);
+  ck_assert_msg(first > 4.5 && first < 5.2 && last > 0.05 && last < 0.6, "loss %g, at last %g\n%s", first, last, output);
+  free(output);
+  output = shell_ok("cd %s && OMP_NUM_THREADS=1 ./sonnets sample --temperature 0 --length 80 --prompt 'So long lives this and "
+                    "this gives life to thee.\n\nWhen, in disgrace '", folder);
+  ck_assert_msg(strstr(output, "with fortune and men's eyes,\nI all alone beweep") != NULL, "%s", output);
   free(output);
 }
 END_TEST

@@ -36,7 +36,7 @@ static const char *said(const MtError *error) {
 
 static const MtField xy[] = {{"x", MT_F32, 1, {2}, 0, 0, 0}, {"y", MT_I32, 0, {0}, 0, 3, -100}};
 static const char *const one_path[] = {"file"};
-static const MtData csv_data = {"set", MT_CSV, 1, one_path, 2, xy, 4, false, 0, 0, "m.mt:1"};
+static const MtData csv_data = {"set", MT_CSV, 1, one_path, 2, xy, 4, false, 0, 0, 0, "m.mt:1"};
 
 START_TEST(csv_reads_headers_blanks_and_missing_newline) {
   put("a,b,label\r\n1, 2.5 ,0\r\n\r\n-3,4e1,2\n0,0,-100", 41);
@@ -149,7 +149,7 @@ START_TEST(npy_of_another_type_or_shape) {
   MtArray array = {NULL, MT_WIDE_I64, 1, {2}, big};
   MtError error = {""};
   static const MtField field = {"y", MT_I32, 0, {0}, 0, 0, 0}, wide = {"y", MT_I32, 1, {3}, 0, 0, 0};
-  MtData data = {"set", MT_NPY, 1, one_path, 1, &field, 4, false, 0, 0, "m.mt:1"};
+  MtData data = {"set", MT_NPY, 1, one_path, 1, &field, 4, false, 0, 0, 0, "m.mt:1"};
   MtSet set;
   ck_assert(mt_write_npy(path, &array, &error));
   ck_assert(!mt_load_set(&data, folder, &set, &error));
@@ -515,7 +515,7 @@ END_TEST
 START_TEST(small_types_are_checked) {
   static const MtField fields[] = {
       {"u", MT_U8, 0, {0}, 0, 0, 0}, {"b", MT_BOOL, 0, {0}, 0, 0, 0}, {"d", MT_F64, 0, {0}, 0, 0, 0}};
-  static const MtData data = {"set", MT_CSV, 1, one_path, 3, fields, 4, false, 0, 0, "m.mt:1"};
+  static const MtData data = {"set", MT_CSV, 1, one_path, 3, fields, 4, false, 0, 0, 0, "m.mt:1"};
   static const struct {
     const char *text, *message;
   } bad[] = {
@@ -570,7 +570,7 @@ END_TEST
 /* A file of another width is told so, however much memory its rows would need as the model has them. */
 START_TEST(csv_takes_no_more_memory_than_its_file) {
   static const MtField wide = {"x", MT_F32, 1, {1LL << 40}, 0, 0, 0};
-  static const MtData data = {"set", MT_CSV, 1, one_path, 1, &wide, 4, false, 0, 0, "m.mt:1"};
+  static const MtData data = {"set", MT_CSV, 1, one_path, 1, &wide, 4, false, 0, 0, 0, "m.mt:1"};
   MtSet set;
   MtError error = {""};
   put("1,2\n3,4\n", 8);

@@ -11,7 +11,12 @@
 
 static char folder[128];
 
-static void set_up(void) { snprintf(folder, sizeof folder, "%s", scratch_folder()); }
+static int64_t stride; /* 0: as long as the window */
+
+static void set_up(void) {
+  snprintf(folder, sizeof folder, "%s", scratch_folder());
+  stride = 0;
+}
 
 static void put(const char *bytes, size_t length) {
   char path[160];
@@ -23,7 +28,7 @@ static void put(const char *bytes, size_t length) {
 static const char *load(MtDataKind kind, int n_fields, const MtField *fields, int64_t rows, MtSet *set) {
   static const char *const paths[] = {"file"};
   static MtError error;
-  const MtData data = {"set", kind, 1, paths, n_fields, fields, 4, false, rows, 0, "m.mt:1"};
+  const MtData data = {"set", kind, 1, paths, n_fields, fields, 4, false, rows, 0, stride, "m.mt:1"};
   error.text[0] = 0;
   bool ok = mt_load_set(&data, folder, set, &error);
   ck_assert(ok == !error.text[0]);
@@ -55,6 +60,31 @@ START_TEST(rows_are_windows_one_after_the_other) {
   mt_free_set(&set);
   ck_assert_str_eq(load(MT_BYTES, 3, window, 0, &set), "");
   ck_field(&set, 2, 3, (int32_t[]){'c', 'd', 'e'});
+  mt_free_set(&set);
+}
+END_TEST
+
+START_TEST(rows_may_overlap_or_leave_gaps) {
+  MtSet set;
+  put("abcdefgh", 8);
+  stride = 2;
+  ck_assert_str_eq(load(MT_BYTES, 2, window, 0, &set), "");
+  ck_assert_int_eq(set.rows, 3);
+  ck_field(&set, 0, 9, (int32_t[]){'a', 'b', 'c', 'c', 'd', 'e', 'e', 'f', 'g'});
+  ck_field(&set, 1, 9, (int32_t[]){'b', 'c', 'd', 'd', 'e', 'f', 'f', 'g', 'h'});
+  mt_free_set(&set);
+  stride = 4;
+  ck_assert_str_eq(load(MT_BYTES, 1, window, 0, &set), "");
+  ck_field(&set, 0, 6, (int32_t[]){'a', 'b', 'c', 'e', 'f', 'g'});
+  mt_free_set(&set);
+  stride = 6;
+  ck_assert_str_eq(load(MT_BYTES, 1, window, 0, &set), "");
+  ck_assert_int_eq(set.rows, 1);
+  mt_free_set(&set);
+  stride = 1;
+  put("abcd", 4);
+  ck_assert_str_eq(load(MT_BYTES, 2, window, 0, &set), "");
+  ck_assert_int_eq(set.rows, 1);
   mt_free_set(&set);
 }
 END_TEST
@@ -147,6 +177,7 @@ Suite *tokens_suite(void) {
   TCase *files = tcase_create("files");
   tcase_add_checked_fixture(files, set_up, NULL);
   tcase_add_test(files, rows_are_windows_one_after_the_other);
+  tcase_add_test(files, rows_may_overlap_or_leave_gaps);
   tcase_add_test(files, rows_says_how_many_at_most);
   tcase_add_test(files, bytes_may_stay_bytes);
   tcase_add_test(files, token_files_are_read);

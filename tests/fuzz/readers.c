@@ -128,7 +128,7 @@ int fuzz_csv(const uint8_t *data, size_t size) {
                                    {"u", MT_U8, 0, {0}, 0, 0, 0},
                                    {"b", MT_BOOL, 0, {0}, 0, 0, 0}};
   enum { N = sizeof fields / sizeof fields[0] };
-  static const MtData set = {"set", MT_CSV, 0, NULL, N, fields, 4, false, 0, 0, "m.mt:1"};
+  static const MtData set = {"set", MT_CSV, 0, NULL, N, fields, 4, false, 0, 0, 0, "m.mt:1"};
   void *columns[N] = {NULL};
   size_t row_bytes[N];
   MtSet out = {0, N, columns, row_bytes};

@@ -7,7 +7,7 @@ data c = npz("c.npz", rows: 10) -> { x: f32[B, P], y: i32[B] }
 data i = idx("images", "labels") -> { x: u8[B, P], y: u8[B] }
 data r = random(rows: 8, seed: 3) -> { x: f32[B, P], y: i32[B] }
 data t = bytes("t.txt", window: P) -> { x: i32[B, P], y: i32[B, P] }
-data u = tokens("u.bin", drop: true) -> { x: i32[B, P], y: i32[B, P], z: i32[B, P] }
+data u = tokens("u.bin", drop: true, stride: 1) -> { x: i32[B, P], y: i32[B, P], z: i32[B, P] }
 let net = Linear(K)
 let next = Next()
 module Next()(x: i32[B, P]) -> [B, P, V] {

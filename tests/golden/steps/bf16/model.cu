@@ -687,9 +687,10 @@ static const MtField samples_fields[] = {
   {"x", MT_F32, 2, {T, D}, 0, 0, 0},
   {"y", MT_F32, 2, {T, D}, 0, 0, 0},
 };
-// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed, where
+// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed,
+// from row to row of a text (0: a window), where
 static const MtData data[] = {
-  {"samples", MT_RANDOM, 0, NULL, 2, samples_fields, 8, false, 64, 1, "model.mt:4"},
+  {"samples", MT_RANDOM, 0, NULL, 2, samples_fields, 8, false, 64, 1, 0, "model.mt:4"},
 };
 
 static const MtGroup train_groups[] = {

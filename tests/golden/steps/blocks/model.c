@@ -501,9 +501,10 @@ static const MtField points_fields[] = {
   {"x", MT_F32, 1, {P}, 0, 0, 0},
   {"y", MT_I32, 0, {0}, 0, 5, -100},
 };
-// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed, where
+// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed,
+// from row to row of a text (0: a window), where
 static const MtData data[] = {
-  {"points", MT_RANDOM, 0, NULL, 2, points_fields, 32, false, 256, 1, "model.mt:4"},
+  {"points", MT_RANDOM, 0, NULL, 2, points_fields, 32, false, 256, 1, 0, "model.mt:4"},
 };
 
 static const MtLog train_logs[] = {

@@ -399,10 +399,11 @@ static const MtField test_set_fields[] = {
   {"y", MT_I32, 0, {0}, 0, 3, -100},
 };
 static const char *const test_set_files[] = {"test.csv"};
-// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed, where
+// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed,
+// from row to row of a text (0: a window), where
 static const MtData data[] = {
-  {"train_set", MT_CSV, 1, train_set_files, 2, train_set_fields, 8, false, 0, 0, "model.mt:4"},
-  {"test_set",  MT_CSV, 1, test_set_files,  2, test_set_fields,  8, false, 0, 0, "model.mt:5"},
+  {"train_set", MT_CSV, 1, train_set_files, 2, train_set_fields, 8, false, 0, 0, 0, "model.mt:4"},
+  {"test_set",  MT_CSV, 1, test_set_files,  2, test_set_fields,  8, false, 0, 0, 0, "model.mt:5"},
 };
 
 static const MtAccumulator eval0_accumulators[] = {

@@ -360,9 +360,10 @@ static const MtField d0_fields[] = {
   {"ids", MT_I32, 1, {T}, 0, 20, 0},
   {"y",   MT_I32, 0, {0}, 0, 2,  -100},
 };
-// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed, where
+// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed,
+// from row to row of a text (0: a window), where
 static const MtData data[] = {
-  {"d0", MT_RANDOM, 0, NULL, 2, d0_fields, 4, false, 16, 1, "model.mt:4"},
+  {"d0", MT_RANDOM, 0, NULL, 2, d0_fields, 4, false, 16, 1, 0, "model.mt:4"},
 };
 
 static const MtGroup train_groups[] = {

@@ -239,9 +239,10 @@ static const MtTensor params[] = {
 static const MtField d0_fields[] = {
   {"x", MT_F32, 1, {D}, 0, 0, 0},
 };
-// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed, where
+// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed,
+// from row to row of a text (0: a window), where
 static const MtData data[] = {
-  {"d0", MT_RANDOM, 0, NULL, 1, d0_fields, 16, false, 64, 1, "model.mt:4"},
+  {"d0", MT_RANDOM, 0, NULL, 1, d0_fields, 16, false, 64, 1, 0, "model.mt:4"},
 };
 
 static const MtGroup train_groups[] = {

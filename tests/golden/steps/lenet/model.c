@@ -692,9 +692,10 @@ static const MtField train_set_fields[] = {
   {"x", MT_F32, 3, {2, 9, 9}, 0, 0, 0},
   {"y", MT_I32, 0, {0},       0, 3, -100},
 };
-// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed, where
+// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed,
+// from row to row of a text (0: a window), where
 static const MtData data[] = {
-  {"train_set", MT_RANDOM, 0, NULL, 2, train_set_fields, 5, false, 16, 1, "model.mt:6"},
+  {"train_set", MT_RANDOM, 0, NULL, 2, train_set_fields, 5, false, 16, 1, 0, "model.mt:6"},
 };
 
 static const MtLog train_logs[] = {

@@ -1118,9 +1118,10 @@ static const MtField rows_fields[] = {
   {"x", MT_F32, 1, {P}, 0, 0, 0},
   {"z", MT_F32, 1, {Z}, 0, 0, 0},
 };
-// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed, where
+// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed,
+// from row to row of a text (0: a window), where
 static const MtData data[] = {
-  {"rows", MT_RANDOM, 0, NULL, 2, rows_fields, 4, false, 16, 1, "model.mt:4"},
+  {"rows", MT_RANDOM, 0, NULL, 2, rows_fields, 4, false, 16, 1, 0, "model.mt:4"},
 };
 
 static const MtLog train_logs[] = {

@@ -361,9 +361,10 @@ static const MtField series_fields[] = {
   {"x", MT_F32, 2, {T, D}, 0, 0, 0},
   {"y", MT_F32, 1, {H},    0, 0, 0},
 };
-// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed, where
+// name, kind, files, fields, rows a batch, drop a short last one, rows in all (0: as many as there are), seed,
+// from row to row of a text (0: a window), where
 static const MtData data[] = {
-  {"series", MT_RANDOM, 0, NULL, 2, series_fields, 16, false, 128, 1, "model.mt:4"},
+  {"series", MT_RANDOM, 0, NULL, 2, series_fields, 16, false, 128, 1, 0, "model.mt:4"},
 };
 
 static const MtLog train_logs[] = {
