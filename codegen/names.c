@@ -138,6 +138,7 @@ Roots roots_of(const Program *program, Arena *arena, Names *globals) {
   if (roots.n > 1) roots.n = 0; /* several instances: their names tell them apart */
   if (program->has_train) add_root(&roots, program->train.variable);
   if (program->has_predict) add_root(&roots, program->predict.variable);
+  if (program->has_sample) add_root(&roots, program->sample.variable);
   for (int i = 0; i < program->n_evals; i++) add_root(&roots, program->evals[i].variable);
   return roots;
 }

@@ -210,6 +210,7 @@ static void make_steps(Emit *e) {
              "The logs, once, from what was accumulated.", false);
   }
   if (p->has_predict) step_new(e, p->predict.graph, "predict_step", "Inference.", false);
+  if (p->has_sample) step_new(e, p->sample.graph, "sample_step", "Scores of the tokens that may come next.", false);
 }
 
 static void emit_kernels(Emit *e, bool in_train) {

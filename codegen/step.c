@@ -35,6 +35,7 @@ static int batch_index(const Emit *e, const Step *step, const char *path) {
   if (is_train_graph(p, step->graph))
     fields = p->data[p->train.data].fields, n = p->data[p->train.data].n_fields;
   if (p->has_predict && step->graph == p->predict.graph) fields = p->predict.fields, n = p->predict.n_fields;
+  if (p->has_sample && step->graph == p->sample.graph) fields = p->sample.fields, n = p->sample.n_fields;
   for (int i = 0; i < p->n_evals; i++) {
     if (step->graph == p->evals[i].batch)
       fields = p->data[p->evals[i].data].fields, n = p->data[p->evals[i].data].n_fields;

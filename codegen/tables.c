@@ -276,7 +276,9 @@ static void emit_evals(Emit *e) {
 static void action_rows(Table *t, const Stmt *body, int n, int eval) {
   for (int i = 0; i < n; i++) {
     const Stmt *s = &body[i];
-    if (s->kind == STMT_EVAL) {
+    if (s->kind == STMT_SAMPLE) {
+      add_row(t, 3, "'t'", "0", "NULL");
+    } else if (s->kind == STMT_EVAL) {
       add_row(t, 3, "'e'", number(t->e, s->index), "NULL");
       action_rows(t, s->body, s->n_body, s->index);
     } else if (s->kind == STMT_SAVE) {
@@ -405,16 +407,16 @@ static void emit_train(Emit *e) {
   text_add(e->out, "};\n\n");
 }
 
-static void emit_predict(Emit *e) {
-  const Predict *p = &e->program->predict;
+/* predict or sample: an entry by its keyword. */
+static void emit_entry(Emit *e, const char *keyword, const Predict *p) {
   const Type *type = &p->graph->outputs[0].node->type;
   bool batched = type->rank && type->dim[0].rows;
   int64_t capacity = p->n_fields && p->fields[0].type.rank ? p->fields[0].type.dim[0].size : 1;
-  emit_fields(e, p->fields, p->n_fields, "predict_fields");
-  text_add(e->out, "static const MtPredict predict = {\n");
-  emit_member(e, arena_print(e->arena, "%d, predict_fields", p->n_fields), "what it is given");
+  emit_fields(e, p->fields, p->n_fields, arena_print(e->arena, "%s_fields", keyword));
+  text_add(e->out, "static const MtPredict %s = {\n", keyword);
+  emit_member(e, arena_print(e->arena, "%d, %s_fields", p->n_fields, keyword), "what it is given");
   emit_member(e, number(e, capacity), "rows a batch");
-  emit_member(e, "predict_step", "the step");
+  emit_member(e, arena_print(e->arena, "%s_step", keyword), "the step");
   emit_member(e, size_cell(e, p->graph), "bytes of its arena, elements of its outputs");
   emit_member(e, arena_print(e->arena, "%s, %s", rank_cell(e, type, batched), shape_cell(e, type, batched)),
               "rank and shape of a result");
@@ -458,7 +460,8 @@ void emit_tables(Emit *e) {
   emit_data(e);
   emit_evals(e);
   if (p->has_train) emit_train(e);
-  if (p->has_predict) emit_predict(e);
+  if (p->has_predict) emit_entry(e, "predict", &p->predict);
+  if (p->has_sample) emit_entry(e, "sample", &p->sample);
   emit_weights(e);
   text_add(e->out, "static const MtProgram program = {\n");
   emit_member(e, arena_print(e->arena, "%s, %s", quote(e, p->name), quote(e, p->source)),
@@ -473,8 +476,8 @@ void emit_tables(Emit *e) {
                           p->n_data ? "data" : "NULL"),
               "their tables");
   emit_member(e,
-              arena_print(e->arena, "%s, %s, %s", p->has_train ? "&train" : "NULL", p->n_evals ? "evals" : "NULL",
-                          p->has_predict ? "&predict" : "NULL"),
+              arena_print(e->arena, "%s, %s, %s, %s", p->has_train ? "&train" : "NULL", p->n_evals ? "evals" : "NULL",
+                          p->has_predict ? "&predict" : "NULL", p->has_sample ? "&sample" : "NULL"),
               "what it can do");
   emit_member(e, arena_print(e->arena, "%d, %s", p->n_weights, p->n_weights ? "weights" : "NULL"), "weights to start from");
   text_add(e->out, "};\n\nint main(int argc, char **argv) { return mt_main(argc, argv, &program); }\n");

@@ -296,6 +296,7 @@ void begin_phase(Lower *l, int64_t every); /* of the train block: what comes run
 bool is_moved(const Lower *l, int param); /* by an update that stands before */
 void lower_train(Lower *l, const Syntax *s);
 void lower_predict(Lower *l, const Syntax *s);
+void lower_sample(Lower *l, const Syntax *s);                  /* sample.c */
 void lower_weights(Lower *l, const Syntax *s);                 /* weights.c */
 bool is_under(const char *path, const char *target); /* net.fc1.weight is under net.fc1 */
 

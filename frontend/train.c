@@ -133,6 +133,11 @@ static void lower_statement(Lower *l, const Syntax *s, Stmt *stmt, bool in_every
     stmt->name = s->name;
     stmt->highest = s->highest;
     break;
+  case SYN_SAMPLE:
+    if (!in_every) not_every(l, s, "sample");
+    stmt->kind = STMT_SAMPLE;
+    lower_sample(l, s);
+    break;
   case SYN_EVAL:
     if (!in_every) not_every(l, s, "eval");
     stmt->kind = STMT_EVAL;
@@ -232,8 +237,7 @@ static void lower_statements(Lower *l, int n, Syntax *const *body, int *n_out, S
   for (int i = 0; i < n; i++) {
     const Syntax *s = body[i];
     if (s->kind == SYN_LET) do_let(l, s);
-    if (s->kind == SYN_SAMPLE) not_yet(l, s->at, "sample");
-    if (s->kind == SYN_LET || s->kind == SYN_ERROR || s->kind == SYN_SAMPLE || s->kind == SYN_FREEZE) continue;
+    if (s->kind == SYN_LET || s->kind == SYN_ERROR || s->kind == SYN_FREEZE) continue;
     Stmt stmt = {.span = s->at};
     lower_statement(l, s, &stmt, in_every);
     LIST_PUSH(l->arena, *out, *n_out, stmt);

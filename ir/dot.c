@@ -125,6 +125,7 @@ void program_dot(Text *out, const Program *p) {
     draw_top(&d, p->evals[i].finish);
   }
   if (p->has_predict) draw_top(&d, p->predict.graph);
+  if (p->has_sample) draw_top(&d, p->sample.graph);
   draw_top(&d, p->schedule);
   text_add(out, "}\n");
   map_free(&d.number);

@@ -59,6 +59,7 @@ Graph **program_graphs(Program *program) {
     list_graph(&list, program->evals[i].finish);
   }
   if (program->has_predict) list_graph(&list, program->predict.graph);
+  if (program->has_sample) list_graph(&list, program->sample.graph);
   list_graph(&list, program->schedule);
   int n = list.n;
   LIST_PUSH(program->arena, list.at, n, NULL);

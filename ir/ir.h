@@ -378,7 +378,7 @@ typedef struct Update {
 } Update;
 
 typedef enum Unit { STEPS, EPOCHS } Unit;
-typedef enum StmtKind { STMT_UPDATE, STMT_LOG, STMT_EVERY, STMT_EVAL, STMT_SAVE } StmtKind;
+typedef enum StmtKind { STMT_UPDATE, STMT_LOG, STMT_EVERY, STMT_EVAL, STMT_SAVE, STMT_SAMPLE } StmtKind;
 typedef struct Stmt {
   StmtKind kind;
   int index;                 /* update: which; eval: which; */
@@ -466,9 +466,10 @@ struct Program {
   State *states;
   int n_data;
   Data *data;
-  bool has_train, has_predict;
+  bool has_train, has_predict, has_sample;
   Train train;
   Predict predict;
+  Predict sample;            /* a window of tokens to the scores of the next: what `sample` in the script draws from */
   int n_evals;
   Eval *evals;
   int n_weights;

@@ -216,12 +216,14 @@ static Stmt read_statement(Reader *r) {
   } else if (read_accept(r, "eval")) {
     s.kind = STMT_EVAL;
     s.index = (int)read_integer(r, 0, INT_MAX);
+  } else if (read_accept(r, "sample")) {
+    s.kind = STMT_SAMPLE;
   } else if (read_accept(r, "save")) {
     s.kind = STMT_SAVE;
     s.highest = read_accept(r, "highest");
     if (s.highest || read_accept(r, "lowest")) s.name = read_name(r, "a log's name");
   } else {
-    read_fail(r, E0701, r->at, "expected `update`, `log`, `every`, `eval`, `save` or `}` here");
+    read_fail(r, E0701, r->at, "expected `update`, `log`, `every`, `eval`, `save`, `sample` or `}` here");
   }
   s.span = read_span(r);
   if (s.kind == STMT_EVERY || s.kind == STMT_EVAL) read_statements(r, &s.n_body, &s.body);
@@ -279,15 +281,17 @@ static void read_train(Reader *r) {
   read_statements(r, &t->n_body, &t->body);
 }
 
-static void read_predict(Reader *r) {
-  Predict *p = &r->program->predict;
-  if (r->program->has_predict) read_fail(r, E0701, r->at, "a second `predict`");
-  r->program->has_predict = true;
+static void read_entry(Reader *r, const char *keyword, bool *there, Predict *p) {
+  if (*there) read_fail(r, E0701, r->at, "a second `%s`", keyword);
+  *there = true;
   p->variable = read_name(r, "a variable");
   read_fields(r, &p->n_fields, &p->fields);
   p->graph = read_graph_name(r, "graph");
   p->span = read_span(r);
 }
+
+static void read_predict(Reader *r) { read_entry(r, "predict", &r->program->has_predict, &r->program->predict); }
+static void read_sample(Reader *r) { read_entry(r, "sample", &r->program->has_sample, &r->program->sample); }
 
 static Mapping read_mapping(Reader *r) {
   Mapping m = {0};
@@ -323,7 +327,7 @@ static void read_block(Reader *r) { r->program->param_elements = read_integer(r,
 static const struct { const char *word; void (*read)(Reader *); } lines[] = {
     {"dim", read_dim_line}, {"data", read_data},   {"block", read_block}, {"param", read_param}, {"state", read_state},
     {"graph", read_top_graph}, {"update", read_update}, {"eval", read_eval}, {"train", read_train},
-    {"predict", read_predict}, {"weights", read_weights},
+    {"predict", read_predict}, {"weights", read_weights}, {"sample", read_sample},
 };
 enum { N_LINES = sizeof lines / sizeof lines[0] };
 

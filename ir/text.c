@@ -379,6 +379,7 @@ static void write_statements(Writer *w, int n, const Stmt *body, int depth) {
     case STMT_LOG: text_add(w->out, "log "); break;
     case STMT_EVERY: text_add(w->out, "every %lld %s", (long long)s->every, unit_words[s->unit]); break;
     case STMT_EVAL: text_add(w->out, "eval %d", s->index); break;
+    case STMT_SAMPLE: text_add(w->out, "sample"); break;
     case STMT_SAVE: text_add(w->out, !s->name ? "save" : s->highest ? "save highest " : "save lowest "); break;
     }
     if (s->name) write_name(w, s->name);
@@ -427,8 +428,8 @@ static void write_train(Writer *w, const Train *t) {
   write_statements(w, t->n_body, t->body, 0);
 }
 
-static void write_predict(Writer *w, const Predict *p) {
-  text_add(w->out, "predict ");
+static void write_predict(Writer *w, const char *keyword, const Predict *p) {
+  text_add(w->out, "%s ", keyword);
   write_name(w, p->variable);
   text_add(w->out, " ");
   write_fields(w, p->n_fields, p->fields);
@@ -491,6 +492,7 @@ static void write_graphs(Writer *w) {
     write_top_graph(w, p->evals[i].finish);
   }
   if (p->has_predict) write_top_graph(w, p->predict.graph);
+  if (p->has_sample) write_top_graph(w, p->sample.graph);
   write_top_graph(w, p->schedule);
 }
 
@@ -505,6 +507,7 @@ void program_print(Text *out, const Program *program) {
   text_add(out, "\n");
   for (int i = 0; i < program->n_evals; i++) write_eval(&w, &program->evals[i]);
   if (program->has_train) write_train(&w, &program->train);
-  if (program->has_predict) write_predict(&w, &program->predict);
+  if (program->has_predict) write_predict(&w, "predict", &program->predict);
+  if (program->has_sample) write_predict(&w, "sample", &program->sample);
   for (int i = 0; i < program->n_weights; i++) write_weights(&w, &program->weights[i]);
 }

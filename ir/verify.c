@@ -161,6 +161,8 @@ static const Type *input_type(const Program *p, const Graph *graph, const char *
   }
   if (p->has_predict && graph == p->predict.graph)
     return field_type(p->predict.variable, p->predict.n_fields, p->predict.fields, path);
+  if (p->has_sample && graph == p->sample.graph)
+    return field_type(p->sample.variable, p->sample.n_fields, p->sample.fields, path);
   for (int i = 0; i < p->n_evals; i++) {
     const Eval *e = &p->evals[i];
     if (graph == e->batch) return data_field(p, e->variable, e->data, path);
@@ -309,10 +311,17 @@ static const char *check_statements(const Verifier *v, int n, const Stmt *body) 
       WRONG(NULL, NULL, "the script runs update %d, which is not there", s->index);
     if (s->kind == STMT_EVAL && (s->index < 0 || s->index >= v->program->n_evals))
       WRONG(NULL, NULL, "the script runs eval %d, which is not there", s->index);
+    if (s->kind == STMT_SAMPLE && !v->program->has_sample) WRONG(NULL, NULL, "the script samples, and there is nothing to sample from");
     if (s->kind == STMT_EVERY && s->every < 1) WRONG(NULL, NULL, "`every %lld` never acts", (long long)s->every);
     if (s->kind == STMT_LOG && !s->name) WRONG(NULL, NULL, "a log without a name");
     TRY(check_statements(v, s->n_body, s->body));
   }
+  return NULL;
+}
+
+static const char *check_entry(const Verifier *v, const char *keyword, const Predict *p) {
+  if (!p->graph) WRONG(NULL, NULL, "%s has no graph", keyword);
+  if (p->graph->n_outputs != 1 || p->graph->outputs[0].role != OUT_VALUE) WRONG(p->graph, NULL, "it needs one output, a value");
   return NULL;
 }
 
@@ -329,9 +338,9 @@ static const char *check_whole(const Verifier *v) {
   }
   if (p->has_train && p->train.accumulate < 1) WRONG(NULL, NULL, "train accumulates nothing");
   if (!p->has_train && (p->train.n_updates || p->n_evals)) WRONG(NULL, NULL, "updates or evals without a train");
-  if (p->has_predict && !p->predict.graph) WRONG(NULL, NULL, "predict has no graph");
-  if (p->has_predict && (p->predict.graph->n_outputs != 1 || p->predict.graph->outputs[0].role != OUT_VALUE))
-    WRONG(p->predict.graph, NULL, "it needs one output, a value");
+  if (p->has_predict) TRY(check_entry(v, "predict", &p->predict));
+  if (p->has_sample) TRY(check_entry(v, "sample", &p->sample));
+  if (p->has_sample && (!p->has_train || p->sample.n_fields != 1)) WRONG(NULL, NULL, "sample needs a train and one field");
   for (int i = 0; i < p->n_weights; i++)
     for (int k = 0; k < i; k++)
       if (!strcmp(p->weights[i].instance, p->weights[k].instance)) WRONG(NULL, NULL, "two files of weights for %s", p->weights[i].instance);
@@ -350,7 +359,7 @@ static const char *check_program(Verifier *v) {
   TRY(check_params(v));
   TRY(verify_params(v));
   const Graph *none = NULL;
-  const Graph **graphs = arena_alloc(v->arena, sizeof *graphs * (size_t)(3 + 2 * p->n_evals + p->train.n_phases));
+  const Graph **graphs = arena_alloc(v->arena, sizeof *graphs * (size_t)(4 + 2 * p->n_evals + p->train.n_phases));
   int k = 0;
   graphs[k++] = p->has_train ? p->train.graph : none;
   for (int i = 1; i < p->train.n_phases; i++) graphs[k++] = p->train.phases[i].graph;
@@ -359,6 +368,7 @@ static const char *check_program(Verifier *v) {
     graphs[k++] = p->evals[i].finish;
   }
   graphs[k++] = p->has_predict ? p->predict.graph : none;
+  graphs[k++] = p->has_sample ? p->sample.graph : none;
   graphs[k++] = p->schedule;
   for (int i = 0; i < k; i++) {
     for (int j = 0; graphs[i] && j < i; j++)

@@ -9,7 +9,7 @@ static const struct { int needs, real_size; int (*run)(MtSession *s); } commands
     [MT_COMMAND_TRAIN] = {MT_NEED_TRAIN | MT_NEED_EVALS | MT_NEED_UPDATES, 4, mt_train},
     [MT_COMMAND_EVAL] = {MT_NEED_EVALS, 4, mt_eval_command},
     [MT_COMMAND_PREDICT] = {MT_NEED_PREDICT, 4, mt_predict_command},
-    [MT_COMMAND_SAMPLE] = {MT_NEED_PREDICT, 4, mt_sample_command},
+    [MT_COMMAND_SAMPLE] = {MT_NEED_SAMPLE, 4, mt_sample_command},
     [MT_COMMAND_GRADCHECK] = {MT_NEED_TRAIN, 8, mt_gradcheck},
     [MT_COMMAND_BENCH] = {MT_NEED_TRAIN | MT_NEED_UPDATES, 4, mt_bench},
 };

@@ -224,7 +224,7 @@ typedef struct MtEval {
 
 typedef enum MtUnit { MT_STEPS, MT_EPOCHS } MtUnit;
 typedef struct MtAction {   /* one line inside `every` */
-  char kind;                /* 'e' eval, 's' save, 'h' save highest, 'l' save lowest */
+  char kind;                /* 'e' eval, 's' save, 'h' save highest, 'l' save lowest, 't' sample a text */
   int eval;
   const char *log;          /* of 'h' and 'l': the eval log watched */
 } MtAction;
@@ -297,6 +297,7 @@ typedef struct MtProgram {
   const MtTrain *train;     /* NULL when the model has no train block */
   const MtEval *evals;
   const MtPredict *predict; /* NULL: none */
+  const MtPredict *sample;  /* from a window of tokens to scores of the next; NULL: predict may do the same */
   int n_weights;
   const MtWeights *weights; /* files to start from */
 } MtProgram;

@@ -252,9 +252,9 @@ static int check_together(const MtOptions *o, const bool *given, const MtProgram
                  program->predict->n_fields == 1 ? "" : "s",
                  program->predict->n_fields ? program->predict->fields[0].name : "none",
                  program->predict->n_fields > 1 ? ", ..." : "", o->n_inputs);
-  if (o->command == MT_COMMAND_SAMPLE && !mt_can_sample(program))
+  if (o->command == MT_COMMAND_SAMPLE && !mt_scores(program))
     return usage(program,
-                 "sample: %s has no `predict` from a window of tokens to scores of the next, p in { x: i32[B, T] } -> net(p.x)",
+                 "sample: %s has neither `sample net(d.x)` nor a `predict` from a window of tokens to scores of the next",
                  program->source);
   if (o->command == MT_COMMAND_EVAL && !program->n_evals) return usage(program, "%s has no `eval`", program->source);
   bool trains = o->command != MT_COMMAND_PREDICT && o->command != MT_COMMAND_EVAL && o->command != MT_COMMAND_SAMPLE;

@@ -20,7 +20,7 @@ typedef struct Candidate {
   int32_t token;
 } Candidate;
 
-typedef struct Sampler {
+typedef struct MtSampler {
   MtSession *s;
   const MtPredict *entry;
   bool text;                 /* tokens are the bytes of a text */
@@ -35,11 +35,15 @@ typedef struct Sampler {
 
 /* ---- what a model must be like ------------------------------------------------------ */
 
-bool mt_can_sample(const MtProgram *program) {
-  const MtPredict *p = program->predict;
+static bool gives_scores(const MtPredict *p) {
   if (!p || p->n_fields != 1 || p->fields[0].rank != 1 || !p->batched) return false;
   if (p->fields[0].type != MT_I32 && p->fields[0].type != MT_U8) return false;
   return p->rank == 1 || (p->rank == 2 && p->shape[0] == p->fields[0].shape[0]);
+}
+
+const MtPredict *mt_scores(const MtProgram *program) {
+  if (gives_scores(program->sample)) return program->sample;
+  return gives_scores(program->predict) ? program->predict : NULL;
 }
 
 /* Text where the model reads text, or reads nothing and knows no more than bytes. */
@@ -140,57 +144,102 @@ static bool draw(Sampler *g, const MtSampling *how) {
   return true;
 }
 
-/* ---- all of them ---------------------------------------------------------------------- */
+/* ---- room ------------------------------------------------------------------------------- */
 
-static bool open_sampler(Sampler *g, const MtSampling *how) {
-  const MtPredict *p = g->entry = g->s->program->predict;
+bool mt_sampler_open(MtSession *s, int64_t most) {
+  Sampler *g = s->sampler = calloc(1, sizeof *g);
+  if (!g) return mt_error(&s->error, "out of memory");
+  const MtPredict *p = g->entry = mt_scores(s->program);
+  g->s = s;
   g->window = p->fields[0].shape[0];
   g->at_each_place = p->rank == 2;
   g->classes = p->shape[p->rank - 1];
-  g->text = is_text(g->s->program, g->classes);
-  size_t most = (how->prompt ? strlen(how->prompt) : 1) + (size_t)how->length + 1;
-  g->tokens = calloc(most, sizeof *g->tokens);
+  g->text = is_text(s->program, g->classes);
+  g->tokens = calloc((size_t)most + 1, sizeof *g->tokens);
   g->row = calloc((size_t)g->window + 1, sizeof(int32_t));
   g->scores = calloc((size_t)g->classes + 1, sizeof *g->scores);
   g->candidates = calloc((size_t)g->classes + 1, sizeof *g->candidates);
-  if (!g->tokens || !g->row || !g->scores || !g->candidates) return mt_error(&g->s->error, "out of memory");
-  if (!g->window || !g->classes) return mt_error(&g->s->error, "%s predicts nothing to sample from", g->s->program->source);
-  return mt_session_alloc(g->s, &g->batch[0], (size_t)p->capacity * (size_t)g->window * sizeof(int32_t), "a batch") &&
-         take_prompt(g, how->prompt);
+  if (!g->tokens || !g->row || !g->scores || !g->candidates) return mt_error(&s->error, "out of memory");
+  if (!g->window || !g->classes) return mt_error(&s->error, "%s gives no scores to sample from", s->program->source);
+  return mt_session_alloc(s, &g->batch[0], (size_t)p->capacity * (size_t)g->window * sizeof(int32_t), "a batch");
 }
 
-static void close_sampler(Sampler *g) {
-  g->s->run.backend->release(&g->s->run, g->batch[0]);
+void mt_sampler_close(MtSession *s) {
+  Sampler *g = s->sampler;
+  if (!g) return;
+  s->run.backend->release(&s->run, g->batch[0]);
   free(g->tokens);
   free(g->row);
   free(g->scores);
   free(g->candidates);
+  free(g);
+  s->sampler = NULL;
 }
+
+/* ---- printing --------------------------------------------------------------------------- */
 
 static void print_text(const Sampler *g, bool json) {
   char *bytes = calloc((size_t)g->n_tokens + 1, 1);
   for (int64_t i = 0; bytes && i < g->n_tokens; i++) bytes[i] = (char)g->tokens[i];
-  if (bytes && json) printf("{\"prompt\":%lld,\"text\":", (long long)g->n_prompt), mt_json_text(stdout, bytes), printf("}\n");
+  if (bytes && json) printf("\"text\":"), mt_json_text(stdout, bytes);
   else if (bytes) fwrite(bytes, 1, (size_t)g->n_tokens, stdout), printf("\n");
   free(bytes);
 }
 
 static void print_tokens(const Sampler *g, bool json) {
-  if (json) printf("{\"prompt\":%lld,\"tokens\":[", (long long)g->n_prompt);
+  if (json) printf("\"tokens\":[");
   for (int64_t i = 0; i < g->n_tokens; i++) printf("%s%d", i ? json ? "," : " " : "", g->tokens[i]);
-  printf(json ? "]}\n" : "\n");
+  printf(json ? "]" : "\n");
 }
 
-/* The text alone is standard output, so that it can be piped on. */
+/* In JSON behind one number that says what it is. */
+static void print_sample(const Sampler *g, const char *key, int64_t value) {
+  bool json = g->s->options->json;
+  if (json) printf("{\"%s\":%lld,", key, (long long)value);
+  (g->text ? print_text : print_tokens)(g, json);
+  if (json) printf("}\n");
+  fflush(stdout);
+}
+
+/* ---- in training ------------------------------------------------------------------------- */
+
+/* The first token of the first row, which for a file of documents is the sign that begins one. */
+static bool take_first(Sampler *g) {
+  MtSession *s = g->s;
+  const MtTable *table = &s->train;
+  const MtField *field = g->entry->fields;
+  unsigned char byte;
+  int f = 0;
+  while (strcmp(table->data->fields[f].name, field->name)) f++;
+  for (g->n_tokens = 0; g->n_tokens < (g->at_each_place ? 1 : g->window); g->n_tokens++) {
+    int32_t *token = &g->tokens[g->n_tokens];
+    const char *from = (const char *)table->fields[f] + g->n_tokens * (field->type == MT_U8 ? 1 : 4);
+    bool ok = field->type == MT_U8 ? s->run.backend->read(&s->run, &byte, from, 1) : s->run.backend->read(&s->run, token, from, 4);
+    if (!ok) return false;
+    if (field->type == MT_U8) *token = byte;
+  }
+  return true;
+}
+
+bool mt_show_sample(MtSession *s, int64_t step) {
+  Sampler *g = s->sampler;
+  MtSampling how = {NULL, MT_SHOWN_TOKENS, 1, 0, s->scalars.seed + (uint64_t)step};
+  bool ok = s->options->quiet || take_first(g);
+  for (int64_t i = g->n_tokens; ok && !s->options->quiet && i < MT_SHOWN_TOKENS; i++) ok = draw(g, &how);
+  if (ok && !s->options->quiet) print_sample(g, "step", step);
+  return ok;
+}
+
+/* ---- the command: the text alone is standard output, so that it can be piped on --------------- */
+
 int mt_sample_command(MtSession *s) {
   const MtOptions *o = s->options;
   MtSampling how = {o->prompt, o->length ? o->length : 200, o->temperature_given ? o->temperature : 1, o->top_k, o->seed};
-  Sampler g = {.s = s};
   char source[MT_PATH];
-  bool ok = mt_load_trained(s, source) && open_sampler(&g, &how);
-  for (int64_t i = 0; ok && i < how.length; i++) ok = draw(&g, &how);
+  bool ok = mt_load_trained(s, source) && mt_sampler_open(s, how.length + (how.prompt ? (int64_t)strlen(how.prompt) : 1)) &&
+            take_prompt(s->sampler, how.prompt);
+  for (int64_t i = 0; ok && i < how.length; i++) ok = draw(s->sampler, &how);
   if (ok && !o->quiet && !o->json) fprintf(stderr, "weights: %s\n", source);
-  if (ok) (g.text ? print_text : print_tokens)(&g, o->json);
-  close_sampler(&g);
+  if (ok) print_sample(s->sampler, "prompt", s->sampler->n_prompt);
   return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

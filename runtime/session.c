@@ -94,9 +94,11 @@ static bool open_room(MtSession *s, int needs) {
   const MtProgram *p = s->program;
   size_t arena = 0, accumulators = 0;
   int64_t outputs = 0;
-  MtSize sizes[3] = {0};
+  MtSize sizes[2] = {0};
   if (needs & MT_NEED_TRAIN) sizes[0] = p->train->size;
   if (needs & MT_NEED_PREDICT) sizes[1] = p->predict->size;
+  if (needs & MT_NEED_SAMPLE) sizes[1] = mt_scores(p)->size;
+  if (needs & MT_NEED_TRAIN && p->sample) sizes[1] = p->sample->size;
   for (int e = -1; e < (needs & MT_NEED_EVALS ? p->n_evals : 0); e++) {
     MtSize more[2] = {sizes[0], sizes[1]};
     if (e >= 0) {
@@ -246,6 +248,7 @@ bool mt_session_open(MtSession *s, const MtProgram *program, const MtOptions *op
 
 void mt_session_close(MtSession *s) {
   MtRun *run = &s->run;
+  mt_sampler_close(s);
   if (run->device) {
     void *memory[] = {run->params,
                       run->grads,

@@ -147,6 +147,12 @@ static bool evaluate(Trainer *t, int eval) {
   return true;
 }
 
+static bool show_sample(Trainer *t) {
+  if (!look(t)) return false;
+  mt_console_clear(t->console);
+  return mt_show_sample(t->s, t->at.step);
+}
+
 /* ---- every N steps|epochs -------------------------------------------------------------------- */
 
 static bool act(Trainer *t, MtUnit unit, int64_t done) {
@@ -157,6 +163,7 @@ static bool act(Trainer *t, MtUnit unit, int64_t done) {
     for (int a = 0; ok && a < every->n_actions; a++) switch (every->actions[a].kind) {
       case 'e': ok = evaluate(t, every->actions[a].eval); break;
       case 's': t->save_due = true; break;
+      case 't': ok = show_sample(t); break;
       default: ok = save_if_better(t, &every->actions[a]); break;
       }
   }
@@ -350,6 +357,7 @@ static bool prepare(Trainer *t) {
   ok = ok && mt_can_write(s, path) && exports_are_writable(t);
   ok = ok && (!s->options->resume || resume(t)) && mt_push_scalars(s) && mt_scale_rate(s);
   t->first_step = t->at.step;
+  ok = ok && (!s->program->sample || mt_sampler_open(s, MT_SHOWN_TOKENS + 1));
   return ok && (t->console = mt_console_open(s, t->at.step));
 }
 

@@ -76,11 +76,12 @@ typedef struct MtSession {
   void *eval_values;
   int64_t (*keys)[5];         /* what has been played: its index + 1 is the key */
   int n_keys;
+  struct MtSampler *sampler;  /* once it was asked for */
   int n_roots;                /* instances: first parts of parameter names */
   char roots[MT_MAX_ROOTS][128];
 } MtSession;
 
-typedef enum MtNeeds { MT_NEED_TRAIN = 1, MT_NEED_EVALS = 2, MT_NEED_PREDICT = 4, MT_NEED_UPDATES = 8 } MtNeeds;
+typedef enum MtNeeds { MT_NEED_TRAIN = 1, MT_NEED_EVALS = 2, MT_NEED_PREDICT = 4, MT_NEED_UPDATES = 8, MT_NEED_SAMPLE = 16 } MtNeeds;
 bool mt_session_open(MtSession *s, const MtProgram *program, const MtOptions *options, int needs, int real_size);
 void mt_session_close(MtSession *s);
 void mt_data_folder(const MtSession *s, char out[2048]); /* which paths of the model start from */
@@ -136,6 +137,7 @@ int mt_sample_command(MtSession *s);  /* sample.c */
 int mt_gradcheck(MtSession *s);       /* gradcheck.c */
 int mt_bench(MtSession *s);           /* bench.c */
 
+enum { MT_SHOWN_TOKENS = 200 }; /* of a text that training shows */
 typedef struct MtSampling {
   const char *prompt;                 /* NULL: a line end */
   int64_t length;                     /* tokens to draw */
@@ -143,7 +145,13 @@ typedef struct MtSampling {
   int64_t top_k;                      /* draw from so many of the highest; 0: from all */
   uint64_t seed;
 } MtSampling;
-bool mt_can_sample(const MtProgram *program); /* predict: one row of tokens to scores of what comes next */
+/* What gives the scores: the program's `sample`, or a `predict` from one window of tokens; NULL: neither. */
+const MtPredict *mt_scores(const MtProgram *program);
+/* Allocates what sampling of `most` tokens, prompt included, takes on the device and here. */
+bool mt_sampler_open(MtSession *s, int64_t most);
+void mt_sampler_close(MtSession *s);
+/* For `sample` in the script: prints what the model writes now from the first token of its data on. */
+bool mt_show_sample(MtSession *s, int64_t step);
 
 bool mt_evaluate(MtSession *s, int eval, double *logs);           /* evaluation.c */
 bool mt_dump_gradients(MtSession *s);                             /* gradcheck.c */

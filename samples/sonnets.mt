@@ -36,6 +36,5 @@ train d in shuffled(text, seed: 1) for 4 epochs {
   let loss = cross_entropy(net(d.x), d.y)
   update net minimize loss using adamw(lr: cosine(3e-3, warmup: 20), decay: 0.1, clip: 1.0)
   log loss
+  every 1 epochs sample net(d.x)  # shows what it writes by now
 }
-
-predict p in { x: i32[B, T] } -> net(p.x)

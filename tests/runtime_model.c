@@ -100,7 +100,7 @@ static const MtTrain trains[N_MODELS] = {
     [MODEL_TWO_WATCHES] = TRAIN(30, MT_EPOCHS, 1, right, two_watches),
 };
 #define PROGRAM(kind)                                                                                                  \
-  { "line", "line.mt", &mt_cpu, 2, 0, 2, 1, IN + 1, 0, params, NULL, data, &trains[kind], evals, &predict, 0, NULL }
+  { "line", "line.mt", &mt_cpu, 2, 0, 2, 1, IN + 1, 0, params, NULL, data, &trains[kind], evals, &predict, NULL, 0, NULL }
 const MtProgram regression_models[N_MODELS] = {PROGRAM(0), PROGRAM(1), PROGRAM(2), PROGRAM(3), PROGRAM(4)};
 const MtProgram regression_bare = {"line", "line.mt", &mt_cpu, 2,    0,    0,    0,   IN + 1,
-                                   0,      params,    NULL,    NULL, NULL, NULL, NULL, 0,    NULL};
+                                   0,      params,    NULL,    NULL, NULL, NULL, NULL, NULL, 0,    NULL};

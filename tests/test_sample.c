@@ -181,8 +181,8 @@ START_TEST(other_models_say_that_they_cannot) {
   snprintf(path, sizeof path, "%s/m.mt", folder);
   write_bytes(path, other, sizeof other - 1);
   Shell said = shell("cd %s && " MTC " build m.mt --target=c -o m && ./m sample", folder);
-  ck_assert_str_eq(said.output, "m: sample: m.mt has no `predict` from a window of tokens to scores of the next, p in { x: "
-                                "i32[B, T] } -> net(p.x)\n`m --help` lists commands and options\n");
+  ck_assert_str_eq(said.output, "m: sample: m.mt has neither `sample net(d.x)` nor a `predict` from a window of tokens to scores "
+                                "of the next\n`m --help` lists commands and options\n");
   ck_assert_int_eq(said.status, 2);
   free(said.output);
 }
@@ -195,6 +195,41 @@ START_TEST(cuda_draws_the_same_text) {
                 "--init %s/table.safetensors --prompt a --length 200 >%s/cuda.$schedule || exit 1; done && cd %s && "
                 "./m sample -q --init table.safetensors --prompt a --length 200 >c && cmp c cuda.1 && cmp c cuda.2",
                 folder, folder, folder, folder, folder, folder));
+}
+END_TEST
+
+/* Every so often what the model writes by now, from the first token of its data on; then the same of the trained one. */
+START_TEST(training_shows_what_it_writes) {
+  static const char text[] = "dim B = 4, T = 4, V = 128\n"
+                             "data d0 = bytes(\"t.txt\", window: T, stride: 1) -> { x: i32[B, T], y: i32[B, T] }\n"
+                             "use nn\n"
+                             "module Table()(x: i32[B, T]) -> [B, T, V] {\n"
+                             "  param table: [V, V] = zeros\n"
+                             "  return table[x]\n"
+                             "}\n"
+                             "let net = Table()\n"
+                             "train d in d0 for 60 steps {\n"
+                             "  update net minimize cross_entropy(net(d.x), d.y) using adam(0.5)\n"
+                             "  every 30 steps { sample net(d.x) }\n"
+                             "}\n";
+  char path[160];
+  snprintf(path, sizeof path, "%s/m.mt", folder);
+  write_bytes(path, text, sizeof text - 1);
+  snprintf(path, sizeof path, "%s/t.txt", folder);
+  write_bytes(path, "abcdabcdabcdabcdabcd", 20);
+  free(shell_ok("cd %s && " MTC " build m.mt --target=c -o m && " MTC " m.mt -o m.cu", folder));
+  char *output = shell_ok("cd %s && OMP_NUM_THREADS=1 ./m --json | grep text", folder);
+  ck_assert_msg(strstr(output, "{\"step\":30,\"text\":\"abcdabcdabcd") == output && strstr(output, "{\"step\":60,\"text\":\"abcdabcdabcd"),
+                "%s", output);
+  free(output);
+  output = shell_ok("cd %s && OMP_NUM_THREADS=1 ./m sample --prompt b --length 9 -q && ./m -q --save-dir other && cmp m.run/net.safetensors "
+                    "other/net.safetensors", folder);
+  ck_assert_str_eq(output, "bcdabcdabc\n");
+  free(output);
+  output = shell_ok("tests/emulator/run %s/m.cu --json --save-dir %s/cuda --data-dir %s | grep text", folder, folder, folder);
+  ck_assert_msg(strstr(output, "{\"step\":30,\"text\":\"abcdabcdabcd") == output && strstr(output, "{\"step\":60,\"text\":\"abcdabcdabcd"),
+                "%s", output);
+  free(output);
 }
 END_TEST
 
@@ -211,6 +246,7 @@ Suite *sample_suite(void) {
   tcase_add_test(all, what_cannot_be_is_told);
   tcase_add_test(all, other_models_say_that_they_cannot);
   tcase_add_test(all, cuda_draws_the_same_text);
+  tcase_add_test(all, training_shows_what_it_writes);
   suite_add_tcase(suite, all);
   return suite;
 }

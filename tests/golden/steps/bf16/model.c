@@ -763,7 +763,7 @@ static const MtProgram program = {
   5, 0, 1, 0,                        // parameters, states, data sets, evals
   384, 0,                            // elements of the two blocks
   params, NULL, data,                // their tables
-  &train, NULL, &predict,            // what it can do
+  &train, NULL, &predict, NULL,      // what it can do
   0, NULL,                           // weights to start from
 };
 

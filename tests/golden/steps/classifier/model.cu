@@ -483,7 +483,7 @@ static const MtProgram program = {
   4, 0, 2, 1,                        // parameters, states, data sets, evals
   256, 0,                            // elements of the two blocks
   params, NULL, data,                // their tables
-  &train, evals, &predict,           // what it can do
+  &train, evals, &predict, NULL,     // what it can do
   0, NULL,                           // weights to start from
 };
 

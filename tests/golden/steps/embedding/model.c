@@ -421,7 +421,7 @@ static const MtProgram program = {
   3, 0, 1, 0,                        // parameters, states, data sets, evals
   256, 0,                            // elements of the two blocks
   params, NULL, data,                // their tables
-  &train, NULL, NULL,                // what it can do
+  &train, NULL, NULL, NULL,          // what it can do
   0, NULL,                           // weights to start from
 };
 

@@ -1276,7 +1276,7 @@ static const MtProgram program = {
   10, 3, 1, 0,                       // parameters, states, data sets, evals
   640, 129,                          // elements of the two blocks
   params, states, data,              // their tables
-  &train, NULL, NULL,                // what it can do
+  &train, NULL, NULL, NULL,          // what it can do
   0, NULL,                           // weights to start from
 };
 

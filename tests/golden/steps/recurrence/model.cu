@@ -425,7 +425,7 @@ static const MtProgram program = {
   2, 0, 1, 0,                        // parameters, states, data sets, evals
   1280, 0,                           // elements of the two blocks
   params, NULL, data,                // their tables
-  &train, NULL, &predict,            // what it can do
+  &train, NULL, &predict, NULL,      // what it can do
   0, NULL,                           // weights to start from
 };
 

@@ -142,7 +142,7 @@ static const MtProgram program = {
   0, 0, 0, 0,                        // parameters, states, data sets, evals
   0, 0,                              // elements of the two blocks
   NULL, NULL, NULL,                  // their tables
-  NULL, NULL, &predict,              // what it can do
+  NULL, NULL, &predict, NULL,        // what it can do
   0, NULL,                           // weights to start from
 };
 
