@@ -331,6 +331,7 @@ static void index_pad(Arena *arena, const Node *pad, const Index *const *out, co
       continue;
     }
     const Index *moved = index_add(arena, out[i], index_const(arena, -start));
+    if (step < 0) moved = index_mul(arena, moved, -1), step = -step;
     add_test(tests, moved, size, step);
     in[i] = index_div(arena, moved, step);
   }

@@ -184,7 +184,7 @@ typedef struct Attrs {
   bool first;                /* max, min: of equals the first takes the gradient, of NaNs the last */
   bool ta, tb;               /* matmul: the last two axes of operand 0, 1 are swapped */
   bool wide;                 /* matmul: of bf16, the result stays f32 */
-  int64_t start[MAX_RANK];   /* slice, pad: out[i] = in[start + i*step]; pad is its transpose, zero elsewhere */
+  int64_t start[MAX_RANK];   /* slice, pad: out[i] = in[start + i*step], steps below 0 turn round; pad is its transpose, zero elsewhere */
   int64_t step[MAX_RANK];
   int distribution;          /* random: 0 uniform in [0,1), 1 standard normal */
   int pattern;               /* group: GroupPattern */

@@ -326,8 +326,9 @@ static bool check_window(const Inference *f, const Type *small, const Type *larg
       return fail(f->error, "rows", "%s: %s is the batch axis, which cannot be cut", what,
                   DIM(small->dim[i].rows ? &small->dim[i] : &large->dim[i]));
     int64_t size = large->dim[i].size;
-    bool fits =
-        step >= 1 && start >= 0 && (n == 0 ? start <= size : start < size && (n - 1) <= (size - 1 - start) / step);
+    int64_t room = step < 0 ? start : size - 1 - start; /* steps below 0 go down to the first */
+    bool fits = step != 0 && start >= 0 &&
+                (n == 0 ? start <= size : start < size && (n - 1) <= room / (step < 0 ? -step : step));
     if (!fits)
       return fail(f->error, "index", "%s: axis %d: %lld elements from %lld in steps of %lld do not fit into %lld", what,
                   i, (long long)n, (long long)start, (long long)step, (long long)size);

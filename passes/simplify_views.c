@@ -14,7 +14,6 @@ static Attrs to_shape(const Type *shape) { return (Attrs){.shape = *shape}; }
 
 /* ---- reshape ------------------------------------------------------------------- */
 
-/* A slice or pad of its operand's own size has all of it: steps go forward. */
 static Node *view_whole(Rewriter *r, const Node *n) {
   return rewrite_fits(n, n->in[0]) && rewrite_ask(r, n) ? n->in[0] : NULL;
 }
@@ -138,6 +137,13 @@ static Node *transpose_number(Rewriter *r, const Node *n) { return reshape_numbe
 
 /* ---- slice and pad ------------------------------------------------------------------ */
 
+/* Of its operand's own size it has all of it, turned round where a step is below 0. */
+static Node *window_whole(Rewriter *r, const Node *n) {
+  for (int i = 0; i < n->type.rank; i++)
+    if (n->attrs.step[i] < 0 && n->type.dim[i].size > 1) return NULL;
+  return view_whole(r, n);
+}
+
 /* out[i] = middle[start1 + i step1], middle[j] = in[start0 + j step0]; a pad is
  * the same seen from the other side. */
 static Node *window_window(Rewriter *r, const Node *n) {
@@ -161,6 +167,28 @@ static Node *slice_pad(Rewriter *r, const Node *n) {
   for (int i = 0; i < n->type.rank; i++)
     if (n->attrs.start[i] != x->attrs.start[i] || n->attrs.step[i] != x->attrs.step[i]) return NULL;
   return rewrite_ask(r, n) ? x->in[0] : NULL;
+}
+
+/* Of a choice by i < limit along an axis: the operand that all elements of the slice are from; 0: some from each. */
+static int branch_shown(const Node *slice, const Node *where) {
+  const Node *test = where->in[0], *iota = test->n_in ? test->in[0] : NULL;
+  if (test->op != OP_lt || iota->op != OP_iota || test->in[1]->op != OP_const) return 0;
+  int axis = iota->attrs.axis + where->type.rank - iota->type.rank;
+  int64_t size = slice->type.dim[axis].size, first = slice->attrs.start[axis];
+  if (size == 0 || iota->type.dim[iota->attrs.axis].size != where->type.dim[axis].size) return 0;
+  int64_t last = first + (size - 1) * slice->attrs.step[axis], high = first > last ? first : last;
+  double limit = test->in[1]->attrs.value;
+  return (double)high < limit ? 1 : (double)(first + last - high) >= limit ? 2 : 0;
+}
+
+/* The gradient of one of several values that were joined. */
+static Node *slice_where(Rewriter *r, const Node *n) {
+  Node *x = n->in[0];
+  int shown = x->op == OP_where ? branch_shown(n, x) : 0;
+  if (!shown) return NULL;
+  Node *y = x->in[shown];
+  if (y->type.rank == 0) return rewrite_ask(r, n) ? rewrite_broadcast(r, n, y) : NULL;
+  return rewrite_fits(x, y) && rewrite_ask(r, n) ? rewrite_to(r, n, OP_slice, &y, 1, &n->attrs) : NULL;
 }
 
 /* ---- reductions ---------------------------------------------------------------------- */
@@ -244,10 +272,11 @@ const RewriteRow view_rewrites[] = {
     {"broadcast.broadcast", OP_broadcast, broadcast_broadcast},
     {"broadcast.reshape", OP_broadcast, broadcast_reshape},
     {"broadcast.ones", OP_broadcast, broadcast_ones},
-    {"slice.none", OP_slice, view_whole},
+    {"slice.none", OP_slice, window_whole},
     {"slice.slice", OP_slice, window_window},
     {"slice.pad", OP_slice, slice_pad},
-    {"pad.none", OP_pad, view_whole},
+    {"slice.where", OP_slice, slice_where},
+    {"pad.none", OP_pad, window_whole},
     {"pad.pad", OP_pad, window_window},
     {"reduce.ones", ANY_REDUCE, reduce_ones},
     {"sum.onehot", OP_sum, sum_one_hot},

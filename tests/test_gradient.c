@@ -143,6 +143,7 @@ static Node *view_case(Kit *kit, Op op) {
       int64_t start = attrs.start[i] = (int64_t)kit_random(kit, 3), after = (int64_t)kit_random(kit, 2);
       Type *large = op == OP_slice ? &type : &attrs.shape;
       large->dim[i] = dim_literal(start + (n ? (n - 1) * step + 1 : 0) + after);
+      if (n && kit_random(kit, 2)) attrs.start[i] += (n - 1) * step, attrs.step[i] = -step;
     }
     if (op == OP_slice) attrs.shape = small;
     small = type;

@@ -196,7 +196,7 @@ static int64_t origin(const Node *view, int64_t at) {
     case OP_transpose: in[a->axes[i]] = out[i]; break;
     case OP_slice: in[i] = a->start[i] + out[i] * a->step[i]; break;
     case OP_pad:
-      if (moved < 0 || moved % a->step[i] || moved / a->step[i] >= from->dim[i].size) return -1;
+      if (moved % a->step[i] || moved / a->step[i] < 0 || moved / a->step[i] >= from->dim[i].size) return -1;
       in[i] = moved / a->step[i];
       break;
     default:
@@ -256,6 +256,7 @@ static Node *random_view(Builder *b, Node *x) {
       step[i] = 1 + draw(2);
       start[i] = draw((int)t->dim[i].size);
       size[i] = 1 + (t->dim[i].size - 1 - start[i]) / step[i];
+      if (draw(2)) start[i] += (size[i] - 1) * step[i], step[i] = -step[i];
     }
     to = type_of(size, rank);
     return b_slice(b, x, &to, start, step);
@@ -264,6 +265,7 @@ static Node *random_view(Builder *b, Node *x) {
       step[i] = 1 + draw(2);
       start[i] = draw(3);
       size[i] = start[i] + (t->dim[i].size - 1) * step[i] + 1 + draw(2);
+      if (draw(2)) start[i] += (t->dim[i].size - 1) * step[i], step[i] = -step[i];
     }
     to = type_of(size, rank);
     return b_pad(b, x, &to, start, step);

@@ -141,6 +141,18 @@ static Node *slice_slice(Operands *o) {
 static Node *slice_pad(Operands *o) {
   return cut(o, OP_slice, cut(o, OP_pad, o->m, shape(2, ROWS, 40, 0), 2, 2), shape(2, ROWS, SPECIAL, 0), 2, 2);
 }
+/* m before `limit`, doubles of it behind; the slice has every third element from `start` on. */
+static Node *slice_of_choice(Operands *o, int limit, int start, int step) {
+  Type row = kit_type(I32, 1, (int64_t[]){SPECIAL});
+  Node *low = bin(o, OP_lt, b_iota(o->b, &row, 0), b_const(o->b, I32, limit));
+  return cut(o, OP_slice, b_where(o->b, low, o->m, bin(o, OP_add, o->m, o->m)), shape(2, ROWS, 3, 0), start, step);
+}
+static Node *slice_where(Operands *o) { return bin(o, OP_add, slice_of_choice(o, 7, 0, 3), slice_of_choice(o, 7, 13, -3)); }
+static Node *slice_where_number(Operands *o) {
+  Type row = kit_type(I32, 1, (int64_t[]){SPECIAL});
+  Node *low = bin(o, OP_lt, b_iota(o->b, &row, 0), b_const(o->b, I32, 4));
+  return cut(o, OP_slice, b_where(o->b, low, o->m, num(o, -0.0)), shape(2, ROWS, 3, 0), 4, 1);
+}
 static Node *pad_none(Operands *o) { return cut(o, OP_pad, o->m, shape(2, ROWS, SPECIAL, 0), 0, 1); }
 static Node *pad_pad(Operands *o) {
   return cut(o, OP_pad, cut(o, OP_pad, o->m, shape(2, ROWS, 30, 0), 1, 2), shape(2, ROWS, 99, 0), 4, 3);
@@ -232,6 +244,8 @@ static const struct Case {
     {"slice.none", slice_none, EXACT},
     {"slice.slice", slice_slice, EXACT},
     {"slice.pad", slice_pad, EXACT},
+    {"slice.where", slice_where, EXACT},
+    {"slice.where", slice_where_number, EXACT},
     {"pad.none", pad_none, EXACT},
     {"pad.pad", pad_pad, EXACT},
     {"reduce.ones", reduce_ones, EXACT},
@@ -351,6 +365,9 @@ static Node *keep_cast_narrow(Operands *o) { return b_cast(o->b, b_cast(o->b, o-
 static Node *keep_scatter(Operands *o) {
   return cut(o, OP_slice, cut(o, OP_pad, o->m, shape(2, ROWS, 40, 0), 2, 2), shape(2, ROWS, SPECIAL, 0), 1, 2);
 }
+static Node *keep_turned(Operands *o) { return cut(o, OP_slice, o->m, o->m->type, SPECIAL - 1, -1); }
+static Node *keep_turned_pad(Operands *o) { return cut(o, OP_pad, o->m, o->m->type, SPECIAL - 1, -1); }
+static Node *keep_some_of_each(Operands *o) { return bin(o, OP_add, slice_of_choice(o, 6, 0, 3), slice_of_choice(o, 8, 13, -3)); }
 static Node *keep_where_zero(Operands *o) { return b_where(o->b, o->c, num(o, 0), num(o, -0.0)); }
 static Node *keep_middle_transpose(Operands *o) {
   Node *t = shaped(o, o->m, shape(3, ROWS, 2, SPECIAL / 2));
@@ -382,7 +399,7 @@ static Node *(*const keepers[])(Operands *) = {
     keep_add_zero,    keep_mul_zero,    keep_zero_sub,   keep_sub_minus_zero,   keep_sub_same, keep_div_same,
     keep_log_exp,     keep_sqrt_square, keep_pow_half,   keep_div_three,        keep_div_tiny, keep_eq_same,
     keep_cast_narrow, keep_scatter,     keep_where_zero, keep_middle_transpose, keep_overflow, keep_jump,
-    keep_picked_row,  keep_not_zero,    keep_wide_labels,
+    keep_picked_row,  keep_not_zero,    keep_wide_labels, keep_turned,          keep_turned_pad, keep_some_of_each,
 };
 
 START_TEST(stays) {

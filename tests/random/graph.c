@@ -237,6 +237,8 @@ static Node *make_view(Pool *p, Op op) {
       else
         t->dim[i] = dim_literal(a.start[i] + (n ? (n - 1) * a.step[i] + 1 : 0) + pick(p, 3));
       if (op == OP_slice && room < 0) return NULL;
+      int64_t least = op == OP_slice ? t->dim[i].size : n;
+      if (least && pick(p, 3) == 0) a.start[i] += (least - 1) * a.step[i], a.step[i] = -a.step[i]; /* turned round */
     }
   }
   return try_op(p, op, 1, &x, &a);
