@@ -277,6 +277,15 @@ Value adaptive_pool_call(Lower *l, Call *call, const Builtin *self);
 Value pair_call(Lower *l, Call *call, const Builtin *self);         /* slide.c */
 bool axes_of(Lower *l, const Expr *over, const Type *type, int *axes, int *n);
 
+/* ---- join.c, pad.c ---- */
+Value concat_call(Lower *l, Call *call, const Builtin *self);
+Value stack_call(Lower *l, Call *call, const Builtin *self);
+Value split_call(Lower *l, Call *call, const Builtin *self);
+Value pad_call(Lower *l, Call *call, const Builtin *self);
+Value flip_call(Lower *l, Call *call, const Builtin *self);
+Value roll_call(Lower *l, Call *call, const Builtin *self);
+Value triangle_call(Lower *l, Call *call, const Builtin *self);
+
 /* ---- schedule.c ---- */
 int counter_names(const char **out); /* step, epoch, total */
 bool is_schedule(const Lower *l, const Expr *e); /* the name of one: cosine, linear ... */

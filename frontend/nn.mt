@@ -342,14 +342,11 @@ fn attention(q, k, v, mask = true) = {
   softmax(where(mask, scores, -1e9), over: -1) @ v
 }
 
-# Whether place i sees place j: not what is later.
-fn causal(n) = outer(reshape(iota(n), [n, 1]) >= iota(n))
-
-# Of a sequence to itself; parts of the weight are those of queries, keys and values.
+# Of a sequence to itself; parts of the weight are those of queries, keys and values.  Causal: a place sees none behind it.
 module MultiheadAttention(heads: dim, causal: bool = false)(x: [n, s, d]) -> [n, s, d] {
   param in_proj_weight: [3 * d, d] = xavier(d, 3 * d)
   param in_proj_bias: [3 * d] = zeros
   let q, k, v = (x @ t(in_proj_weight) + in_proj_bias).[n, s, (3 heads e) -> 3, n, heads, s, e]
-  let seen = attention(q, k, v, mask: if causal { causal(s) } else { true })
+  let seen = attention(q, k, v, mask: if causal { outer(reshape(iota(s), [s, 1]) >= iota(s)) } else { true })
   return seen.[n, heads, s, e -> n, s, (heads e)] |> out_proj: Linear(d)
 }

@@ -196,10 +196,13 @@ static json_t *load(const char *name) {
 
 /* The cases of all files, as one list. */
 static json_t *load_cases(void) {
-  json_t *all = load("ops"), *windows = load("windows");
+  json_t *all = load("ops"), *windows = load("windows"), *shapes = load("shapes");
   ck_assert_uint_ge(json_array_size(windows), 400);
+  ck_assert_uint_ge(json_array_size(shapes), 300);
   ck_assert_int_eq(json_array_extend(all, windows), 0);
+  ck_assert_int_eq(json_array_extend(all, shapes), 0);
   json_decref(windows);
+  json_decref(shapes);
   return all;
 }
 

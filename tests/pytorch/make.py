@@ -22,66 +22,9 @@ import random
 import torch
 import torch.nn.functional as F
 
-torch.set_default_dtype(torch.float64)
-torch.manual_seed(0)
-random.seed(0)
-here = os.path.dirname(os.path.abspath(__file__))
-inf, nan = math.inf, math.nan
-cases = []
+from cases import case, here, inf, n, nan, numbers, over, save, short, start
 
-
-def number(v, digits):
-    if math.isnan(v) or math.isinf(v):
-        return json.dumps(str(v))
-    text = "%.*g" % (digits, v)
-    return "-0.0" if text == "-0" else text
-
-
-def numbers(t, digits=17):
-    return "[" + ",".join(number(v, digits) for v in t.detach().double().reshape(-1).tolist()) + "]"
-
-
-def shape_of(t):
-    return json.dumps(list(t.shape), separators=(",", ":"))
-
-
-def f32_error(f, tensors, out, upstream):
-    """The largest ||d||/||ref|| of PyTorch's own results in float, 0 where that says nothing."""
-    single = {k: v.detach().float().requires_grad_(v.requires_grad) for k, v in tensors.items()}
-    torch.set_default_dtype(torch.float32)
-    again = f(*single.values())
-    torch.set_default_dtype(torch.float64)
-    (again * upstream.float()).sum().backward()
-    pairs = [(again, out)] + [(single[k].grad, v.grad) for k, v in tensors.items() if v.grad is not None and single[k].grad is not None]
-    errors = [((a.double() - b).norm() / b.norm()).item() for a, b in pairs if b.numel()]
-    return max([e for e in errors if math.isfinite(e)], default=0)
-
-
-def case(expr, f, fixed=(), **inputs):
-    """expr in the model language, f the same on tensors; inputs named in `fixed` get no gradient."""
-    tensors = {k: v.clone().double() for k, v in inputs.items()}
-    for k, v in tensors.items():
-        v.requires_grad_(k not in fixed)
-    out = f(*tensors.values()).double()
-    upstream = n(*out.shape)
-    if out.requires_grad:
-        (out * upstream).sum().backward()
-    mine = f32_error(f, tensors, out, upstream) if out.requires_grad else 0
-    x = ",".join("[%s,%s,%s,%s]" % (json.dumps(k), shape_of(v), numbers(v), "null" if v.grad is None else numbers(v.grad, 14))
-                 for k, v in tensors.items())
-    cases.append('{"e":%s,"x":[%s],"s":%s,"v":%s,"u":%s%s}' % (json.dumps(expr), x, shape_of(out), numbers(out, 14), numbers(upstream),
-                 ',"f":%.2g' % (1.5 * mine) if 1.5 * mine > 1e-5 else ""))
-
-
-def short(t):
-    """Rounded to 1/256: exact in float and short in decimal."""
-    return torch.round(t * 256) / 256
-
-
-def n(*shape):
-    t = short(torch.randn(shape))
-    return torch.where(t == 0, torch.full_like(t, 0.25), t)
-
+start(0)
 
 EDGES = torch.tensor([0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 3.0, -3.0, 2.5, -2.5, 30.0, -30.0, inf, -inf, nan])
 ORDINARY = torch.tensor([1e-8, -1e-8, 0.1, -0.1, 7.25, -7.25, 12.0, -12.0, 1e-20, -1e-20, 20.5, -20.5]).float().double()
@@ -164,10 +107,6 @@ REDUCE = {"sum(x%s)": torch.sum, "mean(x%s)": torch.mean, "max(x%s)": torch.amax
 AXES = [((9,), [0]), ((5, 6), [1]), ((6, 5), [0]), ((1, 4), [1]), ((4, 1), [0, 1]), ((3, 2, 5), [2]), ((3, 2, 5), [0]), ((3, 2, 5), [0, 1, 2]),
         ((2, 2, 3, 2), [1]), ((2, 2, 3, 2), [0, 2]), ((2, 1, 3), [0, 2]), ((4,), [0]), ((3, 4), [0]), ((3, 4), [1]), ((3, 4), [0, 1]), ((2, 3, 4), [1]), ((2, 3, 4), [0, 2]), ((2, 3, 4), [1, 2]),
         ((2, 3, 2, 2), [0, 2, 3]), ((7, 1), [1]), ((1, 5), [0])]
-
-
-def over(axes):
-    return ", over: " + (str(axes[0]) if len(axes) == 1 else "[" + ", ".join(map(str, axes)) + "]")
 
 
 for pattern, f in REDUCE.items():
@@ -373,13 +312,11 @@ for rows, width in [(1, 1), (2, 3), (4, 5), (3, 1), (7, 2), (1, 16), (6, 8), (5,
     case("nll(x, i32(k), ignore: 0)", lambda x, k: F.nll_loss(x, k.long(), ignore_index=0), fixed=("k",), x=x, k=k) if (k > 0).any() else None
 torch.set_rng_state(state)
 
-with open(os.path.join(here, "ops.json"), "w") as file:
-    file.write("[\n" + ",\n".join(cases) + "\n]\n")
+n_ops = save("ops.json")
 
 # ---- convolutions and pools, in a file of their own ----
-n_ops, cases, state = len(cases), [], torch.get_rng_state()
-torch.manual_seed(11)
-random.seed(11)
+state = torch.get_rng_state()
+start(11)
 
 
 def words(options):
@@ -489,8 +426,7 @@ for shape, size in [((1, 2, 4, 6), 2), ((1, 1, 5, 6), (3, 3)), ((2, 1, 5, 4), (2
         pool("adaptive_avg_pool2d", F.adaptive_avg_pool2d, size, x)
         pool("adaptive_max_pool2d", F.adaptive_max_pool2d, size, x)
 torch.set_rng_state(state)
-with open(os.path.join(here, "windows.json"), "w") as file:
-    file.write("[\n" + ",\n".join(cases) + "\n]\n")
+n_windows = save("windows.json")
 
 # ---- optimizers over ten steps ----
 runs = []
@@ -569,4 +505,4 @@ for clip in (1.0, 0.25, 100.0):
 run("sgd", plain, lambda p: O.SGD(p, 0.1), 1.0, lambda step: torch.tensor([0.5, -0.5, 0.5, -0.5]))
 run("sgd", plain, lambda p: O.SGD(p, 0.1), 1.0, lambda step: torch.tensor([0.5, nan, 0.0, -0.5]) if step == 4 else torch.tensor([3.0, 0.0, 0.0, 4.0]))
 write_runs("clipped.json")
-print(n_ops + len(cases), "cases, PyTorch", torch.__version__)
+print(n_ops + n_windows, "cases, PyTorch", torch.__version__)

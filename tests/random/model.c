@@ -247,6 +247,24 @@ static void view(Author *a) {
   x->used = true;
 }
 
+/* Parts of an axis in another order, beside others, masked; the axis is as long as before. */
+static void rearranged(Author *a) {
+  static const char *const forms[] = {"flip(#, over: -1)", "roll(#, 1, over: -1)", "concat(#[:, 1:], tanh(#[:, 0:1]), over: 1)",
+                                      "concat(split(#, [1, ~ - 1], over: 1)[1], #[:, 0:1] * 2, over: 1)",
+                                      "pad(#, 1, 0, over: 1)[:, 0:~]", "pad(#, 1, over: 1, value: 0.5)[:, 1:~ + 1] * #",
+                                      "pad(concat(#, -#, over: 1), 1, over: 1, mode: \"reflect\")[:, 1:~ + 1]", "pad(#, 2, over: 1, mode: \"replicate\")[:, 1:~ + 1]",
+                                      "pad(#, 1, over: 1, mode: \"circular\")[:, 2:]", "stack(#, sin(#), over: 1)[:, 1]",
+                                      "max(stack(#, 0.5 * #), over: 0)", "tril(#)", "triu(#, diagonal: 1) - #", "softmax(causal(#), over: -1)",
+                                      "sum(concat(stack(#, #, over: 2), stack(tanh(#), over: 2), over: -1), over: -1)"};
+  Named *x = value_like(a, ends_in_dim, NULL);
+  if (!x || strlen(x->axes) != 2) return;
+  x->used = true;
+  char text[256], *to = text;
+  for (const char *c = forms[pick(a, sizeof forms / sizeof *forms)]; *c; c++)
+    to += *c == '#' ? sprintf(to, "%s", x->name) : sprintf(to, "%c", *c == '~' ? x->axes[1] : *c);
+  let(a, x->axes, "reshape(%s, [%s])", text, shape(x->axes)); /* the axis has its name again */
+}
+
 static void lookup_row(Author *a) {
   Named *x = value_like(a, ends_in_dim, NULL);
   if (!x || !a->in_module || strlen(x->axes) != 2) return;
@@ -267,7 +285,7 @@ static void nested(Author *a) {
 
 static void lines(Author *a, int n) {
   static void (*const kinds[])(Author *) = {unary, unary, unary, binary, binary, binary, reduction,
-                                            product, product, along, view, lookup_row, nested, state, norm};
+                                            product, product, along, view, lookup_row, nested, state, norm, rearranged, rearranged};
   while (a->n < MOST_VALUES - 4 && n-- > 0) kinds[pick(a, sizeof kinds / sizeof *kinds)](a);
 }
 
