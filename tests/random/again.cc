@@ -1,30 +1,31 @@
 /* again.cc - one trainer run many times in one process, as its `main` compiled under the name `trainer`.
  *
- *   again FIRST LAST     trains into the folders run_FIRST ... run_LAST; ends with the first status that is not 0
- *   again OPTION ...     one run of the trainer with these options
- *
- * Each run starts from nothing but the driver's context, whose making takes a hundred times longer than three steps.
+ * Each line of standard input holds the options of a run; the first that ends with another status than 0 ends all.
+ * A run starts from nothing but the driver's context, whose making takes a hundred times longer than three steps.
  */
-#include <cctype>
 #include <cstdio>
-#include <cstdlib>
+#include <iostream>
+#include <sstream>
 #include <string>
+#include <vector>
 
 int trainer(int argc, char **argv);
 #undef main
 
-static int train_into(std::string folder) {
-  std::string words[] = {"trainer", "--quiet", "--keep-going", "--log-every", "1", "--save-dir", folder};
-  char *argv[8] = {};
-  for (int i = 0; i < 7; i++) argv[i] = &words[i][0];
-  return trainer(7, argv);
+static int run(const std::string &line) {
+  std::istringstream in(line);
+  std::vector<std::string> words = {"trainer", "--quiet"};
+  for (std::string word; in >> word;) words.push_back(word);
+  std::vector<char *> argv;
+  for (std::string &word : words) argv.push_back(&word[0]);
+  argv.push_back(nullptr);
+  return trainer((int)words.size(), argv.data());
 }
 
-int main(int argc, char **argv) {
-  if (argc != 3 || !isdigit((unsigned char)argv[1][0])) return trainer(argc, argv);
-  for (int i = atoi(argv[1]); i <= atoi(argv[2]); i++)
-    if (int status = train_into("run_" + std::to_string(i))) {
-      fprintf(stderr, "run_%d ended with status %d\n", i, status);
+int main() {
+  for (std::string line; std::getline(std::cin, line);)
+    if (int status = run(line)) {
+      fprintf(stderr, "`%s` ended with status %d\n", line.c_str(), status);
       return status;
     }
   return 0;
