@@ -160,16 +160,6 @@ static bool leave_results(Lower *l, const Syntax *s, Value *result) {
   return ok;
 }
 
-static bool enter_input(Lower *l, const Scope *home, const FieldDecl *field, const Value *arg, const Span *at) {
-  Node *node = arg->kind == TENSOR ? arg->node : NULL;
-  if (!node) {
-    if (arg->kind != POISON)
-      report(l->d, E0106, at, "the input %s must be a tensor, it is %s", field->name, describe(l, arg));
-    return false;
-  }
-  return bind_shape(l, home, field, &node->type, at);
-}
-
 /* The argument under the names of the signature. */
 static void define_input(Lower *l, const FieldDecl *field, Value v) {
   Type own = v.node->type;
@@ -178,21 +168,61 @@ static void define_input(Lower *l, const FieldDecl *field, Value v) {
          renamed(l, v, &own, join(l, l->prefix, arena_print(l->arena, "%s.own", field->name)), field->at), field->at);
 }
 
+static bool enter_inputs(Lower *l, const Instance *instance, int n, const Value *args, const Span *at) {
+  const FieldDecl *fields = instance->module->fields;
+  for (int i = 0; i < n; i++) {
+    if (args[i].kind == POISON) return false;
+    if (args[i].kind != TENSOR)
+      return report(l->d, E0106, at, "the input %s must be a tensor, it is %s", fields[i].name, describe(l, &args[i])), false;
+    if (!bind_shape(l, instance->config, &fields[i], &args[i].node->type, at)) return false;
+  }
+  for (int i = 0; i < n; i++) define_input(l, &fields[i], args[i]);
+  return true;
+}
+
+/* A number stands for a tensor of it. */
+static Node *filled(Lower *l, const FieldDecl *field, Node *number, const Expr *e) {
+  Type shape;
+  if (number->type.rank || !field->type.has_shape || !shape_of(l, &field->type, &shape) || !shape.rank) return number;
+  Builder b = builder(l, e);
+  return b_broadcast(&b, number, &shape);
+}
+
+/* What the call leaves out: the default is read among the inputs before it. */
+static bool default_inputs(Lower *l, const Instance *instance, int n) {
+  const Syntax *s = instance->module;
+  for (int i = n; i < s->n_fields; i++) {
+    const FieldDecl *field = &s->fields[i];
+    DType wish = field->type.has_dtype ? field->type.dtype : F32;
+    Node *node = as_tensor(l, eval_named(l, field->fallback, field->name), wish, field->fallback);
+    if (!node) return false;
+    node = filled(l, field, node, field->fallback);
+    Type type = callers_type(l, &node->type);
+    if (!bind_shape(l, instance->config, field, &type, field->fallback->at)) return false;
+    define_input(l, field, tensor_value(node));
+  }
+  return true;
+}
+
+static bool right_inputs(Lower *l, const Syntax *s, int n, const Span *at) {
+  int least = s->n_fields;
+  while (least > 0 && s->fields[least - 1].fallback) least--;
+  if (n >= least && n <= s->n_fields) return true;
+  const char *range = least < s->n_fields ? arena_print(l->arena, "%d to ", least) : "";
+  report(l->d, E0104, at, "%s takes %s%d input%s, %d %s given", s->name, range, s->n_fields, s->n_fields == 1 ? "" : "s", n,
+         n == 1 ? "is" : "are");
+  report_note(l->d, s->at, "declared here");
+  return false;
+}
+
 Value call_instance(Lower *l, Instance *instance, int n, const Value *args, const Span *at) {
   const Syntax *s = instance->module;
   Frame saved;
   Value result = poison();
-  if (n != s->n_fields) {
-    report(l->d, E0104, at, "%s takes %d input%s, %d %s given", s->name, s->n_fields, s->n_fields == 1 ? "" : "s", n,
-           n == 1 ? "is" : "are");
-    report_note(l->d, s->at, "declared here");
-    return poison();
-  }
+  if (!right_inputs(l, s, n, at)) return poison();
   if (!enter(l, &saved, instance->config, at, claim_path(l, instance->path))) return poison();
   l->instance = instance;
-  bool ok = true;
-  for (int i = 0; i < n && ok; i++) ok = enter_input(l, instance->config, &s->fields[i], &args[i], at);
-  for (int i = 0; i < n && ok; i++) define_input(l, &s->fields[i], args[i]);
+  bool ok = enter_inputs(l, instance, n, args, at) && default_inputs(l, instance, n);
   if (ok && !instance->first_call) instance->first_call = at;
   if (ok) {
     Outcome o = run_body(l, s->n_body, s->body);

@@ -281,72 +281,195 @@ module Embedding(v: dim, d: dim)(ids: i32[*s]) -> [*s, d] {
   return weight[ids]
 }
 
-# ---- recurrent layers: the batch, then the time; names, gates and their order as in PyTorch ----
-# What comes from x is one product over all times; the loop adds what comes from the step before.
-module RNN(h: dim)(x: [n, s, i]) -> [n, s, h] {
-  param weight_ih_l0: [h, i] = kaiming(fan: h)
-  param weight_hh_l0: [h, h] = kaiming(fan: h)
-  param bias_ih_l0: [h] = kaiming(fan: h)
-  param bias_hh_l0: [h] = kaiming(fan: h)
-  let given = x @ t(weight_ih_l0) + bias_ih_l0 + bias_hh_l0
-  let hidden = zeros([n, h])
-  for k in 0..s carry hidden collect y {
-    hidden = tanh(given[:, k] + hidden @ t(weight_hh_l0))
-    y = hidden
-  }
-  return y.[s, n, h -> n, s, h]
+# ---- recurrent cells and layers: batch first, with PyTorch's parameters and order of gates ----
+# A layer begins with states of zeros, or takes them as further inputs, and gives its outputs at all times; the last of
+# them, y[:, -1], is its last state.  What x contributes is one product for all times, before the loop.
+module LSTMStep()(gates: [b, g], c: [b, h]) -> ([b, h], [b, h]) {
+  let i, f, z, o = gates.[b, (4 h) -> 4, b, h]
+  let next = sigmoid(f) * c + sigmoid(i) * tanh(z)
+  return sigmoid(o) * tanh(next), next
+}
+# Gates r, z, n, of the input and of the state.
+fn gru_step(x, gates, h) = {
+  let r = sigmoid(x[0] + gates[0])
+  let z = sigmoid(x[1] + gates[1])
+  let n = tanh(x[2] + r * gates[2])
+  (1 - z) * n + z * h
 }
 
-# Gates: in, forget, cell, out.
-module LSTM(h: dim)(x: [n, s, i]) -> [n, s, h] {
-  param weight_ih_l0: [4 * h, i] = kaiming(fan: h)
-  param weight_hh_l0: [4 * h, h] = kaiming(fan: h)
-  param bias_ih_l0: [4 * h] = kaiming(fan: h)
-  param bias_hh_l0: [4 * h] = kaiming(fan: h)
-  let given = x @ t(weight_ih_l0) + bias_ih_l0 + bias_hh_l0
-  let hidden = zeros([n, h])
-  let cell = zeros([n, h])
-  for k in 0..s carry hidden, cell collect y {
-    let gate = given[:, k] + hidden @ t(weight_hh_l0)
-    let kept = sigmoid(gate[:, h:2 * h]) * cell
-    cell = kept + sigmoid(gate[:, :h]) * tanh(gate[:, 2 * h:3 * h])
-    hidden = sigmoid(gate[:, 3 * h:]) * tanh(cell)
-    y = hidden
+module RNNCell(hidden: dim, bias: bool = true, nonlinearity = tanh)(x: [b, d],
+    h: [b, hidden] = 0) -> [b, hidden] {
+  param weight_ih: [hidden, d] = kaiming(fan: hidden)
+  param weight_hh: [hidden, hidden] = kaiming(fan: hidden)
+  let sum = x @ t(weight_ih) + h @ t(weight_hh)
+  if bias {
+    param bias_ih: [hidden] = kaiming(fan: hidden)
+    param bias_hh: [hidden] = kaiming(fan: hidden)
+    return nonlinearity(sum + (bias_ih + bias_hh))
+  } else {
+    return nonlinearity(sum)
   }
-  return y.[s, n, h -> n, s, h]
 }
 
-# Gates: reset, update, new; the reset gate takes the product's bias too.
-module GRU(h: dim)(x: [n, s, i]) -> [n, s, h] {
-  param weight_ih_l0: [3 * h, i] = kaiming(fan: h)
-  param weight_hh_l0: [3 * h, h] = kaiming(fan: h)
-  param bias_ih_l0: [3 * h] = kaiming(fan: h)
-  param bias_hh_l0: [3 * h] = kaiming(fan: h)
-  let given = x @ t(weight_ih_l0) + bias_ih_l0
-  let hidden = zeros([n, h])
-  for k in 0..s carry hidden collect y {
-    let now = given[:, k]
-    let past = hidden @ t(weight_hh_l0) + bias_hh_l0
-    let reset = sigmoid(now[:, :h] + past[:, :h])
-    let update = sigmoid(now[:, h:2 * h] + past[:, h:2 * h])
-    let new = tanh(now[:, 2 * h:] + reset * past[:, 2 * h:])
-    hidden = new + update * (hidden - new)
-    y = hidden
+module LSTMCell(hidden: dim, bias: bool = true)(x: [b, d], h: [b, hidden] = 0,
+    c: [b, hidden] = 0) -> ([b, hidden], [b, hidden]) {
+  param weight_ih: [4 * hidden, d] = kaiming(fan: hidden)
+  param weight_hh: [4 * hidden, hidden] = kaiming(fan: hidden)
+  let step = LSTMStep()
+  let gates = x @ t(weight_ih) + h @ t(weight_hh)
+  if bias {
+    param bias_ih: [4 * hidden] = kaiming(fan: hidden)
+    param bias_hh: [4 * hidden] = kaiming(fan: hidden)
+    return step(gates + (bias_ih + bias_hh), c)
+  } else {
+    return step(gates, c)
   }
-  return y.[s, n, h -> n, s, h]
 }
 
-# ---- attention over the last two axes, time and features ----
-fn attention(q, k, v, mask = true) = {
-  let scores = q @ t(k) / sqrt(size(q, over: -1))
-  softmax(where(mask, scores, -1e9), over: -1) @ v
+module GRUCell(hidden: dim, bias: bool = true)(x: [b, d],
+    h: [b, hidden] = 0) -> [b, hidden] {
+  param weight_ih: [3 * hidden, d] = kaiming(fan: hidden)
+  param weight_hh: [3 * hidden, hidden] = kaiming(fan: hidden)
+  let from_x = x @ t(weight_ih)
+  let from_h = h @ t(weight_hh)
+  if bias {
+    param bias_ih: [3 * hidden] = kaiming(fan: hidden)
+    param bias_hh: [3 * hidden] = kaiming(fan: hidden)
+    return gru_step((from_x + bias_ih).[b, (3 hidden) -> 3, b, hidden],
+        (from_h + bias_hh).[b, (3 hidden) -> 3, b, hidden], h)
+  } else {
+    return gru_step(from_x.[b, (3 hidden) -> 3, b, hidden],
+        from_h.[b, (3 hidden) -> 3, b, hidden], h)
+  }
+}
+
+fn rnn_steps(from_x, weight, h, nonlinearity) = {
+  let s = size(from_x, over: 1)
+  for k in 0..s carry h collect y {
+    h = nonlinearity(from_x[:, k] + h @ t(weight))
+    y = h
+  }
+  transpose(y, 0, 1)
+}
+module LSTMSteps()(from_x: [b, s, g], weight: [g, h], state: [b, h],
+    c: [b, h]) -> ([b, s, h], [b, h], [b, h]) {
+  let step = LSTMStep()
+  for k in 0..s carry state, c collect y {
+    state, c = step(from_x[:, k] + state @ t(weight), c)
+    y = state
+  }
+  return y.[s, b, h -> b, s, h], state, c
+}
+fn gru_steps(from_x, weight, bias, h) = {
+  let s = size(from_x, over: 1)
+  for k in 0..s carry h collect y {
+    let from_h = h @ t(weight) + bias
+    h = gru_step(from_x[:, k].[b, (3 h) -> 3, b, h], from_h.[b, (3 h) -> 3, b, h], h)
+    y = h
+  }
+  transpose(y, 0, 1)
+}
+
+module RNN(hidden: dim, bias: bool = true, nonlinearity = tanh)(x: [b, s, d],
+    h: [b, hidden] = 0) -> [b, s, hidden] {
+  param weight_ih_l0: [hidden, d] = kaiming(fan: hidden)
+  param weight_hh_l0: [hidden, hidden] = kaiming(fan: hidden)
+  let from_x = x @ t(weight_ih_l0)
+  if bias {
+    param bias_ih_l0: [hidden] = kaiming(fan: hidden)
+    param bias_hh_l0: [hidden] = kaiming(fan: hidden)
+    return rnn_steps(from_x + (bias_ih_l0 + bias_hh_l0), weight_hh_l0, h, nonlinearity)
+  } else {
+    return rnn_steps(from_x, weight_hh_l0, h, nonlinearity)
+  }
+}
+
+module GRU(hidden: dim, bias: bool = true)(x: [b, s, d], h: [b, hidden] = 0) -> [b, s, hidden] {
+  param weight_ih_l0: [3 * hidden, d] = kaiming(fan: hidden)
+  param weight_hh_l0: [3 * hidden, hidden] = kaiming(fan: hidden)
+  let from_x = x @ t(weight_ih_l0)
+  if bias {
+    param bias_ih_l0: [3 * hidden] = kaiming(fan: hidden)
+    param bias_hh_l0: [3 * hidden] = kaiming(fan: hidden)
+    return gru_steps(from_x + bias_ih_l0, weight_hh_l0, bias_hh_l0, h)
+  } else {
+    return gru_steps(from_x, weight_hh_l0, 0.0, h)
+  }
+}
+
+module LSTM(hidden: dim, bias: bool = true)(x: [b, s, d], h: [b, hidden] = 0,
+    c: [b, hidden] = 0) -> [b, s, hidden] {
+  param weight_ih_l0: [4 * hidden, d] = kaiming(fan: hidden)
+  param weight_hh_l0: [4 * hidden, hidden] = kaiming(fan: hidden)
+  let from_x = x @ t(weight_ih_l0)
+  if bias {
+    param bias_ih_l0: [4 * hidden] = kaiming(fan: hidden)
+    param bias_hh_l0: [4 * hidden] = kaiming(fan: hidden)
+    return LSTMSteps()(from_x + (bias_ih_l0 + bias_hh_l0), weight_hh_l0, h, c)[0]
+  } else {
+    return LSTMSteps()(from_x, weight_hh_l0, h, c)[0]
+  }
+}
+
+# An LSTM that gives its last h and c as well: let y, h, c = x |> encoder: LSTMStates(H)
+module LSTMStates(hidden: dim, bias: bool = true)(x: [b, s, d], h: [b, hidden] = 0,
+    c: [b, hidden] = 0) -> ([b, s, hidden], [b, hidden], [b, hidden]) {
+  param weight_ih_l0: [4 * hidden, d] = kaiming(fan: hidden)
+  param weight_hh_l0: [4 * hidden, hidden] = kaiming(fan: hidden)
+  let from_x = x @ t(weight_ih_l0)
+  if bias {
+    param bias_ih_l0: [4 * hidden] = kaiming(fan: hidden)
+    param bias_hh_l0: [4 * hidden] = kaiming(fan: hidden)
+    return LSTMSteps()(from_x + (bias_ih_l0 + bias_hh_l0), weight_hh_l0, h, c)
+  } else {
+    return LSTMSteps()(from_x, weight_hh_l0, h, c)
+  }
+}
+
+# ---- attention ----
+# Over the last two axes, places and features.  A place sees what `mask` holds of the others, [.., rows, columns], and if
+# `causal` none behind it; one that sees nothing gets zeros.  `bias` is added to the scores.
+fn scaled_dot_product_attention(q, k, v, mask = true, bias = 0.0, causal = false, dropout_p = 0.0) = {
+  let rows = size(q, over: -2)
+  let columns = size(k, over: -2)
+  let past = if causal { outer(reshape(iota(rows), [rows, 1]) >= iota(columns)) } else { true }
+  let seen = mask and past
+  let scores = q @ t(k) / sqrt(size(q, over: -1)) + bias
+  let p = where(seen, softmax(where(seen, scores, -1e30), over: -1), 0.0)
+  (if dropout_p > 0 { dropout(p, dropout_p) } else { p }) @ v
+}
+
+# Rotary positions, of x: [.., places, features].  Feature j turns with j + half of them, or with its neighbour.
+fn rotary_embedding(x, base = 10000.0, interleaved = false) = {
+  let places = size(x, over: -2)
+  let half = size(x, over: -1) // 2
+  let angle = outer(reshape(f32(iota(places)), [places, 1]) * base ^ (-f32(iota(half)) / half))
+  let a, b = if interleaved { x.[*s, (h 2) -> 2, *s, h] } else { x.[*s, (2 h) -> 2, *s, h] }
+  let turned = a * cos(angle) - b * sin(angle)
+  let other = a * sin(angle) + b * cos(angle)
+  if interleaved {
+    where(iota(2) == 0, turned.[*s, h -> *s, h, 1], other.[*s, h -> *s, h, 1]).[*s, h, 2 -> *s, (h 2)]
+  } else {
+    where(reshape(iota(2) == 0, [2, 1]), turned.[*s, h -> *s, 1, h], other.[*s, h -> *s, 1, h]).[*s, 2, h -> *s, (2 h)]
+  }
+}
+
+# Queries, keys and values side by side, each of them the heads side by side.
+module HeadsAttention(heads: dim, causal: bool, dropout_p: float)(qkv: [n, s, w]) -> [n, s, *d] {
+  let q, k, v = qkv.[n, s, (3 heads e) -> 3, n, heads, s, e]
+  let seen = scaled_dot_product_attention(q, k, v, causal: causal, dropout_p: dropout_p)
+  return seen.[n, heads, s, e -> n, s, (heads e)]
 }
 
 # Of a sequence to itself; parts of the weight are those of queries, keys and values.  Causal: a place sees none behind it.
-module MultiheadAttention(heads: dim, causal: bool = false)(x: [n, s, d]) -> [n, s, d] {
+module MultiheadAttention(heads: dim, causal: bool = false, bias: bool = true,
+    dropout_p: float = 0.0)(x: [n, s, d]) -> [n, s, d] {
   param in_proj_weight: [3 * d, d] = xavier(d, 3 * d)
-  param in_proj_bias: [3 * d] = zeros
-  let q, k, v = (x @ t(in_proj_weight) + in_proj_bias).[n, s, (3 heads e) -> 3, n, heads, s, e]
-  let seen = attention(q, k, v, mask: if causal { outer(reshape(iota(s), [s, 1]) >= iota(s)) } else { true })
-  return seen.[n, heads, s, e -> n, s, (heads e)] |> out_proj: Linear(d)
+  let qkv = x @ t(in_proj_weight)
+  if bias {
+    param in_proj_bias: [3 * d] = zeros
+    return HeadsAttention(heads, causal, dropout_p)(qkv + in_proj_bias) |> out_proj: Linear(d)
+  } else {
+    return HeadsAttention(heads, causal, dropout_p)(qkv) |> out_proj: Linear(d, bias: false)
+  }
 }

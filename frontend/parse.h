@@ -135,7 +135,7 @@ Axis *axis_product(Parser *p, Range at, Axes *factors);
 TypeExpr *make_type(Parser *p, Range at, const Word *dtype, Exprs *dims);
 Types *add_type(Parser *p, Types *list, TypeExpr *one);
 FieldDecl *make_field(Parser *p, Word name, TypeExpr *type, Expr *fallback);
-FieldDecl *make_typed_field(Parser *p, Word name, TypeExpr *type);
+FieldDecl *make_typed_field(Parser *p, Word name, TypeExpr *type, Expr *fallback);
 Fields *add_field(Parser *p, Fields *list, FieldDecl *one);
 Block *add_statement(Parser *p, Block *list, Syntax *statement);
 Clauses *first_clause(Parser *p, Expr *target, Expr *loss, Expr *optimizer);

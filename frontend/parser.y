@@ -87,8 +87,8 @@ static Word word(const Token *t) { return (Word){t->name, t->at}; }
 %type <axes> axes factors
 %type <type> type
 %type <types> results type_list
-%type <field> field typed_field
-%type <fields> fields field_list typed_fields typed_list
+%type <field> field typed_field input
+%type <fields> fields field_list typed_fields typed_list inputs input_list
 %type <statement> statement if
 %type <block> statements block
 %type <count> count
@@ -121,7 +121,7 @@ statement
   | DATA NAME IS expr             { $$ = statement_data(p, @1, word($2), $4, NULL); }
   | DATA NAME IS expr TO LFIELDS typed_fields RFIELDS
                                   { $$ = statement_data(p, @1, word($2), $4, $7); }
-  | MODULE NAME LPAREN fields RPAREN LPAREN typed_fields RPAREN TO results block
+  | MODULE NAME LPAREN fields RPAREN LPAREN inputs RPAREN TO results block
                                   { $$ = statement_module(p, @1, word($2), $4, $7, $10, $11); }
   | FN NAME LPAREN fields RPAREN IS expr
                                   { $$ = statement_fn(p, @1, word($2), $4, $7, NULL); }
@@ -268,7 +268,22 @@ typed_list
   ;
 
 typed_field
-  : NAME COLON type               { $$ = make_typed_field(p, word($1), $3); }
+  : NAME COLON type               { $$ = make_typed_field(p, word($1), $3, NULL); }
+  ;
+
+inputs
+  : %empty                        { $$ = NULL; }
+  | input_list                    { $$ = $1; }
+  | input_list COMMA              { $$ = $1; }
+  ;
+
+input_list
+  : input                         { $$ = add_field(p, NULL, $1); }
+  | input_list COMMA input        { $$ = add_field(p, $1, $3); }
+  ;
+
+input
+  : NAME COLON type default       { $$ = make_typed_field(p, word($1), $3, $4); }
   ;
 
 type

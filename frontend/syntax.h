@@ -73,7 +73,7 @@ typedef struct FieldDecl { /* x: f32[B, P] ; a module input, a data field, a con
   const char *name;
   TypeExpr type;
   const char *kind;   /* config: "dim", "int", "float", "bool", "module", "fn"; NULL when the type is one */
-  Expr *fallback;     /* config default, or NULL */
+  Expr *fallback;     /* default, or NULL */
 } FieldDecl;
 
 typedef enum StmtKindSyntax {

@@ -324,8 +324,8 @@ FieldDecl *make_field(Parser *p, Word name, TypeExpr *type, Expr *fallback) {
 }
 
 /* A module's input or a data field: a value, so its shape is given. */
-FieldDecl *make_typed_field(Parser *p, Word name, TypeExpr *type) {
-  FieldDecl *f = make_field(p, name, type, NULL);
+FieldDecl *make_typed_field(Parser *p, Word name, TypeExpr *type, Expr *fallback) {
+  FieldDecl *f = make_field(p, name, type, fallback);
   if (type->kind && strcmp(type->kind, "bool")) {
     report(p->d, WRONG_SYNTAX, type->at, "`%s` cannot be `%s`: a value stands here", name.name, type->kind);
     report_help(p->d, "a module's configuration goes in its first list, its inputs in the second");
