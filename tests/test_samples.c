@@ -9,7 +9,7 @@
 #include "runtime/storage.h"
 #include "tests/shell.h"
 
-static const char *const samples[] = {"digits", "digits-cnn", "regression", "vae", "wgan-gp", "pinn", "sonnets", "benchmark/mlp_tiny", "benchmark/mlp_mnist", "benchmark/mlp_wide",
+static const char *const samples[] = {"digits", "digits-cnn", "regression", "vae", "wgan-gp", "pinn", "sonnets", "glyphs-cnn", "benchmark/mlp_tiny", "benchmark/mlp_mnist", "benchmark/mlp_wide",
                                       "benchmark/ffn_bound", "benchmark/lenet"};
 enum { N_SAMPLES = sizeof samples / sizeof samples[0] };
 
@@ -80,6 +80,22 @@ START_TEST(digits_are_learned_by_windows) {
 }
 END_TEST
 
+/* What a sample of the list comes to: the last number after `key` in what it prints, a folder left with what it made. */
+static double trained(const char *folder, const char *sample, const char *options, const char *key) {
+  char *output = shell_ok(MTC " build samples/%s.mt --target=c -o %s/trainer && cd %s && ./trainer %s --data-dir " SOURCE_DIR
+                          "/samples", sample, folder, folder, options);
+  double value = last_number_after(output, key);
+  free(output);
+  return value;
+}
+
+/* Printed digits of families that were not among those learned. */
+START_TEST(glyphs_are_learned) {
+  double accuracy = trained(scratch_folder(), "glyphs-cnn", "", "accuracy ");
+  ck_assert_msg(accuracy >= 0.98 && accuracy <= 1, "accuracy %g", accuracy);
+}
+END_TEST
+
 /* A line after each update makes each a play of its own; otherwise several go together. */
 START_TEST(steps_played_together_are_those_played_alone) {
   const char *folder = scratch_folder();
@@ -98,15 +114,6 @@ START_TEST(regression_beats_the_mean) {
   free(output);
 }
 END_TEST
-
-/* What a sample of the list comes to: the last number after `key` in what it prints, a folder left with what it made. */
-static double trained(const char *folder, const char *sample, const char *options, const char *key) {
-  char *output = shell_ok(MTC " build samples/%s.mt --target=c -o %s/trainer && cd %s && ./trainer %s --data-dir " SOURCE_DIR
-                          "/samples", sample, folder, folder, options);
-  double value = last_number_after(output, key);
-  free(output);
-  return value;
-}
 
 /* In nats; the whole training comes to 22.7. */
 START_TEST(a_vae_codes_digits) {
@@ -174,6 +181,7 @@ Suite *samples_suite(void) {
   tcase_add_test(train, a_network_solves_the_heat_equation);
   tcase_add_test(train, a_gan_draws);
   tcase_add_test(train, sonnets_are_learned);
+  tcase_add_test(train, glyphs_are_learned);
   suite_add_tcase(suite, train);
   return suite;
 }
