@@ -9,7 +9,7 @@
 #include "runtime/storage.h"
 #include "tests/shell.h"
 
-static const char *const samples[] = {"digits", "digits-cnn", "regression", "vae", "wgan-gp", "pinn", "sonnets", "glyphs-cnn", "benchmark/mlp_tiny", "benchmark/mlp_mnist", "benchmark/mlp_wide",
+static const char *const samples[] = {"digits", "digits-cnn", "regression", "vae", "wgan-gp", "pinn", "sonnets", "glyphs-cnn", "names-rnn", "temperature-lstm", "benchmark/mlp_tiny", "benchmark/mlp_mnist", "benchmark/mlp_wide",
                                       "benchmark/ffn_bound", "benchmark/lenet"};
 enum { N_SAMPLES = sizeof samples / sizeof samples[0] };
 
@@ -93,6 +93,25 @@ static double trained(const char *folder, const char *sample, const char *option
 START_TEST(glyphs_are_learned) {
   double accuracy = trained(scratch_folder(), "glyphs-cnn", "", "accuracy ");
   ck_assert_msg(accuracy >= 0.98 && accuracy <= 1, "accuracy %g", accuracy);
+}
+END_TEST
+
+/* Nats a letter of names that were kept back; counting pairs and triples of letters comes to 2.33 and 2.10. */
+START_TEST(names_are_learned) {
+  double nats = trained(scratch_folder(), "names-rnn", "--epochs 3", "nats ");
+  ck_assert_msg(nats > 1.8 && nats < 2.08, "%g nats", nats);
+}
+END_TEST
+
+/* In degrees, where "as now" is wrong by 3.32 and "as yesterday" by 4.05. */
+START_TEST(temperatures_are_told) {
+  const char *folder = scratch_folder();
+  double rmse = trained(folder, "temperature-lstm", "--epochs 5", "rmse ");
+  ck_assert_msg(rmse > 1.5 && rmse < 2.6, "rmse %g", rmse);
+  char *output = shell_ok("cd %s && ./trainer eval --json --data-dir " SOURCE_DIR "/samples --init temperature-lstm.run/net.safetensors", folder);
+  ck_assert_double_eq_tol(last_number_after(output, "\"now\":"), 3.323, 0.001);
+  ck_assert_double_eq_tol(last_number_after(output, "\"yesterday\":"), 4.049, 0.001);
+  free(output);
 }
 END_TEST
 
@@ -182,6 +201,8 @@ Suite *samples_suite(void) {
   tcase_add_test(train, a_gan_draws);
   tcase_add_test(train, sonnets_are_learned);
   tcase_add_test(train, glyphs_are_learned);
+  tcase_add_test(train, names_are_learned);
+  tcase_add_test(train, temperatures_are_told);
   suite_add_tcase(suite, train);
   return suite;
 }
