@@ -137,6 +137,7 @@ Types *add_type(Parser *p, Types *list, TypeExpr *one);
 FieldDecl *make_field(Parser *p, Word name, TypeExpr *type, Expr *fallback);
 FieldDecl *make_typed_field(Parser *p, Word name, TypeExpr *type, Expr *fallback);
 Fields *add_field(Parser *p, Fields *list, FieldDecl *one);
+Fields *add_input(Parser *p, Fields *list, FieldDecl *one);
 Block *add_statement(Parser *p, Block *list, Syntax *statement);
 Clauses *first_clause(Parser *p, Expr *target, Expr *loss, Expr *optimizer);
 Clauses *add_clause(Parser *p, Clauses *list, Expr *target, Expr *optimizer);

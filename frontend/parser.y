@@ -279,7 +279,7 @@ inputs
 
 input_list
   : input                         { $$ = add_field(p, NULL, $1); }
-  | input_list COMMA input        { $$ = add_field(p, $1, $3); }
+  | input_list COMMA input        { $$ = add_input(p, $1, $3); }
   ;
 
 input

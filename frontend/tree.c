@@ -64,6 +64,16 @@ Fields *add_field(Parser *p, Fields *list, FieldDecl *one) {
   return list;
 }
 
+/* A call gives inputs in their order: it can only leave out the last ones. */
+Fields *add_input(Parser *p, Fields *list, FieldDecl *one) {
+  const FieldDecl *before = &list->items[list->n - 1];
+  if (before->fallback && !one->fallback) {
+    report(p->d, WRONG_SYNTAX, one->at, "`%s` has no default, but `%s` before it has one", one->name, before->name);
+    report_help(p->d, "inputs that may be left out come last");
+  }
+  return add_field(p, list, one);
+}
+
 Block *add_statement(Parser *p, Block *list, Syntax *statement) {
   if (!list) list = arena_alloc(p->arena, sizeof *list);
   if (statement) LIST_PUSH(p->arena, list->items, list->n, statement);

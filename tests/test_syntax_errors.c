@@ -105,6 +105,11 @@ static const struct { const char *text, *messages; } errors[] = {
      "  return x\n"
      "}",
      "4:1: error[E0008]: expected `}` to close the `{` at 1:27, found `module`\n"},
+    {"module M()(x: [B], h: [B] = 0, q: [B]) -> [B] {\n"
+     "  return x\n"
+     "}",
+     "1:32: error[E0005]: `q` has no default, but `h` before it has one\n"
+     "help: inputs that may be left out come last\n"},
     {"let x = f(a = 3)",
      "1:13: error[E0008]: expected `,` or `)` to close the `(` at 1:10, found `=`\n"
      "help: a named argument is written a: ...\n"},
