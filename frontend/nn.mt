@@ -218,8 +218,8 @@ module AdaptiveMaxPool2d(size)(x: [*s, c, h, w]) -> [*s, c, *t] {
 }
 
 # ---- normalization: PyTorch's layers of the same names ----
-# Over all but axis f, whatever axes follow it: BatchNorm1d, 2d and 3d.  The biased variance normalizes, the
-# unbiased one is kept; eval and predict use what was kept.
+# Over all but axis f, whatever axes follow it: BatchNorm1d, 2d and 3d.  The biased variance normalizes, the unbiased
+# one is kept (0 where a short last batch has one value a channel); eval and predict use what was kept.
 module BatchNorm(eps: float = 1e-5, momentum: float = 0.1, affine: bool = true)(x: [n, f, *s]) -> [n, f, *s] {
   state running_mean: [f] = zeros
   state running_var: [f] = ones
@@ -229,7 +229,7 @@ module BatchNorm(eps: float = 1e-5, momentum: float = 0.1, affine: bool = true)(
   if training {
     let N = count(x, over: [n, *s])
     running_mean <- (1 - momentum) * running_mean + momentum * m
-    running_var <- (1 - momentum) * running_var + momentum * v * (N / (N - 1))
+    running_var <- (1 - momentum) * running_var + momentum * v * (N / maximum(N - 1, 1))
     num_batches_tracked <- num_batches_tracked + 1
   }
   let y = (x - m) * rsqrt(v + eps)

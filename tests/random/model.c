@@ -106,6 +106,7 @@ static Named *new_param(Author *a, const char *axes) {
 
 /* ---- one line of a body each --------------------------------------------------------- */
 
+/* What jumps does so away from 0 and 1, where parameters begin: rounding must not choose the side. */
 static void unary(Author *a) {
   static const char *const forms[] = {"relu(#)", "tanh(#)", "sigmoid(#)", "exp(tanh(#))", "log(abs(#) + 0.5)",
                                       "sqrt(# * # + 0.1)", "gelu(#)", "gelu_tanh(#)", "silu(#)", "softplus(#)",
@@ -113,7 +114,7 @@ static void unary(Author *a) {
                                       "clamp(#, min: -1, max: 1.5)", "rsqrt(# * # + 0.3)", "expm1(tanh(#))",
                                       "log1p(abs(#))", "maximum(#, 0.2)", "where(# > 0.1, #, 0.3 * #)", "-#",
                                       "# - stop(#) + tanh(#)", "round(#) + sigmoid(#)", "sign(#) * #", "(1 - #) / 3",
-                                      "pow(abs(#) + 0.2, 1.5)", "floor(#) - # // 2 + 0.1 * #", "# % 3", "f32(# > 0) * #"};
+                                      "pow(abs(#) + 0.2, 1.5)", "floor(# + 0.37) - (# + 0.41) // 2 + 0.1 * #", "(# + 0.43) % 3", "f32(# > 0) * #"};
   Named *x = value(a);
   x->used = true;
   char text[256], *to = text;
@@ -265,13 +266,14 @@ static void rearranged(Author *a) {
   let(a, x->axes, "reshape(%s, [%s])", text, shape(x->axes)); /* the axis has its name again */
 }
 
+/* Of axes whose values may be equal but for rounding, each place has an offset of its own: so the greatest is one. */
 static void lookup_row(Author *a) {
   Named *x = value_like(a, ends_in_dim, NULL);
   if (!x || !a->in_module || strlen(x->axes) != 2) return;
   char from = x->axes[1], to = dims[pick(a, N_DIMS)], table[3] = {from, to, 0}, out[3] = {x->axes[0], to, 0};
   if (from == to || out[0] == to) return;
   Named *w = new_param(a, table);
-  let(a, out, "%s[argmax(%s, over: %c)]", w->name, x->name, from);
+  let(a, out, "%s[argmax(%s + 0.03 * iota(%c), over: %c)]", w->name, x->name, from, from);
   w->used = true;
 }
 

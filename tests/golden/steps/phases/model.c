@@ -106,7 +106,7 @@ static void G_bn_running_var_columns(real *restrict running_var_add, real *restr
   for (int64_t i = 0; i < 5; i++) {
     running_var_mul[i] = (real)0.9 * running_var[i];
     mean_cast[i] = (real)rows;
-    running_var_div[i] = mean_cast[i] / (mean_cast[i] - 1);
+    running_var_div[i] = mean_cast[i] / mt_maximum(mean_cast[i] - 1, (real)1);
   }
   for (int64_t row = 0; row < rows; row++) {
 #pragma omp simd
@@ -450,7 +450,7 @@ static void G_fc1_bn_running_var_columns(real *restrict running_var_add, real *r
     running_var_mul[i] = (real)0.9 * running_var_2[i];
     mean_div_at[i] = mean_div[i];
     mean_cast[i] = (real)rows;
-    running_var_div[i] = mean_cast[i] / (mean_cast[i] - 1);
+    running_var_div[i] = mean_cast[i] / mt_maximum(mean_cast[i] - 1, (real)1);
   }
   for (int64_t row = 0; row < rows; row++) {
 #pragma omp simd

@@ -91,7 +91,7 @@ static __global__ void G_bn_running_var_columns(real *__restrict__ running_var_a
   const int own = blockIdx.x * 32 + threadIdx.x, column = own < 5 ? own : 5 - 1;
   const real running_var_mul = (real)0.9 * running_var[column];
   const real mean_cast = (real)rows;
-  const real running_var_div = mean_cast / (mean_cast - 1);
+  const real running_var_div = mean_cast / mt_maximum(mean_cast - 1, (real)1);
   real var_sum = 0;
   for (int row = threadIdx.y; row < rows; row += 8) {
     const real var_sub_at = var_sub[row * 5 + column];
@@ -432,7 +432,7 @@ static __global__ void G_fc1_bn_running_var_columns(real *__restrict__ running_v
   const real running_var_mul = (real)0.9 * running_var_2[column];
   const real mean_div_at = mean_div[column];
   const real mean_cast = (real)rows;
-  const real running_var_div = mean_cast / (mean_cast - 1);
+  const real running_var_div = mean_cast / mt_maximum(mean_cast - 1, (real)1);
   real var_sum = 0;
   for (int row = threadIdx.y; row < rows; row += 8) {
     const real var_sub = fc1_add[row * 5 + column] - mean_div_at;
