@@ -119,7 +119,19 @@ START_TEST(texts_are_what_they_were) {
 }
 END_TEST
 
-/* Of the planned programs, and of one built by hand that has what they lack. */
+static void verdicts_of_file(Text *out, const char *name, const char *path, Arena *arena) {
+  char *text = read_text(path);
+  ck_assert_ptr_nonnull(text);
+  Diagnostics *d = diagnostics_new();
+  Program *program = program_read(&(Source){.path = path, .text = text, .length = strlen(text)}, arena, d);
+  ck_assert_msg(program != NULL, "%s does not read", path);
+  verdicts_of(out, name, program);
+  diagnostics_free(d);
+  free(text);
+}
+
+/* Of the planned programs, of one built by hand that has what they lack, of one whose loops ask for their turn, and of
+ * one that writes text. */
 START_TEST(damaged_programs_are_judged_as_they_were) {
   Text out = {0};
   Arena *arena = arena_new();
@@ -127,15 +139,10 @@ START_TEST(damaged_programs_are_judged_as_they_were) {
   for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
     char path[256];
     snprintf(path, sizeof path, TESTS_DIR "/golden/steps/%s/%d-%s.ir", models[i], n_passes, pipeline[n_passes - 1].name);
-    char *text = read_text(path);
-    ck_assert_ptr_nonnull(text);
-    Diagnostics *d = diagnostics_new();
-    Program *program = program_read(&(Source){.path = path, .text = text, .length = strlen(text)}, arena, d);
-    ck_assert_msg(program != NULL, "%s does not read", path);
-    verdicts_of(&out, models[i], program);
-    diagnostics_free(d);
-    free(text);
+    verdicts_of_file(&out, models[i], path, arena);
   }
+  verdicts_of_file(&out, "turns", TESTS_DIR "/golden/steps/recurrence/0-lower.ir", arena);
+  verdicts_of_file(&out, "sample", TESTS_DIR "/golden/ir/sample.ir", arena);
   arena_free(arena);
   compare_text(TESTS_DIR "/golden", "verdicts", "mtc_tests golden", out.data);
 }

@@ -28,6 +28,16 @@ static uint64_t draw(Damage *d, uint64_t n) { /* splitmix64 */
 static int one_off(Damage *d) { return draw(d, 2) ? 1 : -1; }
 static Node *any(Damage *d, const Graph *graph) { return graph->nodes[draw(d, (uint64_t)graph->n_nodes)]; }
 
+/* One of a kind, NULL if there is none. */
+static Node *any_of(Damage *d, bool (*is)(const Node *)) {
+  int n = 0;
+  for (int i = 0; i < d->n; i++) n += is(d->node[i]);
+  int64_t left = n ? (int64_t)draw(d, (uint64_t)n) : -1;
+  for (int i = 0; i < d->n; i++)
+    if (is(d->node[i]) && !left--) return d->node[i];
+  return NULL;
+}
+
 static void collect(Damage *d, Graph *graph) {
   for (int i = 0; i < graph->n_nodes && d->n < MAX_NODES; i++) {
     d->of[d->n] = graph;
@@ -108,12 +118,7 @@ static void place(Damage *d, Graph *g, Node *x) {
 
 /* ---- ways to damage a group ---------------------------------------------- */
 
-static Node *group_of(Damage *d) {
-  for (;;) {
-    Node *x = d->node[draw(d, (uint64_t)d->n)];
-    if (x->body) return x;
-  }
-}
+static bool has_body(const Node *x) { return x->body != NULL; }
 static void pattern(Damage *d, Graph *g, Node *x) { (void)g, x->attrs.pattern = (int)draw(d, 6) - 1; }
 static void space(Damage *d, Graph *g, Node *x) {
   if (draw(d, 2)) x->attrs.space = any(d, g)->type;
@@ -128,6 +133,26 @@ static void result(Damage *d, Graph *g, Node *x) {
   (void)g;
   Output *o = &x->body->outputs[draw(d, (uint64_t)x->body->n_outputs)];
   o->node = any(d, x->body);
+}
+
+/* ---- ways to damage a loop, and what stands in loops ------------------------ */
+
+static bool is_loop(const Node *x) { return op_info[x->op].kind == LOOP; }
+static bool is_turn(const Node *x) { return x->op == OP_turn; }
+
+static void loop_counts(Damage *d, Graph *g, Node *x) {
+  (void)g;
+  switch (draw(d, 4)) {
+  case 0: x->attrs.carried += one_off(d); break;
+  case 1: x->attrs.stacked += one_off(d); break;
+  case 2: x->attrs.carried = (int)draw(d, 6) - 1; break;
+  default: x->attrs.space.dim[0].size = (int64_t)draw(d, 4) - 1;
+  }
+}
+static void loop_path(Damage *d, Graph *g, Node *x) {
+  (void)g;
+  const Node *other = any_of(d, is_loop);
+  x->attrs.path = draw(d, 4) ? other->attrs.path : draw(d, 2) ? "no loop" : NULL;
 }
 
 /* ---- ways to damage a graph ----------------------------------------------- */
@@ -160,20 +185,37 @@ static void ends(Damage *d, Graph *g, Node *x) {
   }
 }
 
-static const struct { const char *name; void (*damage)(Damage *, Graph *, Node *); bool of_groups; } ways[] = {
-    {"operand", operand, false}, {"operand that fits", operand_that_fits, false}, {"operand more", operand_more, false},
-    {"operand less", operand_less, false}, {"op", op, false}, {"op of as many", op_of_as_many, false},
-    {"dtype", dtype, false}, {"rank", rank, false}, {"size", size, false}, {"literal", literal, false},
-    {"shape", shape, false}, {"indices", indices, false}, {"axes", axes, false}, {"flags", flags, false},
-    {"strides", strides, false}, {"path", path, false}, {"name", name, false}, {"home", home, false},
-    {"offset", offset, false}, {"place", place, false}, {"order", order, false}, {"outputs", outputs, false},
-    {"ends", ends, false}, {"pattern", pattern, true}, {"space", space, true}, {"reduced", reduced, true},
-    {"group's axes", axes, true}, {"group's operand", operand_that_fits, true}, {"result", result, true},
+/* ---- ways to damage a program ---------------------------------------------- */
+
+static void parts(Damage *d, Graph *g, Node *x) {
+  (void)g, (void)x;
+  Program *p = d->program;
+  switch (draw(d, 4)) {
+  case 0: p->has_train = false; break;
+  case 1: p->has_sample = false; break;
+  case 2: p->sample.n_fields = 0; break;
+  default: p->sample.graph = p->predict.graph;
+  }
+}
+
+static bool is_any(const Node *x) { return x != NULL; }
+static const struct { const char *name; void (*damage)(Damage *, Graph *, Node *); bool (*of)(const Node *); } ways[] = {
+    {"operand", operand, is_any}, {"operand that fits", operand_that_fits, is_any}, {"operand more", operand_more, is_any},
+    {"operand less", operand_less, is_any}, {"op", op, is_any}, {"op of as many", op_of_as_many, is_any},
+    {"dtype", dtype, is_any}, {"rank", rank, is_any}, {"size", size, is_any}, {"literal", literal, is_any},
+    {"shape", shape, is_any}, {"indices", indices, is_any}, {"axes", axes, is_any}, {"flags", flags, is_any},
+    {"strides", strides, is_any}, {"path", path, is_any}, {"name", name, is_any}, {"home", home, is_any},
+    {"offset", offset, is_any}, {"place", place, is_any}, {"order", order, is_any}, {"outputs", outputs, is_any},
+    {"ends", ends, is_any}, {"pattern", pattern, has_body}, {"space", space, has_body}, {"reduced", reduced, has_body},
+    {"group's axes", axes, has_body}, {"group's operand", operand_that_fits, has_body}, {"result", result, has_body},
+    {"loop's counts", loop_counts, is_loop}, {"loop's path", loop_path, is_loop}, {"turn's path", loop_path, is_turn},
+    {"parts", parts, is_any},
 };
 
 /* ---- one damage, its verdict, and all as before ---------------------------- */
 
 typedef struct Before {
+  Program program;
   Graph graph, body;
   Node node;
   Node *nodes[MAX_NODES];
@@ -213,10 +255,12 @@ void verdicts_of(Text *out, const char *name, Program *program) {
     uint64_t hash = UINT64_C(14695981039346656037);
     int refused = 0;
     for (int t = 0; t < TRIES; t++) {
-      Node *x = ways[way].of_groups ? group_of(&d) : d.node[draw(&d, (uint64_t)d.n)];
+      Node *x = any_of(&d, ways[way].of);
       Graph *g = d.of[0];
+      if (!x) break;
       for (int i = 0; i < d.n; i++)
         if (d.node[i] == x) g = d.of[i];
+      before.program = *program;
       keep(&before, g, x);
       ways[way].damage(&d, g, x);
       Arena *arena = arena_new();
@@ -225,7 +269,9 @@ void verdicts_of(Text *out, const char *name, Program *program) {
       hash = hash_text(hash, wrong ? wrong : "sound");
       arena_free(arena);
       restore(&before, g, x);
+      *program = before.program;
     }
-    text_add(out, "%s, %s: %d refused, %d sound, %08x\n", name, ways[way].name, refused, TRIES - refused, (unsigned)(hash ^ hash >> 32));
+    if (any_of(&d, ways[way].of))
+      text_add(out, "%s, %s: %d refused, %d sound, %08x\n", name, ways[way].name, refused, TRIES - refused, (unsigned)(hash ^ hash >> 32));
   }
 }
