@@ -191,8 +191,8 @@ static Value one_hot_call(Lower *l, Call *call, const Builtin *self) {
     if (!over) report(l->d, E0104, place(l, call->e->at), "one_hot needs over: and the number of classes");
     return poison();
   }
-  double skip = 0;
-  if (!ignore || as_number(l, ignore, &skip)) note_labels(l, y, classes.size, (int64_t)skip);
+  int64_t skip = 0;
+  if (!ignore || whole_number(l, ignore, &skip)) note_labels(l, y, classes.size, skip);
   Builder b = builders(l, call->e, self->name);
   Type column = y->type, row = type_shape(I32, 1, &classes);
   column.dim[column.rank++] = dim_literal(1);

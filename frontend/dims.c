@@ -110,7 +110,7 @@ bool dim_of(Lower *l, const Expr *e, Dim *out) {
   if (!entry) return unknown_name(l, e->name, e->at, false), false;
   const Value *v = &entry->value;
   if (v->kind == DIM) return *out = v->dim, true;
-  if (v->kind == NUMBER && v->number == floor(v->number) && v->number >= 0)
+  if (v->kind == NUMBER && v->number == floor(v->number) && v->number >= 0 && v->number <= 9e15)
     return *out = dim_literal((int64_t)v->number), true;
   return v->kind == POISON ? false : not_a_dim(l, e, v);
 }

@@ -14,7 +14,7 @@ static Value configure(Lower *l, const FieldDecl *field, Value v, const Span *at
   bool fits = true;
   if (!field->kind || v.kind == POISON) return v;
   if (!strcmp(field->kind, "dim"))
-    fits = v.kind == DIM || (v.kind == NUMBER && !v.is_float && v.number >= 0);
+    fits = v.kind == DIM || (v.kind == NUMBER && !v.is_float && v.number >= 0 && v.number <= 9e15);
   else if (!strcmp(field->kind, "int"))
     fits = (v.kind == NUMBER && !v.is_float) || v.kind == DIM;
   else if (!strcmp(field->kind, "float"))
