@@ -302,7 +302,8 @@ Expr expr_map(Arena *arena, const Node *node, const DType *in_dtype, const Expr 
     else
       text_add(&out, "%s", bound_text(arena, node, tokens[i].operand, in_dtype[0]));
   }
-  Expr e = {text_take(&out, arena), result_bind(tokens, n), false};
+  bool itself = n == 1 && tokens[0].kind == TOKEN_OPERAND; /* binds as its operand does */
+  Expr e = {text_take(&out, arena), itself ? in[tokens[0].operand].bind : result_bind(tokens, n), false};
   if (node->op == OP_where)
     e.integer = all_integer(node, in, 1);
   else if (node->op == OP_cast)
