@@ -11,7 +11,7 @@
 #include "tests/shell.h"
 
 static const char *const samples[] = {"digits", "digits-cnn", "regression", "vae", "wgan-gp", "pinn", "sonnets", "glyphs-cnn", "names-rnn", "temperature-lstm", "gpt2", "resnet18", "benchmark/mlp_tiny", "benchmark/mlp_mnist", "benchmark/mlp_wide",
-                                      "benchmark/ffn_bound", "benchmark/lenet"};
+                                      "benchmark/ffn_bound", "benchmark/lenet", "benchmark/gpt_char", "benchmark/lstm", "benchmark/resnet18"};
 enum { N_SAMPLES = sizeof samples / sizeof samples[0] };
 
 START_TEST(compiles_to_c_without_warnings) {
