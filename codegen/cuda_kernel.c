@@ -22,7 +22,9 @@ enum {
   LONGEST_ROW = 16384,
   SHORT_COLUMN = 64,   /* rows that one thread may add up by itself ... */
   MANY_COLUMNS = 8192, /* ... when there are threads enough */
-  UNROLLED = 32
+  UNROLLED = 32,
+  MOST_COLUMNS = 24, /* of a lane that adds up rows by index: its registers */
+  BUSY_WARPS = 1024  /* keep a GPU busy */
 };
 
 static const char *int_type(const Kernel *k) { return k->wide ? "int64_t" : "int"; }
@@ -359,32 +361,31 @@ static void cuda_kernel(Writer *w, KernelText *out) {
   out->text = text_take(&text, w->arena);
 }
 
-/* One block a row of the table looks for its id among all, in order. */
+/* Columns that a lane of mt_scatter_add takes: as many as there are, but that warps enough are left. */
+static int scatter_columns(int64_t rows, int64_t width) {
+  int64_t each = (width + WARP - 1) / WARP;
+  if (each > MOST_COLUMNS) each = MOST_COLUMNS;
+  while (each > 1 && rows * ((width + WARP * each - 1) / (WARP * each)) < BUSY_WARPS) each = (each + 1) / 2;
+  return each < 1 ? 1 : (int)each;
+}
+
 static void cuda_scatter(Writer *w, KernelText *out) {
   Kernel *k = w->k;
   const Type *to = k->pointers[0].type, *ids = k->pointers[2].type;
-  Expr row = axes_text(w, to, 1, to->rank);
-  const char *n = axes_text(w, ids, 0, ids->rank).text, *type = int_type(k),
-             *size = expr_within(w->arena, row, BIND_UNARY);
+  Expr rows = axes_text(w, to, 0, 1), width = axes_text(w, to, 1, to->rank), n = axes_text(w, ids, 0, ids->rank);
+  int64_t row = 1;
+  for (int axis = 1; axis < to->rank; axis++) row *= to->dim[axis].size;
+  int each = scatter_columns(to->dim[0].size, row);
   Text text = {0};
   w->out = &text;
   write_signature(w, "static __global__ void ");
   w->indent = 1;
-  write_line(w, "for (%s i = threadIdx.x; i < %s; i += 128) {", type, row.text);
-  w->indent = 2;
-  const char *sum = names_take(w->names, "sum");
-  write_line(w, "real %s = 0;", sum);
-  write_line(w, "for (%s j = 0; j < %s; j++)", type, n);
-  w->indent = 3;
-  write_line(w, "if (%s[j] == (int)blockIdx.x) %s += %s[j * %s + i];", k->pointers[2].name, sum, k->pointers[1].name, size);
-  w->indent = 2;
-  write_line(w, "%s[blockIdx.x * (%s)%s + i] = %s;", k->pointers[0].name, type, size, sum);
-  w->indent = 1;
-  write_line(w, "}");
+  write_line(w, "mt_scatter_add<%d>(%s, %s, %s, %s, %s, %s);", each, k->pointers[0].name, k->pointers[1].name,
+             k->pointers[2].name, n.text, rows.text, width.text);
   text_add(&text, "}\n");
   out->text = text_take(&text, w->arena);
-  out->grid = axes_text(w, to, 0, 1).text;
-  out->block = "128";
+  out->grid = arena_print(w->arena, "dim3(mt_blocks(%s, 8), mt_blocks(%s, %d))", rows.text, width.text, WARP * each);
+  out->block = "256";
 }
 
 const Target cuda_target = {

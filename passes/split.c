@@ -7,6 +7,9 @@
  * reduction over trailing and other axes at once becomes one over the trailing
  * axes and one over the others, so that each has one pattern.
  *
+ * And a reduction of long columns that are few has the inner of its axes reduced
+ * first, or the few blocks that they are read far slower than memory can.
+ *
  * The order of additions changes, not which are made; it is the same in every
  * run.  needs: gradient.
  */
@@ -18,7 +21,10 @@ enum {
   SMALL = 4096,         /* elements that one block reduces in no time */
   SMALL_VECTOR = 16384, /* a second kernel takes as long as one block with this many */
   ROW_LOW = 128,        /* a row shorter than this is not worth a block ... */
-  ROW = 1024            /* ... and this long it is best */
+  ROW = 1024,           /* ... and this long it is best */
+  FEW_COLUMNS = 4096,   /* fewer do not keep a GPU busy by themselves ... */
+  LONG_COLUMN = 2048,   /* ... for as long as this */
+  PART = 64             /* of a column: so long at least */
 };
 
 static bool is_reduced(const Node *n, int axis) {
@@ -65,6 +71,20 @@ static unsigned trailing_axes(const Node *n) {
   return axes;
 }
 
+/* Of few long columns the inner axes that make a part, leaving enough to add up; 0: the columns are fine as they are. */
+static unsigned part_axes(const Node *n) {
+  const Type *x = &n->in[0]->type;
+  int64_t columns = type_count(&n->type), height = columns ? type_count(x) / columns : 0, part = 1;
+  unsigned axes = 0;
+  if (columns > FEW_COLUMNS || height < LONG_COLUMN) return 0;
+  for (int axis = x->rank - 1; axis >= 0 && part < PART; axis--) {
+    if (!is_reduced(n, axis)) continue;
+    axes |= 1u << axis;
+    part *= x->dim[axis].size;
+  }
+  return height / part > 1 ? axes : 0;
+}
+
 /* The largest divisor of n up to ROW, or else the next above; 0 when neither makes a good row. */
 static int64_t row_length(int64_t n) {
   int64_t best = 0;
@@ -105,10 +125,12 @@ static bool split_once(PassContext *context, Graph *graph, Node *n) {
   bool all = n->attrs.n_axes == x->rank;
   if (all && x->rank == 1) return cut_vector(context, graph, n);
   unsigned first = all ? row_axes(x) : trailing_axes(n);
+  bool columns = !first && !all;
+  if (columns) first = part_axes(n);
   if (!first || (all && type_count(x) <= SMALL)) return false;
-  if (__builtin_popcount(first) == n->attrs.n_axes || !rewrite_allowed(context, all ? "split.all" : "split.mixed", n))
-    return false;
-  reduce_first(graph, n, first, "rows");
+  const char *rewrite = all ? "split.all" : columns ? "split.columns" : "split.mixed";
+  if (__builtin_popcount(first) == n->attrs.n_axes || !rewrite_allowed(context, rewrite, n)) return false;
+  reduce_first(graph, n, first, columns ? "parts" : "rows");
   return true;
 }
 

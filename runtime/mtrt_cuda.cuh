@@ -199,4 +199,56 @@ static __device__ __forceinline__ T mt_product(const T *a, const T *b, int m, in
   return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
+/* ---- sums by index ---------------------------------------------------------------------- */
+
+enum { MT_SCATTER_WARPS = 8, MT_SCATTER_IDS = 1024, MT_SCATTER_AT_ONCE = 4 };
+
+/* out[id] = sum of from[i] over all i with ids[i] == id, in order of i; rows of
+ * `width`.  A warp has one id and, in each of its lanes, `each` columns.  The
+ * eight warps of a block look through a tile of the ids together; each notes
+ * where its own stands and then adds those rows, several on their way at once.
+ * Blocks: (rows of out / 8, width / 32 / each), of 256 threads. */
+template <int each, class T>
+static __device__ __forceinline__ void mt_scatter_add(T *__restrict__ out, const T *__restrict__ from,
+                                                      const int *__restrict__ ids, int64_t n, int64_t out_rows, int64_t width) {
+  SHARED(int, tile, MT_SCATTER_IDS);
+  SHARED(short, found, MT_SCATTER_WARPS *MT_SCATTER_IDS);
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  const int64_t id = (int64_t)blockIdx.x * MT_SCATTER_WARPS + warp, first = (int64_t)blockIdx.y * 32 * each + lane;
+  short *mine = found + warp * MT_SCATTER_IDS;
+  T sum[each];
+#pragma unroll
+  for (int e = 0; e < each; e++) sum[e] = 0;
+  for (int64_t begin = 0; begin < n; begin += MT_SCATTER_IDS) {
+    __syncthreads(); /* the tile before is done with */
+    for (int i = threadIdx.x; i < MT_SCATTER_IDS; i += 32 * MT_SCATTER_WARPS) tile[i] = begin + i < n ? ids[begin + i] : -1;
+    __syncthreads();
+    int count = 0;
+    for (int i = 0; i < MT_SCATTER_IDS; i += 32) {
+      const bool is_mine = tile[i + lane] == id;
+      const unsigned lanes = __ballot_sync(0xffffffffu, is_mine);
+      if (is_mine) mine[count + __popc(lanes & ((1u << lane) - 1))] = (short)(i + lane);
+      count += __popc(lanes);
+    }
+    __syncwarp();
+    for (int i = 0; i < count; i += MT_SCATTER_AT_ONCE) {
+      T row[MT_SCATTER_AT_ONCE][each];
+#pragma unroll
+      for (int r = 0; r < MT_SCATTER_AT_ONCE; r++)
+#pragma unroll
+        for (int e = 0; e < each; e++) /* past the end: 0, which changes no sum that began with 0 */
+          row[r][e] = i + r < count && first + 32 * e < width ? from[(begin + mine[i + r]) * width + first + 32 * e] : (T)0;
+#pragma unroll
+      for (int r = 0; r < MT_SCATTER_AT_ONCE; r++)
+#pragma unroll
+        for (int e = 0; e < each; e++) sum[e] += row[r][e];
+    }
+    __syncwarp(); /* before places are noted over these */
+  }
+  if (id < out_rows)
+#pragma unroll
+    for (int e = 0; e < each; e++)
+      if (first + 32 * e < width) out[id * width + first + 32 * e] = sum[e];
+}
+
 #endif

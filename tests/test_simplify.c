@@ -450,6 +450,11 @@ static const struct Split {
     {1, {32768}, 1, {0}, "split.vector"},
     {1, {20000}, 1, {0}, "split.vector"},
     {2, {5000, 2}, 2, {0, 1}, "split.all"},
+    {3, {40, 64, 9}, 2, {0, 1}, "split.columns"},
+    {4, {20, 16, 8, 9}, 3, {0, 1, 2}, "split.columns"},
+    {3, {50, 60, 9}, 2, {0, 1}, NULL}, /* two parts would be left, or short ones */
+    {3, {20, 64, 9}, 2, {0, 1}, NULL},
+    {3, {32, 64, 4097}, 2, {0, 1}, NULL},
     {1, {16384}, 1, {0}, NULL},
     {1, {65537}, 1, {0}, NULL},
     {2, {10, 10}, 2, {0, 1}, NULL},
