@@ -11,6 +11,9 @@
  * are, views and relu: then what they write is stored as bf16 too, for the
  * product and for the backward pass.
  *
+ * Tensor cores want rows of 16 bytes: a product with a matrix of, say, 50,257
+ * columns gets it with zeros up to 50,264, and what is more is cut off.
+ *
  * The pass comes before `gradient`, so that an adjoint has the dtype of its
  * value: products of the backward pass are of bf16 as well, but for the
  * gradients of parameters, which stay f32.  The graphs of eval and predict get
@@ -23,6 +26,10 @@
  */
 #include "passes/internal.h"
 
+enum {
+  ALIGNED = 8,      /* numbers of bf16 in 16 bytes */
+  MANY_COLUMNS = 64 /* fewer are not worth a copy */
+};
 enum { ASKED_FOR = 1 /* the x of some grad(y, x): y must go on depending on it */, SHARED = 2 /* read twice */ };
 
 static Node *make(Graph *graph, const Node *like, Op op, Node *in, Attrs attrs, const char *suffix) {
@@ -51,12 +58,47 @@ static bool is_f32_product(const Node *n) {
   return n->op == OP_matmul && n->in[0]->type.dtype == F32 && n->in[1]->type.dtype == F32;
 }
 
+/* The axis of the result's columns in a matrix that is the product's second operand. */
+static int columns_axis(const Node *product) { return product->attrs.tb ? 0 : 1; }
+
+static bool is_ragged(const Node *product) {
+  const Type *matrix = &product->in[1]->type;
+  if (matrix->rank != 2) return false;
+  const Dim *columns = &matrix->dim[columns_axis(product)];
+  return !columns->rows && columns->size % ALIGNED && columns->size >= MANY_COLUMNS;
+}
+
+/* A slice or pad of x along one axis, to a dim. */
+static Node *resize(Graph *graph, Node *x, Op op, int axis, Dim to, const char *suffix) {
+  Attrs attrs = {.shape = x->type};
+  for (int a = 0; a < x->type.rank; a++) attrs.step[a] = 1;
+  attrs.shape.dim[axis] = to;
+  return make(graph, x, op, x, attrs, suffix);
+}
+
+/* Below a transpose, which then becomes a flag of the product, and a rounding, whose kernel pads too. */
+static Node *pad_to(Graph *graph, Node *x, int axis, Dim to) {
+  bool turns = x->op == OP_transpose;
+  if (!turns && x->op != OP_cast) return resize(graph, x, OP_pad, axis, to, "padded");
+  return make(graph, x, x->op, pad_to(graph, x->in[0], turns ? x->attrs.axes[axis] : axis, to), x->attrs, "padded");
+}
+
+static Node *product(PassContext *context, Graph *graph, const Node *old, Node **in) {
+  bool ragged = is_ragged(old) && rewrite_allowed(context, "precision.align", old);
+  int axis = columns_axis(old);
+  Dim columns = old->in[1]->type.dim[axis];
+  if (ragged) in[1] = pad_to(graph, in[1], axis, dim_literal((columns.size + ALIGNED - 1) / ALIGNED * ALIGNED));
+  Node *node = node_new(graph, OP_matmul, in, 2, &old->attrs, old->name, old->span);
+  return ragged ? resize(graph, node, OP_slice, node->type.rank - 1, columns, "cut") : node;
+}
+
 static Node *remake(PassContext *context, Graph *graph, const Node *old, Node **in) {
   bool rounds = is_f32_product(old) && rewrite_allowed(context, "precision.matmul", old);
   for (int k = 0; rounds && k < 2; k++) in[k] = narrow(graph, in[k]);
+  if (rounds) return cast_to(graph, product(context, graph, old, in), F32);
   Node *node = node_new(graph, old->op, in, old->n_in, &old->attrs, old->name, old->span);
   if (old->body) node->body = old->body; /* a loop's, which is rounded by itself */
-  return rounds ? cast_to(graph, node, F32) : node;
+  return node;
 }
 
 static void mark_asked(const Graph *graph, Arena *arena) {

@@ -509,6 +509,45 @@ START_TEST(gradients_are_near_those_of_f32) {
 }
 END_TEST
 
+/* x @ t(w) + x @ v with 67 columns each, and a product with 10. */
+static Kit *ragged(Precision precision, const char *stop, FILE *trace) {
+  Kit *kit = kit_new(7);
+  Node *x = kit_state(kit, "x", kit_type(F32, 2, (int64_t[]){6, 5})), *w = kit_param(kit, "w", kit_type(F32, 2, (int64_t[]){67, 5})),
+       *v = kit_param(kit, "v", kit_type(F32, 2, (int64_t[]){5, 67})), *u = kit_param(kit, "u", kit_type(F32, 2, (int64_t[]){67, 10}));
+  for (int i = 0; i < kit->n_leaves; i++)
+    for (int64_t k = 0; k < kit->leaves[i].count; k++) kit->leaves[i].data[k] = (double)kit_random(kit, 200) / 100 - 1;
+  Node *h = b_binary(&kit->b, OP_add, b_matmul(&kit->b, x, w, false, true), b_matmul(&kit->b, x, v, false, false));
+  Node *y = b_unary(&kit->b, OP_tanh, b_matmul(&kit->b, h, u, false, false));
+  kit_minimize(kit, b_reduce(&kit->b, OP_sum, y, 2, (int[]){0, 1}, false));
+  kit->program->train.precision = precision;
+  ck_assert(kit_run(kit, 2, stop, LONG_MAX, trace));
+  return kit;
+}
+
+/* Their rows get 72 numbers, of which nothing is seen but in the sizes of the products. */
+START_TEST(ragged_products_are_padded) {
+  char *trace;
+  size_t length;
+  FILE *file = open_memstream(&trace, &length);
+  Kit *plain = ragged(PRECISION_F32, "simplify", NULL), *kit = ragged(PRECISION_BF16, "simplify", file);
+  fclose(file);
+  ck_assert_int_eq(count_lines(trace, "precision.align"), 2);
+  int padded = 0, wide = 0;
+  for (int i = 0; i < kit->graph->n_nodes; i++) {
+    const Node *n = kit->graph->nodes[i];
+    if (n->op == OP_matmul) padded += n->type.dim[0].size == 72 || n->type.dim[1].size == 72, wide += n->attrs.wide;
+  }
+  ck_assert_int_eq(padded, 4); /* two forward, two gradients of what was padded */
+  ck_assert_int_eq(wide, 3);
+  Values ours = values_of(kit, false), theirs = values_of(plain, false);
+  ck_assert_double_le(distance(plain, OUT_GRAD, &ours, &theirs), 1e-12);
+  ck_assert_double_le(distance(plain, OUT_LOSS, &ours, &theirs), 1e-12);
+  values_free(&ours), values_free(&theirs);
+  kit_free(plain), kit_free(kit);
+  free(trace);
+}
+END_TEST
+
 /* relu changes places with the rounding unless its f32 value is read too. */
 START_TEST(relu_of_a_product_is_narrow) {
   for (int read_twice = 0; read_twice < 2; read_twice++) {
@@ -620,6 +659,7 @@ Suite *bf16_suite(void) {
   tcase_add_test(pass, rewrites_can_be_left_out);
   tcase_add_test(pass, other_precisions_change_nothing);
   tcase_add_test(pass, gradients_are_near_those_of_f32);
+  tcase_add_test(pass, ragged_products_are_padded);
   tcase_add_test(pass, relu_of_a_product_is_narrow);
   tcase_add_test(pass, sums_along_rows_stay_f32);
   tcase_add_test(pass, what_a_gradient_is_asked_of_stays);

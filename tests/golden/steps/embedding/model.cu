@@ -227,12 +227,7 @@ static __global__ void d_x_map(real *__restrict__ d_gather_add_2, const real *__
 static __global__ void d_table_scatter(real *__restrict__ d_table_scatter_add,
                                        const real *__restrict__ d_gather_add_2,
                                        const int32_t *__restrict__ ids, int rows) {
-  for (int i = threadIdx.x; i < D; i += 128) {
-    real sum = 0;
-    for (int j = 0; j < rows * T; j++)
-      if (ids[j] == (int)blockIdx.x) sum += d_gather_add_2[j * D + i];
-    d_table_scatter_add[blockIdx.x * (int)D + i] = sum;
-  }
+  mt_scatter_add<1>(d_table_scatter_add, d_gather_add_2, ids, rows * T, V, D);
 }
 
 // Forward and backward: loss, logs and gradients of one batch.
@@ -316,7 +311,8 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
       d_x_gather_add_2, d_x_gather_mm_2, d_x_gather_transpose, rows);
 
   // model.mt:7, backward
-  LAUNCH(d_table_scatter, V, 128, 0, run)(d.table, d_x_gather_add_2, ids, rows);
+  LAUNCH(d_table_scatter, dim3(mt_blocks(V, 8), mt_blocks(D, 32)), 256, 0, run)(
+      d.table, d_x_gather_add_2, ids, rows);
 }
 
 #ifndef MT_DOUBLE
