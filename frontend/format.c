@@ -72,7 +72,7 @@ static bool space_between(const Token *all, const Token *a, const Token *b) {
   if (left == T_LFIELDS || right == T_RFIELDS) return left != T_LFIELDS || right != T_RFIELDS;
   if (left == T_LPAREN || left == T_LBRACKET || left == T_REARRANGE || left == T_DOT) return false;
   if (right == T_RPAREN || right == T_RBRACKET || right == T_COMMA) return false;
-  if (right == T_DOT || right == T_REARRANGE) return false;
+  if (right == T_DOT || right == T_REARRANGE) return left == T_NUMBER; /* 2.x would be a number */
   if (left == T_RANGE || right == T_RANGE) return false;
   if (right == T_COLON) return slice_colon(all, b) && left == T_COMMA;
   if (left == T_COLON) return !slice_colon(all, a);

@@ -352,6 +352,7 @@ static const struct { const char *text, *formatted; } layouts[] = {
     {"dim B=64, # rows\n  P=3 # columns\n", "dim B = 64,  # rows\n  P = 3  # columns\n"},
     {"let a=f( # open\nx)", "let a = f(  # open\n    x)\n"},
     {"let a = x\n  # why\n  |> f # how\n  |> g", "let a = x\n  # why\n  |> f  # how\n  |> g\n"},
+    {"let a = 2 . x\nlet b=2 .[B->B]", "let a = 2 .x\nlet b = 2 .[B -> B]\n"},
     {"let a = ((b))+(c)", "let a = ((b)) + (c)\n"},
     {"let a = if c{\n1}else{\n2}", "let a = if c { 1 } else { 2 }\n"},
     {"let a = a_rather_long_name_for_a_value |> a_function_with_a_name(1) |> another_function_with_a_name |> b",
