@@ -54,7 +54,9 @@ coverage: packages test-packages
 install: all
 	cmake --install $(BUILD)
 
+# One training step of each benchmark model, beside PyTorch and JAX where they are installed.
 bench: all
+	$(call install_missing,python3)
 	bench/run
 
 clean:

@@ -94,12 +94,32 @@ static void print(const MtSession *s, const double *ms, int64_t steps) {
          s->program->name, s->run.backend->target, median, ms[0], ms[ROUNDS - 1], ROUNDS, (long long)steps, mib);
 }
 
+/* For a driver that takes turns between programs: each line, a number of steps, is answered by the seconds they took and
+ * the bytes allocated at most. */
+static int serve(MtSession *s, double first) {
+  char line[64], *end;
+  printf("ready %.3f\n", first);
+  while (fflush(stdout) == 0 && fgets(line, sizeof line, stdin)) {
+    int64_t steps = strtoll(line, &end, 10);
+    if (end == line || steps < 1) {
+      line[strcspn(line, "\n")] = 0;
+      snprintf(s->error.text, sizeof s->error.text, "bench --serve: a line of standard input is no number of steps: %s", line);
+      return EXIT_FAILURE;
+    }
+    double seconds = time_steps(s, steps);
+    if (seconds < 0) return EXIT_FAILURE;
+    printf("%.9g %zu\n", seconds, s->run.backend->peak(&s->run));
+  }
+  return EXIT_SUCCESS;
+}
+
 int mt_bench(MtSession *s) {
-  double ms[ROUNDS];
+  double ms[ROUNDS], begin = mt_now();
   int64_t steps;
   s->scalars.total = INT32_MAX; /* schedules stay near their beginning */
   bool ok = mt_push_scalars(s) && mt_begin_epoch(s, 0, 0) && s->run.backend->play(&s->run, 0, record_fetch, s) &&
             time_steps(s, WARM_STEPS) >= 0;
+  if (ok && s->options->serve) return serve(s, mt_now() - begin);
   if (!ok || (steps = steps_a_round(s)) < 1) return EXIT_FAILURE;
   for (int i = 0; ok && i < ROUNDS; i++) {
     double seconds = time_steps(s, steps);

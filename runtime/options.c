@@ -67,6 +67,7 @@ static const Row rows[] = {
      "write loss and gradients of the first batch as safetensors, and stop"},
     {"keep-going", NULL, 0, FLAG, TRAIN, AT(keep_going), 0, "do not stop at a loss or gradient that is not finite"},
     {"tune", NULL, 0, FLAG, TRAIN | BENCH, AT(tune), 0, "time the ways to do each matrix product, keep the fastest"},
+    {"serve", NULL, 0, FLAG, BENCH, AT(serve), 0, "time as many steps as each line of standard input says"},
     {"quiet", NULL, 'q', FLAG, ALL, AT(quiet), 0, "print errors and results only"},
     {"json", NULL, 0, FLAG, ALL, AT(json), 0, "print one JSON object a line"},
     {"help", NULL, 'h', HELP, ALL, 0, 0, "this text"},

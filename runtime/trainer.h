@@ -35,7 +35,7 @@ typedef struct MtOptions {
   bool temperature_given;
   const char *prompt;
   uint64_t seed;
-  bool seed_given, resume, no_shuffle, keep_going, tune, quiet, json;
+  bool seed_given, resume, no_shuffle, keep_going, tune, serve, quiet, json;
   const char *save_dir, *data_dir, *dump_grads, *output;
   const char *init[MT_MAX_GROUPS], *export[MT_MAX_GROUPS]; /* FILE or INSTANCE=FILE */
   int n_init, n_export, n_inputs;

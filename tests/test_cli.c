@@ -363,7 +363,7 @@ START_TEST(a_trainer_lists_its_options) {
            "line, a trainer made by mtc from line.mt\n\n  line [COMMAND] [OPTIONS]\n\n  train       train");
   mentions("./line -h", 0, "The model, line.mt: 3 parameters; 5 epochs over points\n  update net using sgd\n");
   says("for w in eval predict gradcheck bench --epochs --steps --stop-after --lr --seed --resume --init --export "
-       "--save-dir --data-dir --output --no-shuffle --log-every --dump-grads --keep-going --tune --quiet --json --help "
+       "--save-dir --data-dir --output --no-shuffle --log-every --dump-grads --keep-going --tune --serve --quiet --json --help "
        "--version; do ./line --help | grep -q -- \" $w\" || echo no $w; done",
        0, "");
   says("./line --version", 0, "line (mtrt 0.1, target c)\n");
@@ -411,6 +411,9 @@ START_TEST(a_trainer_checks_and_measures) {
   mentions("./line gradcheck --quiet", 0, "");
   mentions("./line bench --steps 2", 0, "line, target c: ");
   mentions("./line bench --steps 2 --json", 0, "\"");
+  says("printf '3\\n200\\n' | ./line bench --serve | sed 's/[0-9][0-9.e-]*/N/g'", 0, "ready N\nN N\nN N\n");
+  says("printf '3\\nmany\\n' | ./line bench --serve >answers", 1,
+       "line: bench --serve: a line of standard input is no number of steps: many\n");
   says(FRESH "./line --dump-grads g.st --save-dir s && head -c 400 g.st | grep -ao 'net.w' | head -1; ls s", 2,
        "loss 8.75; gradients: g.st\nnet.w\nls: cannot access 's': No such file or directory\n");
 }

@@ -177,6 +177,16 @@ START_TEST(steps_played_together_are_those_played_alone) {
 }
 END_TEST
 
+/* The driver of the benchmarks, without peers: what it prints of our own trainer. */
+START_TEST(benchmarks_can_be_run) {
+  if (system("command -v python3 >/dev/null 2>&1") != 0) return;
+  char *output = shell_ok("bench/run --models mlp_tiny --peers '' --target c --rounds 2 --seconds 0.01 --mtc " MTC);
+  double ms = last_number_after(output, "  mtc ");
+  ck_assert_msg(!strncmp(output, "mlp_tiny\n", 9) && ms > 0 && ms < 1000, "%s", output);
+  free(output);
+}
+END_TEST
+
 START_TEST(regression_beats_the_mean) {
   const char *folder = scratch_folder();
   char *output = shell_ok(MTC " build samples/regression.mt --target=c -o %s/regression && cd %s && ./regression --data-dir " SOURCE_DIR "/samples", folder, folder);
@@ -247,6 +257,7 @@ Suite *samples_suite(void) {
   tcase_add_test(train, digits_are_learned_by_windows);
   tcase_add_test(train, without_a_gpu_the_cuda_trainer_says_so);
   tcase_add_test(train, steps_played_together_are_those_played_alone);
+  tcase_add_test(train, benchmarks_can_be_run);
   tcase_add_test(train, regression_beats_the_mean);
   tcase_add_test(train, a_vae_codes_digits);
   tcase_add_test(train, a_network_solves_the_heat_equation);
