@@ -79,7 +79,7 @@ START_TEST(targets_give_the_same) {
     int n = total - from < size ? (int)(total - from) : (int)size, failed = 0;
     for (int i = 0; i < n; i++) kits[i] = random_graph(first() + from + (uint64_t)i);
     const char *said = t->check(kits, n, first() + from, &failed);
-    if (said) tell(kits[failed], t->one, first() + from, said);
+    if (said) tell(kits[failed], t->one, first() + from + (uint64_t)failed, said);
     for (int i = 0; i < n; i++) kit_free(kits[i]);
   }
 }

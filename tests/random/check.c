@@ -153,9 +153,9 @@ static const char *compare_built(const Generated *set, const Built *built, bool 
   for (int real_size = 8; real_size >= 4 && !differs; real_size -= 4) {
     bool exact = real_size == 8 && !draws_normals(built->plain->graph);
     EvaluateOptions rounded = options;
-    rounded.round = !exact;
+    rounded.round = !exact, rounded.shake = exact ? 1e-13 : 3e-7;
     double relative = exact ? 1e-10 : has_bf16(built->precise->graph) ? 2e-2 : 2e-5;
-    Values shaken = random_values(built->precise, &rounded, exact ? 1e-13 : 3e-7), got;
+    Values shaken = random_values(built->precise, &rounded, rounded.shake), got;
     differs = call_built(set, built, emulated, real_size, &options, &got);
     if (!differs)
       differs = random_differs(built->plain, &want, &got, relative, &shaken, exact ? 100 : 30, exact ? 1e-14 : 1e-6);
@@ -174,7 +174,8 @@ static const char *check_built(Kit *const *kits, int n, uint64_t seed, bool emul
   int number = 0;
   for (int i = 0; i < n && !differs; i++) {
     Built *b = &built[i];
-    Variant v = variant_of(seed, i);
+    uint64_t own = seed + (uint64_t)i; /* alone it fails as it did among others */
+    Variant v = variant_of(own, (int)(own % 4));
     *failed = i;
     b->kit = kits[i];
     if (!(b->plain = with_gradients(kits[i], PRECISION_F32))) continue;
