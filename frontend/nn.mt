@@ -473,3 +473,81 @@ module MultiheadAttention(heads: dim, causal: bool = false, bias: bool = true,
     return HeadsAttention(heads, causal, dropout_p)(qkv) |> out_proj: Linear(d, bias: false)
   }
 }
+
+# ---- in PyTorch ----
+# Of each function and module above PyTorch's name (F: torch.nn.functional, nn: torch.nn) or none, and of a module what
+# it computes.  docs/ops.md is made of this.
+#
+# leaky_relu           F.leaky_relu
+# elu                  F.elu
+# gelu                 F.gelu
+# gelu_tanh            F.gelu(approximate="tanh")
+# silu                 F.silu
+# softplus             F.softplus
+# mish                 F.mish
+# logsigmoid           F.logsigmoid
+# softsign             F.softsign
+# celu                 F.celu
+# selu                 F.selu
+# prelu                F.prelu
+# threshold            F.threshold
+# hardtanh             F.hardtanh
+# relu6                F.relu6
+# hardsigmoid          F.hardsigmoid
+# hardswish            F.hardswish
+# tanhshrink           F.tanhshrink
+# softshrink           F.softshrink
+# hardshrink           F.hardshrink
+# mse                  F.mse_loss
+# l1                   F.l1_loss
+# smooth_l1            F.smooth_l1_loss
+# huber                F.huber_loss
+# kl_div               F.kl_div
+# poisson_nll          F.poisson_nll_loss
+# gaussian_nll         F.gaussian_nll_loss
+# soft_margin          F.soft_margin_loss
+# hinge_embedding      F.hinge_embedding_loss
+# margin_ranking       F.margin_ranking_loss
+# cosine_similarity    F.cosine_similarity
+# cosine_embedding     F.cosine_embedding_loss
+# triplet_margin       F.triplet_margin_loss
+# bce                  F.binary_cross_entropy
+# bce_with_logits      F.binary_cross_entropy_with_logits
+# nll                  F.nll_loss
+# cross_entropy        F.cross_entropy
+# Linear               nn.Linear: x @ t(weight) + bias
+# LayerNorm            nn.LayerNorm: (x - mean) / sqrt(variance + eps) * weight + bias, over the last axis
+# Dropout              nn.Dropout: x / (1 - p), or 0 with probability p; x outside of training
+# Conv1d               nn.Conv1d: a window of x times weight, summed, at every place, + bias
+# Conv2d               nn.Conv2d: a window of x times weight, summed, at every place, + bias
+# ConvTranspose1d      nn.ConvTranspose1d: the weight times each element of x, laid down where its window stands, + bias
+# ConvTranspose2d      nn.ConvTranspose2d: the weight times each element of x, laid down where its window stands, + bias
+# MaxPool1d            nn.MaxPool1d: the largest of a window, at every place
+# MaxPool2d            nn.MaxPool2d: the largest of a window, at every place
+# AvgPool1d            nn.AvgPool1d: the mean of a window, at every place
+# AvgPool2d            nn.AvgPool2d: the mean of a window, at every place
+# AdaptiveAvgPool1d    nn.AdaptiveAvgPool1d: means of as many windows as asked for
+# AdaptiveAvgPool2d    nn.AdaptiveAvgPool2d: means of as many windows as asked for
+# AdaptiveMaxPool1d    nn.AdaptiveMaxPool1d: the largest of as many windows as asked for
+# AdaptiveMaxPool2d    nn.AdaptiveMaxPool2d: the largest of as many windows as asked for
+# BatchNorm            nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d: (x - mean) / sqrt(variance + eps) * weight + bias, over all axes but f
+# GroupNorm            nn.GroupNorm: (x - mean) / sqrt(variance + eps) * weight + bias
+# InstanceNorm         nn.InstanceNorm1d, nn.InstanceNorm2d: (x - mean) / sqrt(variance + eps) * weight + bias
+# RMSNorm              nn.RMSNorm: x / sqrt(mean of x^2 + eps) * weight, over the last axis
+# Embedding            nn.Embedding: weight[ids]
+# LSTMStep             none: one step of an LSTM from its four gates, in the order i, f, g, o
+# gru_step             none
+# RNNCell              nn.RNNCell: tanh(x @ t(weight_ih) + bias_ih + h @ t(weight_hh) + bias_hh)
+# LSTMCell             nn.LSTMCell: c' = sigmoid(f) c + sigmoid(i) tanh(g), h' = sigmoid(o) tanh(c'); gates as those of an RNN
+# GRUCell              nn.GRUCell: h' = (1 - z) n + z h, n = tanh(x_n + r h_n); gates as those of an RNN
+# rnn_steps            none
+# LSTMSteps            none: the loop of an LSTM over time
+# gru_steps            none
+# RNN                  nn.RNN(batch_first=True): the cell at each time, one layer
+# GRU                  nn.GRU(batch_first=True): the cell at each time, one layer
+# LSTM                 nn.LSTM(batch_first=True): the cell at each time, one layer
+# LSTMStates           nn.LSTM(batch_first=True): the cell at each time, one layer
+# scaled_dot_product_attention  F.scaled_dot_product_attention
+# rotary_embedding     none
+# HeadsAttention       none: attention of each head by itself
+# MultiheadAttention   nn.MultiheadAttention(batch_first=True): attention of each head, then a linear layer

@@ -151,7 +151,7 @@ static bool check_scatter(const Inference *f) {
   return true;
 }
 
-static bool shape_asked(const Inference *f) {
+static bool shape_asked(const Inference *f) { /* as asked for */
   const Type *asked = &f->attrs->shape;
   if (f->op == OP_scatter_add && !check_scatter(f)) return false;
   if ((f->op == OP_const || f->op == OP_counter || f->op == OP_turn) && asked->rank != 0)
@@ -162,23 +162,23 @@ static bool shape_asked(const Inference *f) {
 }
 
 /* Turns of loops, outermost first. */
-static bool shape_draw(const Inference *f) {
+static bool shape_draw(const Inference *f) { /* as asked for */
   for (int i = 0; i < f->n; i++)
     if (f->in[i]->rank != 0 || f->in[i]->dtype != I32)
       return fail(f->error, "rank", "random: its operands are turns of loops, not %s", TYPE(f->in[i]));
   return *f->out = f->attrs->shape, true;
 }
 
-static bool shape_rows(const Inference *f) {
+static bool shape_rows(const Inference *f) { /* [], i32 */
   if (!f->attrs->symbol || !f->attrs->symbol->rows)
     return fail(f->error, "axis", "rows: only of a batch dim there are fewer or more");
   return *f->out = type_scalar(I32), true;
 }
 
-static bool shape_none(const Inference *f) { return *f->out = type_scalar(F32), true; }
-static bool shape_result(const Inference *f) { return *f->out = f->attrs->shape, true; }
+static bool shape_none(const Inference *f) { return *f->out = type_scalar(F32), true; } /* that of its results */
+static bool shape_result(const Inference *f) { return *f->out = f->attrs->shape, true; } /* as asked for */
 
-static bool shape_grad(const Inference *f) {
+static bool shape_grad(const Inference *f) { /* operand 1's */
   if (f->in[0]->rank != 0)
     return fail(f->error, "rank", "grad: the first argument must be a scalar, it is %s", TYPE(f->in[0]));
   return *f->out = *f->in[1], true;
@@ -197,18 +197,18 @@ static bool check_number(const Inference *f) {
   return true;
 }
 
-static bool shape_same(const Inference *f) {
+static bool shape_same(const Inference *f) { /* x's */
   if (!check_number(f)) return false;
   return *f->out = *f->in[0], true;
 }
 
-static bool shape_float(const Inference *f) {
+static bool shape_float(const Inference *f) { /* x's; whole numbers become f32 */
   *f->out = *f->in[0];
   if (!dtype_is_float(f->out->dtype)) f->out->dtype = F32;
   return true;
 }
 
-static bool shape_cast(const Inference *f) {
+static bool shape_cast(const Inference *f) { /* x's, in the dtype asked for */
   *f->out = *f->in[0];
   f->out->dtype = f->attrs->shape.dtype;
   return true;
@@ -219,18 +219,18 @@ static bool broadcast_as(const Inference *f, DType dtype) {
   return f->out->dtype = dtype, true;
 }
 
-static bool shape_bcast(const Inference *f) {
+static bool shape_bcast(const Inference *f) { /* x and y broadcast, dtypes promoted */
   return check_number(f) && broadcast_as(f, dtype_promote(f->in[0]->dtype, f->in[1]->dtype));
 }
 
-static bool shape_divide(const Inference *f) {
+static bool shape_divide(const Inference *f) { /* x and y broadcast; whole numbers become f32 */
   DType dtype = dtype_promote(f->in[0]->dtype, f->in[1]->dtype);
   return broadcast_as(f, dtype_is_float(dtype) ? dtype : F32);
 }
 
-static bool shape_compare(const Inference *f) { return broadcast_as(f, BOOL); }
+static bool shape_compare(const Inference *f) { return broadcast_as(f, BOOL); } /* x and y broadcast, bool */
 
-static bool shape_logic(const Inference *f) {
+static bool shape_logic(const Inference *f) { /* of bools, broadcast: bool */
   for (int i = 0; i < f->n; i++)
     if (f->in[i]->dtype != BOOL)
       return fail(f->error, "dtype", "%s: expected bool, found %s", NAME(f), dtype_name(f->in[i]->dtype));
@@ -238,7 +238,7 @@ static bool shape_logic(const Inference *f) {
   return broadcast_as(f, BOOL);
 }
 
-static bool shape_where(const Inference *f) {
+static bool shape_where(const Inference *f) { /* all three broadcast; dtypes of x and y promoted */
   Type branches;
   if (f->in[0]->dtype != BOOL)
     return fail(f->error, "dtype", "where: the condition must be bool, it is %s", dtype_name(f->in[0]->dtype));
@@ -280,7 +280,7 @@ static bool keeps_rows(const Type *from, const Type *to) {
   }
 }
 
-static bool shape_reshape(const Inference *f) {
+static bool shape_reshape(const Inference *f) { /* as asked for, of as many elements */
   const Type *from = f->in[0], *to = &f->attrs->shape;
   if (type_count(from) != type_count(to))
     return fail(f->error, "reshape", "reshape: %s has %lld elements, %s has %lld", TYPE(from),
@@ -290,7 +290,7 @@ static bool shape_reshape(const Inference *f) {
   return with_dtype(f, to);
 }
 
-static bool shape_transpose(const Inference *f) {
+static bool shape_transpose(const Inference *f) { /* x's axes in another order */
   const Type *x = f->in[0];
   unsigned seen = 0;
   if (f->attrs->n_axes != x->rank)
@@ -306,7 +306,7 @@ static bool shape_transpose(const Inference *f) {
   return true;
 }
 
-static bool shape_broadcast(const Inference *f) {
+static bool shape_broadcast(const Inference *f) { /* as asked for */
   Type both;
   if (!infer_broadcast(f->in[0], &f->attrs->shape, f->strict, &both, f->error)) return false;
   if (!type_same_shape(&both, &f->attrs->shape))
@@ -336,11 +336,11 @@ static bool check_window(const Inference *f, const Type *small, const Type *larg
   return with_dtype(f, &f->attrs->shape);
 }
 
-static bool shape_slice(const Inference *f) { return check_window(f, &f->attrs->shape, f->in[0], "slice"); }
-static bool shape_pad(const Inference *f) { return check_window(f, f->in[0], &f->attrs->shape, "pad"); }
+static bool shape_slice(const Inference *f) { return check_window(f, &f->attrs->shape, f->in[0], "slice"); } /* as asked for */
+static bool shape_pad(const Inference *f) { return check_window(f, f->in[0], &f->attrs->shape, "pad"); } /* as asked for */
 
 /* Elements (o, k) and h = o * stride + k * dilation - padding of one axis pair; the batch is neither. */
-static bool shape_skew(const Inference *f) {
+static bool shape_skew(const Inference *f) { /* as asked for, one axis of another size */
   const Type *x = f->in[0], *to = &f->attrs->shape;
   const Attrs *a = f->attrs;
   if (x->rank != to->rank)
@@ -391,7 +391,7 @@ static bool reduce_axes(const Inference *f) {
   return true;
 }
 
-static bool shape_reduce(const Inference *f) {
+static bool shape_reduce(const Inference *f) { /* x's without the axes, or 1 there (keep); a sum of whole numbers is i32 */
   if (!reduce_axes(f)) return false;
   if (f->attrs->first && f->attrs->n_axes != 1)
     return fail(f->error, "axis", "%s: the first of equals is that along one axis, not %d", NAME(f), f->attrs->n_axes);
@@ -399,7 +399,7 @@ static bool shape_reduce(const Inference *f) {
   return true;
 }
 
-static bool shape_argmax(const Inference *f) {
+static bool shape_argmax(const Inference *f) { /* x's without the axis, i32 */
   if (f->attrs->n_axes != 1) return fail(f->error, "axis", "%s: exactly one axis can be searched", NAME(f));
   if (!reduce_axes(f)) return false;
   return f->out->dtype = I32, true;
@@ -407,7 +407,7 @@ static bool shape_argmax(const Inference *f) {
 
 /* ---- contractions and memory by index ---- */
 
-static bool shape_matmul(const Inference *f) {
+static bool shape_matmul(const Inference *f) { /* [.., m, k] @ [.., k, n] is [.., m, n] */
   const Type *a = f->in[0], *b = f->in[1];
   if (a->rank < 2 || b->rank < 2)
     return fail(f->error, "rank", "matmul: both operands need two axes or more, they are %s and %s", TYPE(a), TYPE(b));
@@ -433,7 +433,7 @@ static bool shape_matmul(const Inference *f) {
   return true;
 }
 
-static bool shape_gather(const Inference *f) {
+static bool shape_gather(const Inference *f) { /* the ids', then the table's but its first */
   const Type *table = f->in[0], *ids = f->in[1];
   if (table->rank < 1) return fail(f->error, "rank", "gather: a scalar cannot be indexed");
   if (table->dim[0].rows)

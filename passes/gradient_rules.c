@@ -36,7 +36,7 @@ static Node *zero_where(const Step *s, Node *condition, Node *g) {
 
 /* ---- maps of one operand ------------------------------------------------- */
 
-static Node *grad_copy(const Step *s) { return s->g; }
+static Node *grad_copy(const Step *s) { return s->g; } /* dx = g */
 /* A product of bf16 with its f32 sums, before they are rounded; sums of such, from what reads a weight twice. */
 static Node *unrounded(const Step *s, Node *g) {
   if (g->type.dtype != BF16) return g;
@@ -50,63 +50,63 @@ static Node *unrounded(const Step *s, Node *g) {
 }
 
 /* The sweep casts it back.  The gradient of a parameter's bf16 copy, padded or not, is the parameter's, and stays f32. */
-static Node *grad_cast(const Step *s) {
+static Node *grad_cast(const Step *s) { /* dx = g, in x's dtype */
   const Node *of = s->x;
   while (of->op == OP_pad) of = of->in[0];
   bool copy = of->op == OP_param && of->type.dtype == F32 && s->g->type.dtype == BF16;
   return copy ? unrounded(s, s->g) : s->g;
 }
-static Node *grad_neg(const Step *s) { return neg(s, s->g); }
-static Node *grad_abs(const Step *s) { return mul(s, s->g, b_unary(s->b, OP_sign, s->x)); }
-static Node *grad_exp(const Step *s) { return mul(s, s->g, s->node); }
-static Node *grad_expm1(const Step *s) { return mul(s, s->g, add(s, s->node, number(s, s->node, 1))); }
-static Node *grad_log(const Step *s) { return quotient(s, s->g, s->x); }
-static Node *grad_log1p(const Step *s) { return quotient(s, s->g, add(s, s->x, number(s, s->x, 1))); }
-static Node *grad_sqrt(const Step *s) { return quotient(s, s->g, mul(s, s->node, number(s, s->node, 2))); }
-static Node *grad_sin(const Step *s) { return mul(s, s->g, b_unary(s->b, OP_cos, s->x)); }
-static Node *grad_cos(const Step *s) { return neg(s, mul(s, s->g, b_unary(s->b, OP_sin, s->x))); }
+static Node *grad_neg(const Step *s) { return neg(s, s->g); } /* dx = -g */
+static Node *grad_abs(const Step *s) { return mul(s, s->g, b_unary(s->b, OP_sign, s->x)); } /* dx = g sign(x) */
+static Node *grad_exp(const Step *s) { return mul(s, s->g, s->node); } /* dx = g z */
+static Node *grad_expm1(const Step *s) { return mul(s, s->g, add(s, s->node, number(s, s->node, 1))); } /* dx = g (z + 1) */
+static Node *grad_log(const Step *s) { return quotient(s, s->g, s->x); } /* dx = g / x */
+static Node *grad_log1p(const Step *s) { return quotient(s, s->g, add(s, s->x, number(s, s->x, 1))); } /* dx = g / (x + 1) */
+static Node *grad_sqrt(const Step *s) { return quotient(s, s->g, mul(s, s->node, number(s, s->node, 2))); } /* dx = g / (2 z) */
+static Node *grad_sin(const Step *s) { return mul(s, s->g, b_unary(s->b, OP_cos, s->x)); } /* dx = g cos(x) */
+static Node *grad_cos(const Step *s) { return neg(s, mul(s, s->g, b_unary(s->b, OP_sin, s->x))); } /* dx = -g sin(x) */
 
-static Node *grad_rsqrt(const Step *s) { /* -1/2 x^(-3/2) */
+static Node *grad_rsqrt(const Step *s) { /* dx = -g z^3 / 2 */
   Node *cube = mul(s, mul(s, s->node, s->node), s->node);
   return mul(s, mul(s, s->g, number(s, s->g, -0.5)), cube);
 }
 
-static Node *grad_tanh(const Step *s) { return mul(s, s->g, sub(s, number(s, s->node, 1), mul(s, s->node, s->node))); }
+static Node *grad_tanh(const Step *s) { return mul(s, s->g, sub(s, number(s, s->node, 1), mul(s, s->node, s->node))); } /* dx = g (1 - z^2) */
 
-static Node *grad_sigmoid(const Step *s) {
+static Node *grad_sigmoid(const Step *s) { /* dx = g (1 - z) z */
   return mul(s, mul(s, s->g, sub(s, number(s, s->node, 1), s->node)), s->node);
 }
 
-static Node *grad_erf(const Step *s) { /* 2 / sqrt(pi) exp(-x^2) */
+static Node *grad_erf(const Step *s) { /* dx = g 2 / sqrt(pi) e^(-x^2) */
   Node *bell = b_unary(s->b, OP_exp, neg(s, mul(s, s->x, s->x)));
   return mul(s, mul(s, s->g, number(s, s->g, 1.1283791670955126)), bell);
 }
 
 /* The result is 0 or less exactly where the operand is; NaN is neither and passes. */
-static Node *grad_relu(const Step *s) { return zero_where(s, compare(s, OP_le, s->node, 0), s->g); }
+static Node *grad_relu(const Step *s) { return zero_where(s, compare(s, OP_le, s->node, 0), s->g); } /* dx = g, 0 where z <= 0 */
 
-static Node *grad_clamp(const Step *s) {
+static Node *grad_clamp(const Step *s) { /* dx = g within the bounds and at them, else 0 */
   Node *above = compare(s, OP_ge, s->x, s->node->attrs.value), *below = compare(s, OP_le, s->x, s->node->attrs.high);
   return pass_where(s, b_binary(s->b, OP_and, above, below), s->g);
 }
 
 /* ---- maps of two --------------------------------------------------------- */
 
-static Node *grad_add(const Step *s) { return s->g; }
-static Node *grad_sub(const Step *s) { return s->k ? neg(s, s->g) : s->g; }
-static Node *grad_mul(const Step *s) { return mul(s, s->g, s->k ? s->x : s->y); }
+static Node *grad_add(const Step *s) { return s->g; } /* dx = dy = g */
+static Node *grad_sub(const Step *s) { return s->k ? neg(s, s->g) : s->g; } /* dx = g, dy = -g */
+static Node *grad_mul(const Step *s) { return mul(s, s->g, s->k ? s->x : s->y); } /* dx = g y, dy = g x */
 
-static Node *grad_div(const Step *s) { /* g/y serves both operands */
+static Node *grad_div(const Step *s) { /* dx = g / y, dy = -g / y z */
   Node *left = quotient(s, s->g, s->y);
   return s->k ? neg(s, mul(s, left, s->node)) : left;
 }
 
-static Node *grad_mod(const Step *s) {
+static Node *grad_mod(const Step *s) { /* dx = g, dy = -g (x // y) */
   if (s->k == 0) return s->g;
   return neg(s, mul(s, s->g, b_binary(s->b, OP_floordiv, s->x, s->y)));
 }
 
-static Node *grad_pow(const Step *s) {
+static Node *grad_pow(const Step *s) { /* dx = g y x^(y - 1), 0 where y = 0; dy = g z log(x), 0 where x = 0 and y >= 0 */
   if (s->k == 0) { /* y x^(y-1), but flat for y = 0 even at x = 0 */
     Node *y = dtype_is_float(s->y->type.dtype) ? s->y : b_cast(s->b, s->y, s->x->type.dtype); /* a bool less 1 */
     Node *less = sub(s, y, number(s, y, 1));
@@ -124,30 +124,30 @@ static Node *share(const Step *s, Op loses) {
   Node *tied = b_where(s->b, b_binary(s->b, OP_eq, s->x, s->y), half, s->g);
   return zero_where(s, b_binary(s->b, loses, self, other), tied);
 }
-static Node *grad_maximum(const Step *s) { return share(s, OP_lt); }
-static Node *grad_minimum(const Step *s) { return share(s, OP_gt); }
+static Node *grad_maximum(const Step *s) { return share(s, OP_lt); } /* dx, dy = g for the larger, g / 2 on a tie, g for both at NaN */
+static Node *grad_minimum(const Step *s) { return share(s, OP_gt); } /* dx, dy = g for the smaller, g / 2 on a tie, g for both at NaN */
 
-static Node *grad_where(const Step *s) { return s->k == 1 ? pass_where(s, s->x, s->g) : zero_where(s, s->x, s->g); }
+static Node *grad_where(const Step *s) { return s->k == 1 ? pass_where(s, s->x, s->g) : zero_where(s, s->x, s->g); } /* dx = g where c holds, dy = g elsewhere, else 0 */
 
 /* ---- views and reductions ------------------------------------------------ */
 
-static Node *grad_reshape(const Step *s) { return b_reshape(s->b, s->g, &s->x->type); }
-static Node *grad_broadcast(const Step *s) { return s->g; }
+static Node *grad_reshape(const Step *s) { return b_reshape(s->b, s->g, &s->x->type); } /* dx = g in x's shape */
+static Node *grad_broadcast(const Step *s) { return s->g; } /* dx = g, summed over what was repeated */
 
-static Node *grad_transpose(const Step *s) {
+static Node *grad_transpose(const Step *s) { /* dx = g, transposed back */
   int back[MAX_RANK];
   for (int i = 0; i < s->node->attrs.n_axes; i++) back[s->node->attrs.axes[i]] = i;
   return b_transpose(s->b, s->g, back);
 }
 
-static Node *grad_slice(const Step *s) {
+static Node *grad_slice(const Step *s) { /* dx = g padded with zeros */
   return b_pad(s->b, s->g, &s->x->type, s->node->attrs.start, s->node->attrs.step);
 }
-static Node *grad_pad(const Step *s) {
+static Node *grad_pad(const Step *s) { /* dx = the slice of g */
   return b_slice(s->b, s->g, &s->x->type, s->node->attrs.start, s->node->attrs.step);
 }
 
-static Node *grad_skew(const Step *s) {
+static Node *grad_skew(const Step *s) { /* dx = g, skewed back */
   Op back = s->node->op == OP_skew ? OP_unskew : OP_skew;
   return b_skew(s->b, back, s->g, s->x->type.dim[s->node->attrs.axis], &s->node->attrs);
 }
@@ -159,7 +159,7 @@ static Node *kept(const Step *s, Node *reduced) {
   return b_reshape(s->b, reduced, &shape);
 }
 
-static Node *grad_sum(const Step *s) { return b_broadcast(s->b, kept(s, s->g), &s->x->type); }
+static Node *grad_sum(const Step *s) { return b_broadcast(s->b, kept(s, s->g), &s->x->type); } /* dx = g, repeated along the axes */
 
 /* Of an operand where(shown, x, worst): the first place that is shown.  When all x are the worst too, the gradient is
  * theirs and not that of what is hidden, the padding of a pool. */
@@ -190,7 +190,7 @@ static Node *grad_first(const Step *s) {
 }
 
 /* Shared evenly among the equals of the result; a NaN result is equal to every NaN. */
-static Node *grad_max(const Step *s) {
+static Node *grad_max(const Step *s) { /* dx = g, shared by equals or (first) all to the first */
   const Attrs *a = &s->node->attrs;
   if (a->first) return grad_first(s);
   Node *is_nan = b_binary(s->b, OP_ne, s->x, s->x);
@@ -251,21 +251,21 @@ static Node *grad_right(const Step *s, bool ta, bool tb) {
   return tb ? b_matmul(s->b, g, x, true, ta) : b_matmul(s->b, x, g, !ta, false);
 }
 
-static Node *grad_matmul(const Step *s) {
+static Node *grad_matmul(const Step *s) { /* dx = g @ t(y), dy = t(x) @ g */
   bool ta = s->node->attrs.ta, tb = s->node->attrs.tb;
   Step narrow = *s;
   narrow.g = b_cast(s->b, s->g, s->x->type.dtype);
   return s->k ? grad_right(&narrow, ta, tb) : grad_left(&narrow, ta, tb);
 }
 
-static Node *grad_gather(const Step *s) {
+static Node *grad_gather(const Step *s) { /* d(table) = g added up by index */
   Attrs attrs = {.shape = s->x->type};
   Node *g = s->g->type.dtype == BF16 ? b_cast(s->b, s->g, F32) : s->g;
   attrs.shape.dtype = g->type.dtype;
   const char *name = arena_print(s->b->graph->program->arena, "%s.scatter_add", s->b->prefix);
   return node_new(s->b->graph, OP_scatter_add, (Node *[]){g, s->y}, 2, &attrs, name, s->b->span);
 }
-static Node *grad_scatter_add(const Step *s) { return b_binary(s->b, OP_gather, s->g, s->y); }
+static Node *grad_scatter_add(const Step *s) { return b_binary(s->b, OP_gather, s->g, s->y); } /* d(rows) = g[ids] */
 
 /* ---- the table ------------------------------------------------------------ */
 

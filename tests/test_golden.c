@@ -4,8 +4,8 @@
  * language.  golden/steps/NAME/: one model through everything: 0-lower.ir,
  * then what each pass makes of the file before it, then the last one as C and
  * as CUDA.  By checksum, golden/texts/checksums: what is made of many programs; golden/traces: what each pass does to
- * random ones; golden/verdicts: what the verifier says of damaged ones.  MTC_REGOLD=1 (`make regold`) writes them
- * anew; read the diff.
+ * random ones; golden/verdicts: what the verifier says of damaged ones.  docs/ops.md: the tables of
+ * ops and functions.  MTC_REGOLD=1 (`make regold`) writes them anew; read the diff.
  */
 #include <check.h>
 #include <glob.h>
@@ -16,6 +16,7 @@
 
 #include "passes/passes.h"
 #include "tests/ir_models.h"
+#include "tests/ops_page.h"
 #include "tests/shell.h"
 #include "tests/traces.h"
 #include "tests/verdicts.h"
@@ -155,6 +156,14 @@ START_TEST(passes_choose_what_they_chose) {
 }
 END_TEST
 
+/* docs/ops.md, made anew; that nothing lacks its description. */
+START_TEST(the_page_of_ops_is_what_the_tables_say) {
+  Text out = {0};
+  ops_page(&out);
+  compare_text(SOURCE_DIR "/docs", "ops.md", "mtc_tests golden", out.data);
+}
+END_TEST
+
 Suite *golden_suite(void) {
   enum { N_MODELS = sizeof models / sizeof models[0] };
   Suite *suite = suite_create("golden");
@@ -166,6 +175,9 @@ Suite *golden_suite(void) {
   tcase_add_loop_test(all, a_dump_gives_the_same_program_as_the_model, 0, N_MODELS);
   tcase_add_test(all, texts_are_what_they_were);
   suite_add_tcase(suite, all);
+  TCase *page = tcase_create("page"); /* CK_RUN_CASE=page MTC_REGOLD=1: docs/ops.md alone */
+  tcase_add_test(page, the_page_of_ops_is_what_the_tables_say);
+  suite_add_tcase(suite, page);
   TCase *verdicts = tcase_create("verdicts"); /* CK_RUN_CASE=verdicts: alone */
   tcase_set_timeout(verdicts, 60);
   tcase_add_test(verdicts, damaged_programs_are_judged_as_they_were);
