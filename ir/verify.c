@@ -120,8 +120,9 @@ static const char *check_type(const Verifier *v, const Graph *graph, const Node 
 /* ---- what leaves and outputs name --------------------------------------- */
 
 static const Type *field_type(const char *variable, int n, const Field *fields, const char *path) {
-  size_t length = variable ? strlen(variable) : 0;
-  if (!variable || strncmp(path, variable, length) || path[length] != '.') return NULL;
+  if (!variable) return NULL;
+  size_t length = strlen(variable);
+  if (strncmp(path, variable, length) || path[length] != '.') return NULL;
   for (int i = 0; i < n; i++)
     if (!strcmp(fields[i].name, path + length + 1)) return &fields[i].type;
   return NULL;
@@ -291,11 +292,9 @@ static const char *check_update_group(const Verifier *v, const Update *u, const 
   return NULL;
 }
 
-static const char *check_updates(Verifier *v) {
+/* The schedule is the last graph to be checked: the positions are those of its nodes. */
+static const char *check_updates(const Verifier *v) {
   const Train *t = &v->program->train;
-  const Graph *schedule = v->program->schedule;
-  map_free(&v->position);
-  for (int i = 0; schedule && i < schedule->n_nodes; i++) map_put_node(&v->position, schedule->nodes[i], i);
   for (int i = 0; i < t->n_updates; i++) {
     bool *taken = arena_alloc(v->arena, (size_t)v->program->n_params);
     for (int k = 0; k < t->updates[i].n_groups; k++)
@@ -341,7 +340,7 @@ static const char *check_whole(const Verifier *v) {
   if (p->has_predict) TRY(check_entry(v, "predict", &p->predict));
   if (p->has_sample) TRY(check_entry(v, "sample", &p->sample));
   if (p->has_sample && (!p->has_train || p->sample.n_fields != 1)) WRONG(NULL, NULL, "sample needs a train and one field");
-  for (int i = 0; i < p->n_weights; i++)
+  for (int i = 1; i < p->n_weights; i++)
     for (int k = 0; k < i; k++)
       if (!strcmp(p->weights[i].instance, p->weights[k].instance)) WRONG(NULL, NULL, "two files of weights for %s", p->weights[i].instance);
   for (int i = 0; i < p->n_evals; i++)

@@ -115,7 +115,7 @@ static bool needs_memory(const Node *node) {
   switch (op_info[node->op].kind) {
   case LEAF: return node->op == OP_input || node->op == OP_param || node->op == OP_state || node->op == OP_result;
   case GROUP: return false;
-  case LOOP: return loop_bytes(node) > 0;
+  case LOOP: return loop_bytes(node) != 0;
   default: return true;
   }
 }
