@@ -162,7 +162,6 @@ static void expand(PassContext *context, Graph *graph, Node *first) {
 
 /* Innermost first: in order, the first grad has none among its operands. */
 static void expand_grads(PassContext *context, Graph *graph) {
-  graph_sort(graph);
   for (Node *grad; (grad = first_grad(graph));) {
     expand(context, graph, grad);
     graph_sort(graph);
@@ -264,7 +263,6 @@ void pass_gradient(PassContext *context) {
   if (!program->has_train) return;
   Graph *graph = program->train.graph;
   for (int i = 0; i < program->train.n_updates; i++) add_gradients(context, i);
-  graph_sort(graph);
   graph_sweep(graph);
   if (!diagnostics_errors(context->diagnostics)) cut_phases(context);
 }

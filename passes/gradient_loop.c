@@ -302,7 +302,7 @@ static bool find_given(Back *b) {
 
 void differentiate_loop(Sweep *s, Node *loop) {
   Back b = {.outer = s, .loop = loop, .arena = arena_new()};
-  size_t room = (size_t)loop->n_in + (size_t)loop->body->n_outputs + 1;
+  size_t room = (size_t)loop->n_in + (size_t)loop->body->n_outputs;
   b.operand = arena_alloc(b.arena, room * sizeof *b.operand);
   b.given = arena_alloc(b.arena, room * sizeof *b.given);
   b.next = arena_alloc(b.arena, room * sizeof *b.next);
