@@ -564,6 +564,26 @@ START_TEST(flat_is_zero) {
 }
 END_TEST
 
+/* As a pool with padding sees it: x where shown, elsewhere the worst there is.  Where all that is shown is as bad, the
+ * first of it takes the gradient, and none is lost to what is hidden. */
+START_TEST(hidden_places_take_nothing) {
+  double worst = _i ? INFINITY : -INFINITY;
+  for (int better = 0; better < 2; better++) {
+    Kit *kit = kit_new(1);
+    Type three = kit_type(F32, 1, (int64_t[]){3}), places = three;
+    places.dtype = I32;
+    Node *x = kit_param(kit, "x", three);
+    Node *shown = b_binary(&kit->b, OP_gt, b_iota(&kit->b, &places, 0), b_const(&kit->b, I32, 0));
+    Node *seen = b_where(&kit->b, shown, x, b_const(&kit->b, F32, worst));
+    kit_minimize(kit, kit_op(kit, _i ? OP_min : OP_max, 1, &seen, (Attrs){.n_axes = 1, .first = true}));
+    for (int i = 0; i < 3; i++) kit_data(kit, x)[i] = i == 2 && better ? 4 : worst;
+    ck_assert(kit_run(kit, 2, "gradient", LONG_MAX, NULL));
+    for (int i = 0; i < 3; i++) ck_assert_double_eq(gradient_of(kit, "x", i), i == 1 + better);
+    kit_free(kit);
+  }
+}
+END_TEST
+
 /* ---- what cannot be differentiated ---------------------------------------------------------------- */
 
 static bool printed(const Kit *kit, const char *what) {
@@ -671,6 +691,7 @@ Suite *gradient_suite(void) {
   tcase_add_loop_test(edge, edge_values, 0, sizeof edges / sizeof edges[0]);
   tcase_add_loop_test(edge, extremes_share, 0, sizeof extremes / sizeof extremes[0]);
   tcase_add_test(edge, where_leaks);
+  tcase_add_loop_test(edge, hidden_places_take_nothing, 0, 2);
   suite_add_tcase(suite, edge);
   TCase *programs = tcase_create("programs");
   tcase_set_timeout(programs, 60);
