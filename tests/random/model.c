@@ -317,7 +317,7 @@ static void module(Author *a, char out[3]) {
   for (int i = a->n - 1; i >= 0 && !last; i--)
     if (a->at[i].axes[0] == 'B' && strlen(a->at[i].axes) == 2 && a->at[i].axes[1] != 'B') last = &a->at[i];
   last->used = true;
-  snprintf(out, 3, "%s", last->axes);
+  memcpy(out, last->axes, 3);
   a->text.data[hole] = out[1];
   line(a);
   text_add(&a->text, "return %s", last->name);
