@@ -100,6 +100,7 @@ bool init_of(Lower *l, const Expr *e, const char *what, Init *out) {
   const char *name = callee->kind == EXPR_NAME ? callee->name : "", *names[8];
   Call call;
   double a = 0, b = 0;
+  int errors = diagnostics_errors(l->d);
   for (int i = 0; i < 7; i++) names[i] = inits[i].name;
   if (!collect_args(l, e, NULL, &call)) return false;
   if (!strcmp(name, "zeros"))
@@ -118,6 +119,7 @@ bool init_of(Lower *l, const Expr *e, const char *what, Init *out) {
            init_number(l, &call, 1, "fan_out", &b) && a + b > 0)
     *out = (Init){INIT_UNIFORM, -sqrt(6 / (a + b)), sqrt(6 / (a + b))};
   else {
+    if (diagnostics_errors(l->d) > errors) return false; /* a number that is none */
     const char *guess = nearest(name, names, 7);
     report(l->d, E0106, place(l, e->at),
            "%s begins as zeros, ones, constant(c), normal(std), uniform(a, b), kaiming(fan: n) or "

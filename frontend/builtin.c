@@ -104,7 +104,10 @@ static bool asked_shape(Lower *l, Call *call, const Builtin *self, int k, const 
     return false;
   }
   TypeExpr written = {.at = e->at, .n_dims = e->n_args, .dims = e->args, .has_shape = true};
-  return shape_of(l, &written, out);
+  if (!shape_of(l, &written, out)) return false;
+  for (int i = 0; i < out->rank; i++)
+    if (!own_batch(l, out->dim[i], e)) return false;
+  return true;
 }
 
 static Value filled_call(Lower *l, Call *call, const Builtin *self) {
@@ -163,6 +166,7 @@ static Value size_call(Lower *l, Call *call, const Builtin *self) {
   int axes[MAX_RANK], n = 0;
   const Expr *over = take_key(call, "over");
   Node *x = right_count(l, call, self) ? arg(l, call, 0) : NULL;
+  if (x && !over) report(l->d, E0104, place(l, call->e->at), "size needs over: and an axis");
   if (!x || !over || !axes_of(l, over, &x->type, axes, &n)) return poison();
   return (Value){.kind = DIM, .dim = x->type.dim[axes[0]]};
 }
@@ -179,7 +183,10 @@ static Value one_hot_call(Lower *l, Call *call, const Builtin *self) {
            poison();
   if (like) {
     Value v = eval(l, like);
-    if (v.kind != TENSOR) return poison();
+    if (v.kind != TENSOR) {
+      if (v.kind != POISON) report(l->d, E0106, place(l, like->at), "like: takes the scores, this is %s", describe(l, &v));
+      return poison();
+    }
     if (v.node->type.rank != y->type.rank + 1) {
       report(l->d, E0204, place(l, call->e->at), "scores %s need classes with one axis less, they are %s",
              describe(l, &v), describe(l, &call->value[0]));
@@ -202,7 +209,8 @@ static Value one_hot_call(Lower *l, Call *call, const Builtin *self) {
 
 static Value iota_call(Lower *l, Call *call, const Builtin *self) {
   Dim dim;
-  if (!right_count(l, call, self) || !in_graph(l, call->e) || !call->expr[0] || !dim_of(l, call->expr[0], &dim))
+  if (!right_count(l, call, self) || !in_graph(l, call->e) || !call->expr[0] || !dim_of(l, call->expr[0], &dim) ||
+      !own_batch(l, dim, call->e))
     return poison();
   Builder b = builder(l, call->e);
   Type t = type_shape(I32, 1, &dim);

@@ -221,7 +221,7 @@ static Value call_value(Lower *l, const Value *callee, Call *call, bool piped, c
   const Expr *e = call->e;
   if (callee->kind == BUILTIN) return callee->builtin->run(l, call, callee->builtin);
   if (callee->kind == INSTANCE) {
-    check_keys(l, call, callee->instance->path, NULL, 0);
+    if (!check_keys(l, call, callee->instance->path, NULL, 0)) return poison();
     return call_instance(l, callee->instance, call->n, call->value, place(l, e->at));
   }
   if (callee->kind != DEFINITION) {

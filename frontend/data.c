@@ -132,15 +132,16 @@ static bool take_options(Lower *l, Call *call, Data *data) {
 }
 
 /* Which source the call names; -1 after a report. */
-static int source_of(Lower *l, const Expr *e) {
+static int source_of(Lower *l, const Expr *e, const char *data) {
   const char *name = e->kind == EXPR_CALL && e->args[0]->kind == EXPR_NAME ? e->args[0]->name : "", *names[N_SOURCES];
   for (int i = 0; i < N_SOURCES; i++) {
     names[i] = sources[i].name;
     if (!strcmp(name, names[i])) return i;
   }
-  report(l->d, E0401, e->at, "%s is no data source: csv, npy, npz, idx, bytes, tokens and random are", name);
-  const char *guess = nearest(name, names, N_SOURCES);
-  if (guess) report_help(l->d, "did you mean %s?", guess);
+  report(l->d, E0401, e->at, "%s is no data source: csv, npy, npz, idx, bytes, tokens and random are", *name ? name : "this");
+  const char *guess = *name ? nearest(name, names, N_SOURCES) : NULL;
+  if (e->kind == EXPR_NAME) report_help(l->d, "write data %s = csv(\"file.csv\") -> { ... }", data);
+  else if (guess) report_help(l->d, "did you mean %s?", guess);
   return -1;
 }
 
@@ -170,7 +171,7 @@ void lower_data(Lower *l, const Syntax *s) {
   const Expr *e = s->value;
   Call call;
   define(l, s->name, (Value){.kind = SET, .name = s->name}, s->name_at)->is_let = true;
-  int source = source_of(l, e);
+  int source = source_of(l, e, s->name);
   if (source < 0) return;
   data.kind = sources[source].kind;
   for (int i = 1; i < e->n_args; i++)

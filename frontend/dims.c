@@ -51,6 +51,12 @@ static bool not_a_dim(Lower *l, const Expr *e, const Value *v) {
   return false;
 }
 
+/* "3 * P (12)": as written, with what that comes to. */
+static const char *dim_and_size(Lower *l, const Expr *e, int64_t size) {
+  const char *text = written_dim(l, e);
+  return e->kind == EXPR_NUMBER ? text : arena_print(l->arena, "%s (%lld)", text, (long long)size);
+}
+
 static bool power(int64_t a, int64_t b, int64_t *out) {
   for (*out = 1; b > 0; b--)
     if (__builtin_mul_overflow(*out, a, out)) return false;
@@ -72,8 +78,8 @@ static bool combine(Lower *l, const Expr *e, const Dim *x, const Dim *y, Dim *ou
   else if (!strcmp(op, "/") || !strcmp(op, "//") || !strcmp(op, "%")) {
     if (b == 0) return report(l->d, E0207, place(l, e->at), "division of a dim by 0"), false;
     if (op[0] == '/' && !op[1] && a % b) {
-      report(l->d, E0207, place(l, e->at), "%s (%lld) does not divide by %s (%lld): %lld is left over",
-             written_dim(l, e->args[0]), (long long)a, written_dim(l, e->args[1]), (long long)b, (long long)(a % b));
+      report(l->d, E0207, place(l, e->at), "%s does not divide by %s: %lld is left over", dim_and_size(l, e->args[0], a),
+             dim_and_size(l, e->args[1], b), (long long)(a % b));
       report_help(l->d, "// rounds down");
       return false;
     }
@@ -82,7 +88,7 @@ static bool combine(Lower *l, const Expr *e, const Dim *x, const Dim *y, Dim *ou
     return report(l->d, E0207, place(l, e->at), "%s has no meaning for dims", op), false;
   }
   if (!fits || size < 0)
-    return report(l->d, E0207, place(l, e->at), size < 0 ? "this dim would be negative: %lld" : "this dim is too large",
+    return report(l->d, E0207, place(l, e->at), fits ? "this dim would be negative: %lld" : "this dim is too large",
                   (long long)size),
            false;
   const Symbol *rows = x->rows ? x->rows : y->rows;

@@ -81,6 +81,15 @@ bool in_graph(Lower *l, const Expr *e) {
   return false;
 }
 
+/* Of the batches only the graph's own has rows here. */
+bool own_batch(Lower *l, Dim dim, const Expr *e) {
+  const Symbol *rows = l->graph ? l->graph->rows : NULL;
+  if (!dim.rows || !rows || dim.rows == rows) return true;
+  report(l->d, E0211, place(l, e->at), "%s is the batch of other data: here a batch has %s rows", dim.rows->name, rows->name);
+  report_help(l->d, "a module that is called with both names the axis in its signature, (x: [n, i]), and takes n");
+  return false;
+}
+
 Node *as_tensor(Lower *l, Value v, DType wish, const Expr *e) {
   if (v.kind == POISON || !in_graph(l, e)) return NULL;
   if (v.kind == TENSOR) return v.node;
@@ -90,6 +99,13 @@ Node *as_tensor(Lower *l, Value v, DType wish, const Expr *e) {
     return constant(l, v.number, dtype, e);
   }
   if (v.kind == TRUTH) return constant(l, v.number, wish == BOOL ? BOOL : wish, e);
+  if (v.kind == DIM && v.dim.rows && is_schedule) {
+    report(l->d, E0502, place(l, e->at), "%s is the rows of one batch, and an optimizer's options are those of the whole run",
+           v.dim.rows->name);
+    report_help(l->d, "write the number, %lld, or declare it as a dim of its own", (long long)v.dim.rows->size);
+    return NULL;
+  }
+  if (v.kind == DIM && l->graph && !own_batch(l, v.dim, e)) return NULL;
   if (v.kind == DIM && v.dim.rows && l->graph) {
     Builder b = builder(l, e);
     Type t = type_shape(F32, 1, &v.dim);

@@ -24,7 +24,8 @@ static Value configure(Lower *l, const FieldDecl *field, Value v, const Span *at
   else
     fits = v.kind == DEFINITION || v.kind == BUILTIN || v.kind == INSTANCE;
   if (!fits) {
-    report(l->d, E0106, at, "%s must be a %s, it is %s", field->name, field->kind, describe(l, &v));
+    report(l->d, E0106, at, "%s must be %s %s, it is %s", field->name, strcmp(field->kind, "int") ? "a" : "an", field->kind,
+           describe(l, &v));
     return poison();
   }
   if (!strcmp(field->kind, "dim") && v.kind == NUMBER)

@@ -246,6 +246,23 @@ static bool carry(Lower *l, const Syntax *s, LoopFrame *f, const char *name) {
   return start != NULL;
 }
 
+static bool is_carried(const LoopFrame *f, const char *name) {
+  for (int i = 0; i < f->n_carried; i++)
+    if (!strcmp(f->carried[i].name, name)) return true;
+  return false;
+}
+
+static bool collects_apart(Lower *l, const Syntax *s, const LoopFrame *f) {
+  for (int i = 0; i < s->n_collect; i++) {
+    const char *name = s->collect[i];
+    if (!is_carried(f, name)) continue;
+    report(l->d, E0307, place(l, s->at), "%s is carried, and cannot be collected under the same name", name);
+    report_help(l->d, "write collect all_%s, and all_%s = %s in the body", name, name, name);
+    return false;
+  }
+  return true;
+}
+
 static void begin_names(Lower *l, const Syntax *s, LoopFrame *f) {
   for (int i = 0; i < f->n_carried; i++) {
     Kept *kept = &f->carried[i];
@@ -404,6 +421,7 @@ static void define_results(Lower *l, const Syntax *s, LoopFrame *f, Node *loop) 
     else define_inside(l, entry->name, v, entry->at);
   }
   for (int i = 0; i < s->n_collect; i++) {
+    if (is_carried(f, s->collect[i])) continue; /* said before */
     Value v = loop ? result_of(l, loop, f->n_carried + i, s->collect[i], place(l, s->at)) : poison();
     define(l, s->collect[i], v, s->at)->is_let = true;
   }
@@ -438,6 +456,6 @@ void do_for(Lower *l, const Syntax *s) {
   f->body = graph_new(l->program, f->path, l->graph);
   if (l->graph) f->body->rows = l->graph->rows;
   for (int i = 0; i < s->n_carry; i++) ok = carry(l, s, f, s->carry[i]) && ok;
-  ok = ok && run_turn(l, s, f);
+  ok = ok && collects_apart(l, s, f) && run_turn(l, s, f);
   define_results(l, s, f, ok ? make_loop(l, s, f) : NULL);
 }

@@ -177,6 +177,7 @@ bool bind_shape(Lower *l, const Scope *home, const FieldDecl *field, const Type 
 /* ---- expression.c ---- */
 Value eval(Lower *l, const Expr *e);
 Node *as_tensor(Lower *l, Value v, DType wish, const Expr *e); /* NULL after a report */
+bool own_batch(Lower *l, Dim dim, const Expr *e);               /* the reporter of batches that have no rows here */
 bool as_number(Lower *l, const Expr *e, double *out);
 Value apply(Lower *l, Op op, int n, Node *const *in, const Attrs *attrs, const Expr *e); /* checks strictly, reports */
 Value binary(Lower *l, Op op, Value x, Value y, const Expr *e);

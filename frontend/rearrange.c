@@ -109,10 +109,11 @@ static bool right_leaf(Lower *l, Pattern *p, const Axis *axis, bool *used, int *
     at = p->n - 1;
   }
   if (at < 0) {
+    static const bool none[MAX_RANK];
     report(l->d, E0206, place(l, axis->at),
-           axis->name ? "%s does not stand on the left of the arrow"
-                      : "this size does not stand on the left of the arrow",
-           axis->name);
+           find_leaf(p, axis, none) >= 0 ? "%s stands on the right of the arrow more often than on its left"
+                                         : "%s does not stand on the left of the arrow",
+           axis->name ? axis->name : "this size");
     return false;
   }
   used[at] = true;
@@ -136,6 +137,18 @@ static Dim product_dim(const Pattern *p, const Axis *axis, const int *order, Low
   return d;
 }
 
+/* *s takes the axes that it stands for on the left, once. */
+static bool run_fits(Lower *l, const Expr *e, int i) {
+  const Axis *run = &e->to[i];
+  bool known = false, again = false;
+  for (int k = 0; k < e->n_from; k++) known |= is_run(&e->from[k]) && !strcmp(e->from[k].name, run->name);
+  for (int k = 0; k < i; k++) again |= is_run(&e->to[k]);
+  if (known && !again) return true;
+  report(l->d, E0206, place(l, run->at), known ? "*%s stands on the right of the arrow twice"
+                                               : "*%s does not stand on the left of the arrow", run->name);
+  return false;
+}
+
 /* The axes of *s, one by one. */
 static void right_run(const Pattern *p, const Axis *axis, bool *used, int *order, int *n, Type *target) {
   for (int k = 0; k < p->n; k++) {
@@ -154,6 +167,7 @@ static bool right_side(Lower *l, const Expr *e, Pattern *p, int *order, Type *ta
     const Axis *axis = &e->to[i];
     int first = n;
     if (is_run(axis)) {
+      if (!run_fits(l, e, i)) return false;
       right_run(p, axis, used, order, &n, target);
       continue;
     }

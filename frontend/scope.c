@@ -108,7 +108,8 @@ bool same_graph(Lower *l, const Entry *entry, const Expr *e) {
   }
   report(l->d, E0106, place(l, e->at), "%s belongs to another block and has no value here", e->name);
   report_note(l->d, entry->at, "made here");
-  report_help(l->d, "eval works on its own batches: compute it from them");
+  report_help(l->d, l->graph == l->program->sample.graph ? "sample writes text of its own: compute it from the batch's field"
+                                                         : "eval works on its own batches: compute it from them");
   return false;
 }
 
@@ -171,7 +172,9 @@ const char *describe(Lower *l, const Value *v) {
     text_number(&text, v->number);
     return text_take(&text, l->arena);
   case TRUTH: return v->number != 0 ? "true" : "false";
-  case DIM: return arena_print(l->arena, "the dim %lld", (long long)v->dim.size);
+  case DIM:
+    if (v->dim.rows) return arena_print(l->arena, "the batch %s", v->dim.rows->name);
+    return arena_print(l->arena, "the dim %lld", (long long)v->dim.size);
   case RUN: return "a run of axes";
   case TEXT: return "a text";
   case SET: return arena_print(l->arena, "the data set %s", v->name);

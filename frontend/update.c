@@ -66,6 +66,13 @@ static const Update *mover_of(const Lower *l, int param) {
 
 bool is_moved(const Lower *l, int param) { return mover_of(l, param) != NULL; }
 
+static bool moves_any(Lower *l, const Syntax *s, const Update *update) {
+  for (int g = 0; g < update->n_groups; g++)
+    if (update->groups[g].n_params) return true;
+  report(l->d, E0503, s->at, "this update moves nothing: all of %s is frozen", update->groups[0].target);
+  return false;
+}
+
 /* A parameter's optimizer slots belong to one update. */
 static bool moves_once(Lower *l, const Update *update) {
   for (int g = 0; g < update->n_groups; g++)
@@ -237,7 +244,7 @@ void lower_update(Lower *l, const Syntax *s, Stmt *stmt) {
   }
   if (!ok) return;
   assign_params(l, &update);
-  if (!moves_once(l, &update)) return;
+  if (!moves_any(l, s, &update) || !moves_once(l, &update)) return;
   check_fresh(l, e->at, loss);
   check_reach(l, &update, loss);
   graph_output(l->graph, OUT_LOSS, update.name, loss);

@@ -249,7 +249,7 @@ static const struct {
     {"d.x[:, P]", "indices count from 0: the last is 2, or -1"},
     {"d.x.[B, P -> P]", "an axis on the left of the arrow is missing on its right"},
     {"d.x.[B, P -> B, P, K]", "K does not stand on the left of the arrow"},
-    {"d.x.[B, P -> B, B]", "B does not stand on the left of the arrow"},
+    {"d.x.[B, P -> B, B]", "B stands on the right of the arrow more often than on its left"},
     {"d.x.[B, (P K) -> B, P, K]", "the product does not multiply out to 3"},
     {"d.x.[B, P, K -> B, P]", "the pattern has 3 axes, the value is f32[B, P]"},
     {"sum(d.x, over: [B, B])", "an axis is named twice"},
@@ -337,8 +337,8 @@ static const struct {
   const char *config, *given, *promise, *returned, *says; /* NULL: nothing is wrong */
 } modules[] = {
     {"a", "zz", "[B, P]", "x * 2", "nothing is called zz here"},
-    {"n: int", "2.5", "[B, P]", "x * 2", "n must be a int, it is the number 2.5"},
-    {"n: int", "true", "[B, P]", "x * 2", "n must be a int, it is true"},
+    {"n: int", "2.5", "[B, P]", "x * 2", "n must be an int, it is the number 2.5"},
+    {"n: int", "true", "[B, P]", "x * 2", "n must be an int, it is true"},
     {"n: float", "true", "[B, P]", "x * 2", "n must be a float, it is true"},
     {"n: float", "\"s\"", "[B, P]", "x * 2", "n must be a float, it is a text"},
     {"n: bool", "3", "[B, P]", "x * 2", "n must be a bool, it is the number 3"},
@@ -375,7 +375,7 @@ static const struct {
     {"", "", "[*zz, K]", "x", "M promises f32[B<=4, K=2] and returns f32[B<=4, P=3]"}, /* *zz is what the body makes */
     {"", "", "[B, 1e16]", "x", "a dim is a whole number of at least 0"},
     {"", "", "[B, P ^ 2]", "x", "M promises f32[B<=4, P^2=9] and returns f32[B<=4, P=3]"},
-    {"", "", "[B, 7 / 2]", "x", "7 (7) does not divide by 2 (2): 1 is left over"},
+    {"", "", "[B, 7 / 2]", "x", "7 does not divide by 2: 1 is left over"},
     {"", "", "[B, 6 / 0]", "x", "division of a dim by 0"},
     {"", "", "[B, 6 % 0]", "x", "division of a dim by 0"},
     {"", "", "[B, K - P]", "x", "this dim would be negative: -1"},
