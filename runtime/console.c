@@ -216,12 +216,13 @@ void mt_console_bar(MtConsole *c, const MtMoment *at, double loss) {
   double left = rate > 0 ? (double)(at->total - at->step) / rate : 0,
          done = at->total ? (double)at->step / (double)at->total : 1;
   if (length > 40) length = 40;
+  long long wait = left < 1e15 ? (long long)left : 1000000000000000;
   char right[200], bar[64];
   int filled = (int)(done * length);
   for (int i = 0; i < length; i++) bar[i] = i < filled ? '#' : '-';
   bar[length] = 0;
-  snprintf(right, sizeof right, "%3d%%  loss %.4g  %.*f steps/s  %d:%02d left", (int)(100 * done), loss,
-           rate < 10 ? 1 : 0, rate, (int)left / 60, (int)left % 60);
+  snprintf(right, sizeof right, "%3d%%  loss %.4g  %.*f steps/s  %lld:%02lld left", (int)(100 * done), loss,
+           rate < 10 ? 1 : 0, rate, wait / 60, wait % 60);
   printf("\r\033[K[%s] %.*s", bar, width - length - 4 > 0 ? width - length - 4 : 0, right);
   fflush(stdout);
   c->drawn = true;

@@ -1,11 +1,13 @@
 /* test_trainer.c - a trainer from its command line: a hand-written model
  * (runtime_model.h) trained, stopped, resumed, evaluated, and misused. */
 #include <check.h>
+#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,7 +37,8 @@ static void set_up(void) {
 
 /* ---- running it -------------------------------------------------------------------- */
 
-static pid_t start(const MtProgram *program, const char *arguments) {
+/* Writes to the descriptor `screen`; -1: to the file "output". */
+static pid_t start_on(const MtProgram *program, const char *arguments, int screen) {
   fflush(NULL);
   pid_t child = fork();
   ck_assert_int_ge(child, 0);
@@ -45,11 +48,14 @@ static pid_t start(const MtProgram *program, const char *arguments) {
   int argc = 1;
   snprintf(words, sizeof words, "%s", arguments);
   for (char *word = strtok(words, " "); word; word = strtok(NULL, " ")) argv[argc++] = word;
-  if (!freopen("output", "w", stdout) || dup2(fileno(stdout), STDERR_FILENO) < 0) _exit(99);
+  if (screen >= 0 ? dup2(screen, STDOUT_FILENO) < 0 : !freopen("output", "w", stdout)) _exit(99);
+  if (dup2(fileno(stdout), STDERR_FILENO) < 0) _exit(99);
   int status = mt_main(argc, argv, program);
   fflush(stdout);
   end_child(status);
 }
+
+static pid_t start(const MtProgram *program, const char *arguments) { return start_on(program, arguments, -1); }
 
 static int finish(pid_t child) {
   int status;
@@ -269,6 +275,41 @@ START_TEST(signals_save_and_say_how_to_go_on) {
 }
 END_TEST
 
+/* What a run says to a terminal of `columns` columns until it has said `part`, or ends; it is stopped then. */
+static char *on_terminal(const char *term, int columns, const char *arguments, const char *part) {
+  int master = posix_openpt(O_RDWR | O_NOCTTY);
+  ck_assert_int_ge(master, 0);
+  ck_assert(grantpt(master) == 0 && unlockpt(master) == 0);
+  int screen = open(ptsname(master), O_RDWR | O_NOCTTY);
+  struct winsize size = {.ws_row = 25, .ws_col = (unsigned short)columns};
+  ck_assert_int_eq(ioctl(screen, TIOCSWINSZ, &size), 0);
+  setenv("TERM", term, 1);
+  pid_t child = start_on(&regression_models[MODEL_STEPS], arguments, screen);
+  close(screen);
+  static char said[1 << 16];
+  size_t n = 0;
+  said[0] = 0;
+  for (ssize_t got; n < sizeof said - 1 && (got = read(master, said + n, sizeof said - 1 - n)) > 0; said[n] = 0) {
+    n += (size_t)got;
+    if (strstr(said, part)) break;
+  }
+  kill(child, SIGKILL);
+  close(master);
+  finish(child);
+  return said;
+}
+
+START_TEST(a_bar_is_drawn_on_terminals_only) {
+  const char *many = "--steps 4000000000000000000 --log-every 1000000000 --save-dir bar";
+  char *said = on_terminal("xterm", 60, many, " left");
+  ck_says(said, "\r\033[K[--------------------]   0%  loss ");
+  ck_assert_msg(!strstr(said, "steps/s  -"), "%s", said); /* 10,000 centuries */
+  ck_says(on_terminal("xterm", 200, many, " left"), "\r\033[K[----------------------------------------]   0%  loss ");
+  ck_assert_ptr_null(strstr(on_terminal("dumb", 60, "--steps 20000 --save-dir bar", "weights: "), "\033"));
+  ck_assert_ptr_null(strstr(on_terminal("xterm", 60, "--steps 20000 --quiet --save-dir bar", "weights: "), "\033"));
+}
+END_TEST
+
 START_TEST(a_finished_run_has_nothing_to_resume) {
   train(MODEL_EPOCHS, "--epochs 2");
   char *output = run(&regression_models[MODEL_EPOCHS], 0, "--epochs 2 --resume");
@@ -335,11 +376,13 @@ START_TEST(eval_takes_the_best_weights) {
 }
 END_TEST
 
+/* Without columns: [rows]. */
 static void write_rows(const char *path, int64_t rows, int columns) {
-  float *x = calloc((size_t)(rows * columns) + 1, sizeof *x);
-  MtArray array = {.type = MT_WIDE_F32, .rank = 2, .shape = {rows, columns}, .data = x};
+  int64_t n = rows * (columns ? columns : 1);
+  float *x = calloc((size_t)n + 1, sizeof *x);
+  MtArray array = {.type = MT_WIDE_F32, .rank = columns ? 2 : 1, .shape = {rows, columns}, .data = x};
   MtError error = {""};
-  for (int64_t i = 0; i < rows * columns; i++) x[i] = (float)sin((double)i);
+  for (int64_t i = 0; i < n; i++) x[i] = (float)sin((double)i);
   ck_assert_msg(mt_write_npy(path, &array, &error), "%s", error.text);
   free(x);
 }
@@ -359,6 +402,34 @@ START_TEST(predictions_come_in_batches_with_a_short_last_one) {
     ck_assert_double_eq_tol((double)((float *)out.data)[i], truth(x), 0.05);
   }
   mt_array_free(&out);
+}
+END_TEST
+
+/* A model that reads two fields a row, each from a file. */
+START_TEST(fields_of_a_prediction_have_as_many_rows) {
+  MtProgram program = regression_models[MODEL_EPOCHS];
+  MtPredict two = *program.predict;
+  two.n_fields = 2;
+  program.predict = &two;
+  train(MODEL_EPOCHS, "--epochs 1");
+  write_rows("in.npy", 4, 3);
+  write_rows("four.npy", 4, 0);
+  write_rows("five.npy", 5, 0);
+  ck_says(run(&program, 0, "predict in.npy four.npy -o out.npy"), "out.npy: [4]\n");
+  ck_assert_str_eq(run(&program, 0, "predict in.npy four.npy -o out.npy --json"), "{\"rows\":4,\"output\":\"out.npy\"}\n");
+  ck_assert_str_eq(run(&program, 0, "predict in.npy four.npy -o out.npy --quiet"), "");
+  ck_assert_str_eq(run(&program, 1, "predict in.npy five.npy -o out.npy"),
+                   "line: five.npy: field t: it has 5 rows, the fields before it have 4\n");
+  ck_assert_str_eq(run(&program, 1, "predict in.npy in.npy -o out.npy"),
+                   "line: in.npy: field t: the array is [4, 3], the model needs [rows]\n");
+  ck_assert_str_eq(run(&program, 2, "predict in.npy -o out.npy"),
+                   "line: predict: the model takes 2 files (x, ...), found 1\n`line --help` lists commands and options\n");
+  ck_says(run(&program, 1, "predict in.npy four.npy -o out.png"), "line: out.png: a picture is made of [n, h, w]");
+  MtPredict none = *program.predict;
+  none.n_fields = 0;
+  program.predict = &none;
+  ck_assert_str_eq(run(&program, 2, "predict in.npy -o out.npy"),
+                   "line: predict: the model takes 0 files (none), found 1\n`line --help` lists commands and options\n");
 }
 END_TEST
 
@@ -644,6 +715,7 @@ Suite *trainer_suite(void) {
   tcase_add_checked_fixture(training, set_up, NULL);
   tcase_add_loop_test(training, training_finds_the_line, MODEL_EPOCHS, MODEL_ACCUMULATE + 1);
   tcase_add_test(training, a_line_an_epoch_and_metrics_always);
+  tcase_add_test(training, a_bar_is_drawn_on_terminals_only);
   tcase_add_test(training, quiet_prints_nothing_and_json_prints_objects);
   tcase_add_test(training, logs_are_weighted_by_rows);
   tcase_add_test(training, seeds_repeat_and_differ);
@@ -668,6 +740,7 @@ Suite *trainer_suite(void) {
   tcase_add_checked_fixture(commands, set_up, NULL);
   tcase_add_test(commands, eval_takes_the_best_weights);
   tcase_add_loop_test(commands, predictions_come_in_batches_with_a_short_last_one, 0, 4);
+  tcase_add_test(commands, fields_of_a_prediction_have_as_many_rows);
   tcase_add_test(commands, predictions_go_through_a_pipe);
   tcase_add_test(commands, a_full_disk_is_no_success);
   tcase_add_test(commands, gradcheck_passes_right_gradients_and_finds_wrong_ones);
