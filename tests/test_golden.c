@@ -80,6 +80,20 @@ END_TEST
 static const char *const models[] = {"classifier", "layernorm", "embedding", "gradients", "reductions", "lenet",
                                      "blocks", "recurrence", "bf16", "phases"};
 
+/* What the front end makes reads back as it was printed, and becomes C that a compiler takes without a word. */
+START_TEST(every_part_of_the_language_becomes_code) {
+  glob_t found;
+  ck_assert_int_eq(glob(TESTS_DIR "/golden/ir/*.ir", 0, NULL, &found), 0);
+  for (size_t i = 0; i < found.gl_pathc; i++) {
+    const char *path = found.gl_pathv[i], *to = scratch_folder();
+    free(shell_ok("%s %s -o - --emit=ir --stop-after=lower | diff %s -", compiler(), path, path));
+    free(shell_ok("for kind in c cu dot; do %s %s -o %s/m.$kind || exit 1; done", compiler(), path, to));
+    free(shell_ok("cc -std=gnu11 -fopenmp -Wall -Wextra -Werror -fsyntax-only -I" SOURCE_DIR "/runtime %s/m.c", to));
+  }
+  globfree(&found);
+}
+END_TEST
+
 START_TEST(each_pass_makes_the_next_file) {
   char folder[256], file[64], before[64] = "model.mt", command[512];
   snprintf(folder, sizeof folder, TESTS_DIR "/golden/steps/%s", models[_i]);
@@ -168,7 +182,8 @@ Suite *golden_suite(void) {
   enum { N_MODELS = sizeof models / sizeof models[0] };
   Suite *suite = suite_create("golden");
   TCase *all = tcase_create("all");
-  tcase_set_timeout(all, 60);
+  tcase_set_timeout(all, 120);
+  tcase_add_test(all, every_part_of_the_language_becomes_code);
   tcase_add_test(all, the_front_end_lowers_every_part_of_the_language);
   tcase_add_loop_test(all, each_pass_makes_the_next_file, 0, N_MODELS);
   tcase_add_loop_test(all, the_planned_program_as_c_and_cuda, 0, N_MODELS);
