@@ -293,7 +293,7 @@ static char *on_terminal(const char *term, int columns, const char *arguments, c
     n += (size_t)got;
     if (strstr(said, part)) break;
   }
-  kill(child, SIGKILL);
+  kill(child, SIGINT);
   close(master);
   finish(child);
   return said;
