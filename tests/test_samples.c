@@ -1,6 +1,5 @@
 /* test_samples.c - the samples as a user meets them: compiled, built, trained. */
 #include <check.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,38 +134,6 @@ START_TEST(large_models_train_when_small) {
 }
 END_TEST
 
-/* Rows of metrics.csv: step, epoch, loss. */
-static void compare_losses(const char *sample, const char *csv, json_t *losses) {
-  const char *line = strchr(csv, '\n');
-  size_t i;
-  json_t *loss;
-  json_array_foreach(losses, i, loss) {
-    int step, epoch;
-    double ours, theirs = json_number_value(loss);
-    ck_assert_msg(line && sscanf(line, " %d,%d,%lf", &step, &epoch, &ours) == 3 && step == (int)i + 1, "%s: step %d is missing", sample, (int)i + 1);
-    ck_assert_msg(fabs(ours - theirs) <= 1e-4 * theirs, "%s, step %d: loss %.9g, PyTorch has %.9g", sample, step, ours, theirs);
-    line = strchr(line + 1, '\n');
-  }
-}
-
-/* pytorch/samples.py wrote the weights to begin with and the losses of twenty updates. */
-START_TEST(samples_train_as_pytorch_does) {
-  const char *folder = scratch_folder(), *name;
-  json_t *cases = json_load_file(TESTS_DIR "/pytorch/samples.json", 0, NULL), *item;
-  ck_assert_uint_eq(json_object_size(cases), 3);
-  json_object_foreach(cases, name, item) {
-    json_t *losses = json_object_get(item, "losses");
-    ck_assert_uint_eq(json_array_size(losses), 20);
-    free(shell_ok(MTC " build samples/%s.mt --target=c %s -o %s/trainer", name, json_string_value(json_object_get(item, "options")), folder));
-    char *csv = shell_ok("cd %s && ./trainer --quiet --no-shuffle --stop-after 20 --log-every 1 --init " TESTS_DIR "/pytorch/samples/%s.safetensors --data-dir " SOURCE_DIR
-                         "/samples --save-dir %s.run >%s.log && cat %s.run/metrics.csv", folder, name, name, name, name);
-    compare_losses(name, csv, losses);
-    free(csv);
-  }
-  json_decref(cases);
-}
-END_TEST
-
 /* A line after each update makes each a play of its own; otherwise several go together. */
 START_TEST(steps_played_together_are_those_played_alone) {
   const char *folder = scratch_folder();
@@ -267,7 +234,6 @@ Suite *samples_suite(void) {
   tcase_add_test(train, names_are_learned);
   tcase_add_test(train, temperatures_are_told);
   tcase_add_test(train, large_models_train_when_small);
-  tcase_add_test(train, samples_train_as_pytorch_does);
   suite_add_tcase(suite, train);
   return suite;
 }
