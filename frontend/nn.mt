@@ -6,7 +6,7 @@
 
 # ---- activations ----
 fn leaky_relu(x, slope = 0.01) = where(x > 0, x, slope * x)
-fn elu(x, alpha = 1.0) = where(x > 0, x, alpha * expm1(clamp(x, max: 0)))
+fn elu(x, alpha = 1.0) = where(x <= 0, alpha * expm1(clamp(x, max: 0)), x)
 fn gelu(x) = 0.5 * x * (1 + erf(x * 0.7071067811865476))
 fn gelu_tanh(x) = 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))
 fn silu(x) = x * sigmoid(x)
@@ -14,7 +14,7 @@ fn softplus(x) = maximum(x, 0) + log1p(exp(-abs(x)))
 fn mish(x) = x * tanh(softplus(x))
 fn logsigmoid(x) = minimum(x, 0) - log1p(exp(-abs(x)))
 fn softsign(x) = x / (1 + abs(x))
-fn celu(x, alpha = 1.0) = where(x > 0, x, alpha * expm1(clamp(x, max: 0) / alpha))
+fn celu(x, alpha = 1.0) = where(x <= 0, alpha * expm1(clamp(x, max: 0) / alpha), x)
 fn selu(x) = 1.0507009873554805 * elu(x, alpha: 1.6732632423543772)
 fn prelu(x, slope) = where(x > 0, x, slope * x)
 fn threshold(x, threshold, value) = where(x <= threshold, value, x)
@@ -39,7 +39,7 @@ fn mse(x, y) = {
 fn l1(x, y) = mean(abs(x - y))
 fn smooth_l1(x, y, beta = 1.0) = {
   let e = abs(x - y)
-  mean(where(e < beta, 0.5 * e * e / beta, e - 0.5 * beta))
+  mean(if beta == 0.0 { e } else { where(e < beta, 0.5 * e * e / beta, e - 0.5 * beta) })
 }
 fn huber(x, y, delta = 1.0) = {
   let e = abs(x - y)
@@ -49,7 +49,7 @@ fn huber(x, y, delta = 1.0) = {
 fn kl_div(x, y) = mean(where(y > 0, y * (log(where(y > 0, y, 1.0)) - x), 0 * x))
 fn poisson_nll(x, y) = mean(exp(x) - y * x)
 fn gaussian_nll(x, y, variance, eps = 1e-6) = {
-  let v = maximum(variance, eps)
+  let v = stop(maximum(variance, eps)) + (variance - stop(variance))  # below eps the gradient goes on
   let e = x - y
   mean(0.5 * (log(v) + e * e / v))
 }

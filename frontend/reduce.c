@@ -120,6 +120,13 @@ static Node *mean_of(Reduction *r, bool keep) {
   return b_binary(&r->b, OP_div, total(r, r->x, keep), b_count(&r->b, &r->x->type, r->n, r->axes, r->x->type.dtype));
 }
 
+/* Over an axis without elements. */
+static bool of_nothing(const Reduction *r) {
+  for (int i = 0; i < r->n; i++)
+    if (r->x->type.dim[r->axes[i]].size == 0) return true;
+  return false;
+}
+
 static Node *variance(Lower *l, Reduction *r, bool unbiased) {
   Builder whole = r->b;
   r->b.prefix = join(l, whole.prefix, "mean");
@@ -128,7 +135,8 @@ static Node *variance(Lower *l, Reduction *r, bool unbiased) {
   Node *centered = b_binary(&r->b, OP_sub, r->x, mean);
   Node *squares = total(r, b_binary(&r->b, OP_mul, centered, centered), r->keep);
   Node *count = b_count(&r->b, &r->x->type, r->n, r->axes, r->x->type.dtype);
-  return b_binary(&r->b, OP_div, squares, unbiased ? b_scalar(&r->b, OP_sub, count, 1) : count);
+  if (unbiased && !of_nothing(r)) count = b_scalar(&r->b, OP_sub, count, 1); /* 0 / 0 there, not 0 / -1 */
+  return b_binary(&r->b, OP_div, squares, count);
 }
 
 /* sqrt with gradient 0 at 0: the branch not taken never sees 0. */
