@@ -108,6 +108,12 @@ static Value default_value(Lower *l, const Call *call, const FieldDecl *field, c
   return v;
 }
 
+/* What a list in brackets is, a shape or numbers, is left to who asks (collect_args): here it is a tuple. */
+static Value positional(Lower *l, const Call *call, int i) {
+  const Expr *e = call->expr[i];
+  return e && e->kind == EXPR_SHAPE ? eval(l, e) : call->value[i];
+}
+
 /* Positional arguments in order, then by name, then defaults (read where the definition stands). */
 bool bind_fields(Lower *l, Call *call, int n, const FieldDecl *fields, const char *what, const Scope *home,
                  Value *out) {
@@ -124,7 +130,7 @@ bool bind_fields(Lower *l, Call *call, int n, const FieldDecl *fields, const cha
     names[i] = fields[i].name;
     const Expr *given = take_key(call, fields[i].name);
     if (i < call->n)
-      out[i] = call->value[i];
+      out[i] = positional(l, call, i);
     else if (given)
       out[i] = eval_at(l, given, fields[i].name);
     else if (fields[i].fallback)
