@@ -330,10 +330,21 @@ typedef struct Export {
   const char *prefix;
 } Export;
 
+static bool has_suffix(const char *path, const char *suffix) {
+  size_t n = strlen(path), m = strlen(suffix);
+  return n >= m && !strcmp(path + n - m, suffix);
+}
+
+/* PyTorch's BatchNorm counts in 64-bit integers. */
+static bool add_batches(void *archive, const char *name, const MtTensor *tensor, float *values) {
+  return mt_archive_add(archive, name, MT_WIDE_I64, tensor->rank, tensor->shape, &(int64_t){(int64_t)*values});
+}
+
 static bool export_tensor(void *data, const char *name, const MtTensor *tensor, float *values) {
   Export *out = data;
   size_t n = strlen(out->prefix);
-  return strncmp(name, out->prefix, n) || add_tensor(&out->archive, name + n, tensor, values);
+  bool counts = tensor->rank == 0 && has_suffix(name, ".num_batches_tracked");
+  return strncmp(name, out->prefix, n) || (counts ? add_batches : add_tensor)(&out->archive, name + n, tensor, values);
 }
 
 bool mt_save_weights(const char *path, const MtProgram *program, const char *instance, const MtBlocks *blocks,
@@ -347,11 +358,6 @@ bool mt_save_weights(const char *path, const MtProgram *program, const char *ins
   ok = ok && mt_write_safetensors(path, NULL, &out.archive, error);
   mt_archive_free(&out.archive);
   return ok;
-}
-
-static bool has_suffix(const char *path, const char *suffix) {
-  size_t n = strlen(path), m = strlen(suffix);
-  return n >= m && !strcmp(path + n - m, suffix);
 }
 
 bool mt_load_weights(const char *path, const MtProgram *program, const char *instance, const MtWeights *map,

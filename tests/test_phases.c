@@ -85,7 +85,7 @@ START_TEST(counts_of_pytorch_are_read) {
   snprintf(path, sizeof path, "%s/gan/out/G.safetensors", folder);
   ck_assert_msg(mt_read_safetensors(path, &got, &error), "%s", error.text);
   const MtArray *count = mt_archive_find(&got, "bn.num_batches_tracked");
-  ck_assert(count && *(const float *)count->data == 7 + 9); /* six steps, and a second call in three of them */
+  ck_assert(count && count->type == MT_WIDE_I64 && *(const int64_t *)count->data == 7 + 9); /* six steps, and a second call in three of them */
   mt_archive_free(&got);
 }
 END_TEST
