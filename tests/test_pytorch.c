@@ -1,13 +1,14 @@
 /* test_pytorch.c - values, gradients and optimizer steps against what PyTorch
- * computed in float64 (the files of pytorch/; make.py made
- * them and says how a case is written).
+ * computed in float64 (the files of pytorch/; make.py says how a case is
+ * written, and the scripts beside it made them).
  *
  * On the evaluator each case becomes a small model whose parameters are the
  * inputs, evaluated in double precision after the gradient pass alone, and
  * again after every pass: within 1e-10.  On the C target many cases stand in
  * one model, the loss being the sum of theirs; cases that differ in their
  * numbers only share a module and come one after the other.  There an upstream
- * gradient is a parameter too, and its gradient is the case's value.
+ * gradient is a parameter too, and its gradient is the case's value.  What is
+ * at the edges, and some of the rest, goes through emulated CUDA as well.
  */
 #include <check.h>
 #include <glob.h>
@@ -26,7 +27,8 @@
 enum { MAX_INPUTS = 4, MAX_VALUES = 600 };
 
 /* A case: {"e": expression, "x": [[name, shape, data, gradient or null], ...], "s": shape, "v": value, "u": upstream,
- * "f": float's error}. */
+ * "f": float's error,
+ * "row": which edge it is of, "training": true where the value is another outside of training}. */
 enum { NAME, SHAPE, DATA, GRADIENT };
 static json_t *part(json_t *input, size_t which) { return json_array_get(input, which); }
 static const char *name_of(json_t *input) { return json_string_value(part(input, NAME)); }
