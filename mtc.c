@@ -41,6 +41,7 @@ static const struct { int id; const char *name, *argument, *help; } option_table
     {'o', NULL, "FILE", "write FILE; the suffix picks the target: .cu .c .ir .dot; - is standard output"},
     {'D', NULL, "NAME=N", "override a dim of the model"},
     {'O', NULL, "0|1|2", "optimization level (default 2)"},
+    {'v', NULL, NULL, "check: say what training takes in memory, and which lines hold it"},
     {OPT_EMIT, "emit", "KIND", "cu, c, ir or dot: what to write when the suffix does not say"},
     {OPT_TARGET, "target", "cuda|c", "run, build: what to build for (default cuda where there is a GPU and nvcc, else c)"},
     {OPT_DUMP, "dump", "all|changed|rewrites|PASS", "print the IR after passes, or each rewrite as it happens"},
@@ -63,7 +64,7 @@ typedef struct Options {
   int n_dims;
   DimOverride dims[MAX_DIMS];
   int level;
-  bool verify_each, werror, color;
+  bool verify_each, werror, color, verbose;
   long bisect_limit;
   char **trainer_args; /* after --, NULL-terminated */
 } Options;
@@ -92,7 +93,7 @@ static void print_help(void) {
     char left[64];
     const char *argument = option_table[i].argument, *name = option_table[i].name;
     if (name) snprintf(left, sizeof left, "--%s%s%s", name, argument ? "=" : "", argument ? argument : "");
-    else snprintf(left, sizeof left, "-%c %s", option_table[i].id, argument);
+    else snprintf(left, sizeof left, "-%c%s%s", option_table[i].id, argument ? " " : "", argument ? argument : "");
     printf("  %-34s %s\n", left, option_table[i].help);
   }
   printf("\nExit status: 0 it worked, 1 errors in the input, 2 a wrong command line, 70 a fault of mtc's own.\n");
@@ -107,7 +108,7 @@ static void print_man(void) {
   for (int i = 0; i < N_OPTIONS; i++) {
     const char *argument = option_table[i].argument, *name = option_table[i].name;
     if (name) printf(".TP\n.B \\-\\-%s%s%s\n", name, argument ? "=" : "", argument ? argument : "");
-    else printf(".TP\n.B \\-%c %s\n", option_table[i].id, argument);
+    else printf(".TP\n.B \\-%c%s%s\n", option_table[i].id, argument ? " " : "", argument ? argument : "");
     printf("%s\n", option_table[i].help);
   }
 }
@@ -245,6 +246,25 @@ static bool run_passes(const Options *o, Program *program, Arena *arena, Diagnos
   return ok && !dump.failed;
 }
 
+/* What training takes, one kind a line, and the lines of the model at the peak of a step. */
+static void print_memory(Text *out, const Program *program, Arena *arena) {
+  Memory m = program_memory(program, arena);
+  int64_t held = 0;
+  if (!program->has_train) return;
+  text_add(out, "%s: training takes %lld bytes\n  ", program->source, (long long)m.total);
+  memory_parts(out, &m);
+  text_add(out, "\n%s", m.has_files ? "  data files come on top: their length is known when they are read\n" : "");
+  if (m.n_lines) text_add(out, "most values of a step at once, %lld bytes:\n", (long long)m.arena);
+  for (int i = 0; i < m.n_lines; i++) {
+    const Span *at = m.lines[i].span;
+    text_add(out, "%12lld  ", (long long)m.lines[i].bytes);
+    if (at) text_add(out, "%s:%d\n", at->source->path, at->line);
+    else text_add(out, "no line of the model\n");
+    held += m.lines[i].bytes;
+  }
+  if (held < m.arena) text_add(out, "%12lld  between them\n", (long long)(m.arena - held));
+}
+
 /* The whole compiler: from the file `o->model` to text of the kind asked for. */
 static bool compile_model(const Options *o, const char *kind, Text *out, Arena *arena, Diagnostics *d) {
   const Source *source = read_source(o->model, arena, d);
@@ -256,6 +276,7 @@ static bool compile_model(const Options *o, const char *kind, Text *out, Arena *
   else if (!strcmp(kind, "c")) emit_c(out, program, arena);
   else if (!strcmp(kind, "dot")) program_dot(out, program);
   else if (!strcmp(kind, "ir")) program_print(out, program);
+  else if (o->verbose) print_memory(out, program, arena);
   return true;
 }
 
@@ -495,6 +516,7 @@ static int take_option(Options *o, int id, const char *value) {
   case OPT_DUMP_DIR: o->dump_dir = value; break;
   case OPT_VERIFY: o->verify_each = true; break;
   case OPT_WERROR: o->werror = true; break;
+  case 'v': o->verbose = true; break;
   case OPT_PRINT: return print_what(value);
   case OPT_EXPLAIN: return explain(value, stdout) ? EXIT_OK : usage_error("no message has the code %s", value);
   case OPT_VERSION: printf("mtc " MTC_VERSION "\n"); return EXIT_OK;
@@ -531,6 +553,8 @@ static int check_together(const Options *o) {
   if ((compiles || o->command == BUILD) && !o->output) return usage_error("%s", "-o is missing: where should the result go?");
   if ((o->command == CHECK || o->command == RUN) && o->output)
     return usage_error("-o %s: check and run write no file", o->output);
+  if (o->verbose && o->command != CHECK) return usage_error("%s", "-v goes with check: mtc check -v MODEL.mt");
+  if (o->verbose && o->stop_after) return usage_error("--stop-after=%s: -v tells of the planned program", o->stop_after);
   if (o->emit && !compiles) return usage_error("--emit=%s goes with -o of a compilation only", o->emit);
   if (o->target && !builds) return usage_error("--target=%s goes with run and build: a compilation's target is its suffix", o->target);
   if (o->command == FMT && !strcmp(suffix(o->model), "ir")) return usage_error("fmt lays out models, not %s", o->model);
@@ -552,7 +576,7 @@ static int parse_options(int argc, char **argv, Options *o) {
       break;
     }
   opterr = 0;
-  while ((id = getopt_long(argc, argv, ":o:D:O:h", longs, NULL)) != -1) {
+  while ((id = getopt_long(argc, argv, ":o:D:O:vh", longs, NULL)) != -1) {
     if (id == '?' || id == ':') return wrong_option(id, argv[optind - 1]);
     if ((status = take_option(o, id, optarg)) >= 0) return status;
   }
@@ -582,7 +606,7 @@ static int compile_to_file(const Options *o) {
 
 static int check_or_format(const Options *o) {
   Text text = {0};
-  bool ok = o->command == CHECK ? compile_and_report(o, "", &text)
+  bool ok = o->command == CHECK ? compile_and_report(o, "", &text) && (!text.data || write_output("-", &text))
                                 : format_model(o, &text) && write_output(o->output ? o->output : o->model, &text);
   text_free(&text);
   return ok ? EXIT_OK : EXIT_INPUT;

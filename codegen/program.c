@@ -32,8 +32,29 @@ static void emit_header(Emit *e) {
              "// %s.c, by mtc %s from %s.\n// cc -O3 -march=native -fopenmp %s.c $(mtc --print=cflags) $(mtc "
              "--print=libs) -o %s\n",
              name, version, source, name, name);
-  text_add(e->out, "//\n// Every kernel stands under the line of the model it computes; %s calls them in order.\n\n",
-           p->has_train ? "train_gradients" : "each step");
+  text_add(e->out, "//\n// Every kernel stands under the line of the model it computes; %s calls them in order.\n%s",
+           p->has_train ? "train_gradients" : "each step", p->has_train ? "" : "\n");
+}
+
+/* What training takes, and the lines of the model that hold most when the step holds most. */
+static void emit_memory(Emit *e) {
+  enum { SHOWN = 6 };
+  Memory m = program_memory(e->program, e->arena);
+  if (!e->program->has_train) return;
+  text_add(e->out, "// Training takes ");
+  text_add_size(e->out, (double)m.total);
+  text_add(e->out, "%s:\n//   ", m.has_files ? ", and its data files" : "");
+  memory_parts(e->out, &m);
+  text_add(e->out, "\n");
+  if (m.n_lines) text_add(e->out, "// Most values of a step at once:");
+  for (int i = 0; i < m.n_lines && i < SHOWN; i++) {
+    const Span *at = m.lines[i].span;
+    if (at) text_add(e->out, "%s %s:%d ", i ? "," : "", base_name(at->source->path), at->line);
+    else text_add(e->out, "%s no line ", i ? "," : "");
+    text_add_size(e->out, (double)m.lines[i].bytes);
+  }
+  if (m.n_lines > SHOWN) text_add(e->out, " and %d more", m.n_lines - SHOWN);
+  text_add(e->out, m.n_lines ? "\n\n" : "\n");
 }
 
 static void emit_includes(Emit *e) {
@@ -233,6 +254,7 @@ void emit_program(Text *out, const Program *program, Arena *arena, const Target 
   name_kernels(e);
   bool train = program->has_train;
   emit_header(e);
+  emit_memory(e);
   emit_includes(e);
   emit_params(e);
   emit_kernels(e, true);

@@ -417,6 +417,7 @@ typedef struct Train {
   Unit unit;
   int64_t accumulate;        /* micro-batches an update, at least 1 */
   Precision precision;
+  int64_t memory;            /* bytes that training may take; 0: no limit */
   Graph *graph;              /* outputs OUT_LOSS, OUT_LOG; gradient adds OUT_GRAD */
   int n_phases;              /* 0: the graph is the only one, and all updates are at its end */
   Phase *phases;
@@ -619,6 +620,26 @@ typedef enum GroupPattern {
  * collected ones: results are the carried values after the last turn, and
  * the collected stacked, that of turn t as element t.  Body nodes are any; a
  * body knows nothing outside but its inputs, rows, counters and turns. */
+
+/* ---- memory.c: what training takes in memory ---------------------------- */
+
+/* Bytes that the values of one line of the model take at the peak; span NULL: of none. */
+typedef struct MemoryLine {
+  const Span *span;
+  int64_t bytes;
+} MemoryLine;
+typedef struct Memory {
+  int64_t params, gradients, optimizer, states, outputs, batches;
+  int64_t sets;        /* data sets of known length */
+  bool has_files;      /* there are sets of unknown length, which are not counted */
+  int64_t arena;       /* the values of a step: exact peak over all graphs that run while training */
+  int64_t total;       /* of all these */
+  const Graph *graph;  /* which needs that arena */
+  int n_lines;
+  MemoryLine *lines;   /* alive at its peak, most bytes first */
+} Memory;
+Memory program_memory(const Program *program, Arena *arena); /* of a planned program */
+void memory_parts(Text *out, const Memory *memory);          /* "parameters 38 KB, gradients 38 KB, ..." */
 
 /* ---- evaluate.c: what a program means, in double precision ------------- */
 

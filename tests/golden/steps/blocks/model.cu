@@ -1,6 +1,9 @@
 // model.cu, by mtc 0.1 from model.mt.   nvcc -O3 model.cu $(mtc --print=cuda-flags) -o model
 //
 // Every kernel stands under the line of the model it computes; train_gradients calls them in order.
+// Training takes 3.5 MB:
+//   parameters 808 KB, gradients 808 KB, optimizer 1.6 MB, batches 2.2 KB, data 17 KB, results 8 B, step 214 KB
+// Most values of a step at once: model.mt:7 156 KB, model.mt:11 16 KB, model.mt:12 8.2 KB
 
 #ifndef MT_DOUBLE  // this file is read twice: its end says why
 #include "mtrt_cuda.cuh"

@@ -1,6 +1,9 @@
 // model.cu, by mtc 0.1 from model.mt.   nvcc -O3 model.cu $(mtc --print=cuda-flags) -o model
 //
 // Every kernel stands under the line of the model it computes; train_gradients calls them in order.
+// Training takes 7.1 KB, and its data files:
+//   parameters 1.0 KB, gradients 2.0 KB, optimizer 2.0 KB, batches 448 B, results 8 B, step 1.5 KB
+// Most values of a step at once: model.mt:7 768 B, model.mt:11 768 B
 
 #ifndef MT_DOUBLE  // this file is read twice: its end says why
 #include "mtrt_cuda.cuh"

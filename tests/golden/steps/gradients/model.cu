@@ -1,6 +1,9 @@
 // model.cu, by mtc 0.1 from model.mt.   nvcc -O3 model.cu $(mtc --print=cuda-flags) -o model
 //
 // Every kernel stands under the line of the model it computes; train_gradients calls them in order.
+// Training takes 5.1 KB:
+//   parameters 1.0 KB, gradients 1.0 KB, optimizer 1.0 KB, batches 48 B, data 192 B, results 4 B, step 1.8 KB
+// Most values of a step at once: model.mt:6 1.5 KB, model.mt:12 256 B
 
 #ifndef MT_DOUBLE  // this file is read twice: its end says why
 #include "mtrt_cuda.cuh"

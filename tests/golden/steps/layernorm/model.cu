@@ -1,6 +1,9 @@
 // model.cu, by mtc 0.1 from model.mt.   nvcc -O3 model.cu $(mtc --print=cuda-flags) -o model
 //
 // Every kernel stands under the line of the model it computes; train_gradients calls them in order.
+// Training takes 410 KB:
+//   parameters 8.2 KB, gradients 8.2 KB, optimizer 8.2 KB, batches 64 KB, data 256 KB, results 4 B, step 66 KB
+// Most values of a step at once: model.mt:7 65 KB, model.mt:6 512 B, model.mt:11 256 B
 
 #ifndef MT_DOUBLE  // this file is read twice: its end says why
 #include "mtrt_cuda.cuh"

@@ -2,6 +2,9 @@
 // cc -O3 -march=native -fopenmp model.c $(mtc --print=cflags) $(mtc --print=libs) -o model
 //
 // Every kernel stands under the line of the model it computes; train_gradients calls them in order.
+// Training takes 68 KB:
+//   parameters 2.6 KB, gradients 2.6 KB, optimizer 2.6 KB, batches 3.3 KB, data 10 KB, results 8 B, step 47 KB
+// Most values of a step at once: model.mt:9 39 KB, model.mt:10 1.8 KB
 
 #ifndef MT_DOUBLE  // this file is read twice: its end says why
 #include "mtrt.h"

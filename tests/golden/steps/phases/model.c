@@ -2,6 +2,9 @@
 // cc -O3 -march=native -fopenmp model.c $(mtc --print=cflags) $(mtc --print=libs) -o model
 //
 // Every kernel stands under the line of the model it computes; train_gradients calls them in order.
+// Training takes 21 KB:
+//   parameters 2.6 KB, gradients 2.6 KB, optimizer 7.7 KB, states 1.5 KB, batches 80 B, data 320 B, results 20 B, step 6.7 KB
+// Most values of a step at once: model.mt:5 3.1 KB, model.mt:9 2.8 KB, model.mt:16 512 B, model.mt:6 256 B
 
 #ifndef MT_DOUBLE  // this file is read twice: its end says why
 #include "mtrt.h"

@@ -1,6 +1,9 @@
 // model.cu, by mtc 0.1 from model.mt.   nvcc -O3 model.cu $(mtc --print=cuda-flags) -o model
 //
 // Every kernel stands under the line of the model it computes; train_gradients calls them in order.
+// Training takes 619 KB:
+//   parameters 5.1 KB, gradients 5.1 KB, optimizer 5.1 KB, batches 28 KB, data 221 KB, results 8 B, step 354 KB
+// Most values of a step at once: model.mt:10 214 KB, model.mt:14 102 KB, model.mt:11 28 KB, model.mt:8 4.1 KB, model.mt:19 2.0 KB, model.mt:7 1.0 KB
 
 #ifndef MT_DOUBLE  // this file is read twice: its end says why
 #include "mtrt_cuda.cuh"
