@@ -1,5 +1,6 @@
 /* train.c - the training loop: its statements become a script, its expressions a graph. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "frontend/lower.h"
@@ -272,6 +273,52 @@ static void wrong_precision(Lower *l, const Span *at, const char *word) {
   if (guess) report_help(l->d, "did you mean %s?%s", guess, half ? " f16 would need a scaled loss" : "");
 }
 
+typedef struct MemoryUnit {
+  const char *name;
+  double bytes;
+} MemoryUnit;
+static const MemoryUnit memory_units[] = {{"B", 1},    {"KB", 1e3},    {"MB", 1e6},       {"GB", 1e9},
+                                          {"KiB", 1024}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
+enum { N_MEMORY_UNITS = sizeof memory_units / sizeof memory_units[0] };
+
+/* What stands before the unit, "8" or "1.5"; its length, 0 when it is no number. */
+static size_t amount_length(const char *text) {
+  size_t whole = strspn(text, "0123456789"), part = text[whole] == '.' ? strspn(text + whole + 1, "0123456789") : 0;
+  return !whole || (text[whole] == '.' && !part) ? 0 : part ? whole + 1 + part : whole;
+}
+
+static void wrong_memory(Lower *l, const Expr *e, const char *unit) {
+  const char *names[N_MEMORY_UNITS];
+  for (int i = 0; i < N_MEMORY_UNITS; i++) names[i] = memory_units[i].name;
+  const char *guess = unit ? nearest(unit, names, N_MEMORY_UNITS) : NULL;
+  report(l->d, E0512, place(l, e->at), "memory: is how many bytes training may take, such as \"8GiB\"");
+  if (guess) report_help(l->d, "did you mean %.*s%s?", (int)amount_length(e->name), e->name, guess);
+  else report_help(l->d, "the units are KiB, MiB, GiB (of 1024), KB, MB, GB (of 1000) and B");
+}
+
+/* "8GiB", "1.5 GB"; a number without a unit counts bytes. */
+static void memory_budget(Lower *l, const Expr *e, int64_t *out) {
+  enum { MOST_BITS = 60 };
+  double bytes = 0;
+  if (e->kind == EXPR_STRING) {
+    size_t length = amount_length(e->name);
+    const char *unit = e->name + length + strspn(e->name + length, " ");
+    int u = 0;
+    while (*unit && u < N_MEMORY_UNITS && strcmp(memory_units[u].name, unit)) u++;
+    if (!length || u == N_MEMORY_UNITS) {
+      wrong_memory(l, e, length ? unit : NULL);
+      return;
+    }
+    bytes = floor(strtod(e->name, NULL) * memory_units[u].bytes);
+  } else {
+    int64_t number;
+    if (!whole_number(l, e, &number)) return;
+    bytes = (double)number;
+  }
+  if (bytes >= 1 && bytes < ldexp(1, MOST_BITS)) *out = (int64_t)bytes;
+  else report(l->d, E0512, place(l, e->at), "memory: must be at least 1 byte and less than 2^%d", MOST_BITS);
+}
+
 static void train_options(Lower *l, const Syntax *s, Train *t) {
   static const char *const names[] = {"accumulate", "precision", "memory"};
   t->accumulate = 1;
@@ -290,7 +337,7 @@ static void train_options(Lower *l, const Syntax *s, Train *t) {
       else if (strcmp(word, "f32"))
         wrong_precision(l, e->at, word);
     } else if (!strcmp(key, "memory")) {
-      not_yet(l, e->at, "memory:");
+      memory_budget(l, e, &t->memory);
     } else {
       const char *guess = nearest(key, names, 3);
       report(l->d, E0507, s->option_at[i], "train has no option %s", key);

@@ -90,12 +90,13 @@ void report(Diagnostics *d, ErrorCode code, const Span *at, const char *format, 
   va_end(args);
   d->latest = NULL;
   if (said_before(d, code, &place, message)) return;
-  bool is_error = d->warnings_are_errors || !strcmp(table[code].kind, "error");
+  bool is_note = !strcmp(table[code].kind, "note"),
+       is_error = !is_note && (d->warnings_are_errors || !strcmp(table[code].kind, "error"));
   if (is_error && d->n_errors++ >= MAX_ERRORS) {
     d->n_dropped++;
     return;
   }
-  d->n_warnings += !is_error;
+  d->n_warnings += !is_error && !is_note;
   Report *r = arena_alloc(d->arena, sizeof *r);
   *r = (Report){.code = code, .at = place, .is_error = is_error, .order = d->n_reports, .message = message};
   for (int i = 0; i < d->n_reports && !r->file; i++)
@@ -208,8 +209,9 @@ static void print_callers(const Span *caller, FILE *out) {
 }
 
 static void print_report(const Report *r, FILE *out, const Colors *c) {
+  const char *kind = r->is_error ? "error" : table[r->code].kind;
   fprintf(out, "%s%s:%d:%d: %s%s[%s]:%s%s %s%s\n", c->file, r->at.source->path, r->at.line, r->at.column,
-          r->is_error ? c->error : c->warning, r->is_error ? "error" : "warning", table[r->code].code, c->off, c->file,
+          r->is_error ? c->error : !strcmp(kind, "note") ? c->help : c->warning, kind, table[r->code].code, c->off, c->file,
           r->message, c->off);
   print_line(out, &r->at, r->caret, c, false);
   const Source *file = r->at.source;

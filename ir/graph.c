@@ -223,7 +223,7 @@ static Cons *cons_of(Graph *graph) {
     Node *node = graph->nodes[i];
     put_name(arena, cons, node->name);
     for (int k = 0; k < node->n_aliases; k++) put_name(arena, cons, node->aliases[k]);
-    if (!op_pure(node->op)) continue;
+    if (!op_pure(node->op) || node->again) continue;
     grow_nodes(arena, cons);
     put_node(cons, node, hash_node(node->op, node->in, node->n_in, &node->attrs));
   }
@@ -285,6 +285,21 @@ Node *node_new(Graph *graph, Op op, Node *const *in, int n_in, const Attrs *attr
     grow_nodes(arena, cons);
     put_node(cons, node, hash);
   }
+  return node;
+}
+
+Node *node_again(Graph *graph, const Node *of, Node *const *in) {
+  Arena *arena = graph->program->arena;
+  Node *node = arena_alloc(arena, sizeof *node);
+  *node = *of;
+  node->in = arena_alloc(arena, sizeof *node->in * ((size_t)of->n_in + 1));
+  for (int k = 0; k < of->n_in; k++) node->in[k] = in[k];
+  node->name = unique_name(arena, cons_of(graph), arena_print(arena, "%s.again", of->name));
+  node->n_aliases = 0;
+  node->aliases = NULL;
+  node->again = true;
+  node->id = graph->n_nodes;
+  LIST_PUSH(arena, graph->nodes, graph->n_nodes, node);
   return node;
 }
 

@@ -250,6 +250,7 @@ struct Node {
   Attrs attrs;
   Graph *body;       /* GROUP, LOOP */
   const char *reason; /* GROUP: why fuse made it so, one line; NULL */
+  bool again;        /* computes once more what another node has, later: the two are never merged */
   const Span *span;
   Home home;
   int64_t offset;
@@ -418,6 +419,7 @@ typedef struct Train {
   int64_t accumulate;        /* micro-batches an update, at least 1 */
   Precision precision;
   int64_t memory;            /* bytes that training may take; 0: no limit */
+  bool apart;                /* to save memory, kernels that read nothing in common are not fused side by side */
   Graph *graph;              /* outputs OUT_LOSS, OUT_LOG; gradient adds OUT_GRAD */
   int n_phases;              /* 0: the graph is the only one, and all updates are at its end */
   Phase *phases;
@@ -488,6 +490,8 @@ Graph **program_graphs(Program *program);
  * hash-consed: an equal one is returned instead, the new name kept as alias.
  * `name` may be wanted twice: a suffix ".2", ".3" makes it unique. */
 Node *node_new(Graph *graph, Op op, Node *const *in, int n_in, const Attrs *attrs, const char *name, const Span *span);
+/* The same as `of` on other operands, once more: a node of its own however equal they are. */
+Node *node_again(Graph *graph, const Node *of, Node *const *in);
 void graph_output(Graph *graph, OutputRole role, const char *name, Node *node);
 void graph_number(Graph *graph);                         /* ids = positions */
 void graph_replace(Graph *graph, Node *from, Node *to);  /* every use, outputs included */

@@ -274,6 +274,7 @@ static void read_train(Reader *r) {
   t->accumulate = read_integer(r, 1, INT64_MAX);
   read_expect(r, "precision");
   t->precision = (Precision)read_word(r, precision_words, 3, "a precision");
+  if (read_accept(r, "memory")) t->memory = read_integer(r, 1, INT64_MAX), t->apart = read_accept(r, "apart");
   t->graph = read_graph_name(r, "graph");
   while (read_accept(r, "phase")) read_phase(r, t);
   if (read_accept(r, "carry")) t->carry_bytes = read_integer(r, 1, MAX_ELEMENTS);

@@ -115,6 +115,7 @@ static void read_node(Reader *r, Graph *graph, Map **names) {
       read_fail(r, E0703, start, "the type written is not the one %s has here, %s", op, text_take(&found, r->arena));
     }
   }
+  node->again = read_accept(r, "again");
   read_home(r, node);
   read_aliases(r, node);
   read_body(r, node, graph);

@@ -190,6 +190,7 @@ static void write_node(Writer *w, const Node *node) {
   attrs_write_main(w, node);
   write_operands(w, node);
   attrs_write(w, node);
+  if (node->again) text_add(w->out, " again");
   write_home(w, node);
   for (int i = 0; i < node->n_aliases; i++) {
     text_add(w->out, "%s", i ? ", " : " aka ");
@@ -417,6 +418,7 @@ static void write_train(Writer *w, const Train *t) {
   if (t->shuffled) text_add(w->out, " shuffled %lld", (long long)t->shuffle_seed);
   text_add(w->out, " for %lld %s accumulate %lld precision %s", (long long)t->count, unit_words[t->unit],
            (long long)t->accumulate, precision_words[t->precision]);
+  if (t->memory) text_add(w->out, " memory %lld%s", (long long)t->memory, t->apart ? " apart" : "");
   write_graph_name(w, "graph", t->graph);
   for (int i = 0; i < t->n_phases; i++) {
     const Phase *phase = &t->phases[i];

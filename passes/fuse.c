@@ -74,6 +74,7 @@ static void start_kernel(Fusion *f, int id) {
   k->label = (int64_t)id << 24; /* room to raise a label without touching the next ones */
   k->space = kind == REDUCE ? &n->in[0]->type : &n->type;
   k->pattern = PATTERN_MAP;
+  k->run = f->run[id];
   if (kind == REDUCE) {
     k->n_axes = n->attrs.n_axes;
     memcpy(k->axes, n->attrs.axes, sizeof k->axes);
@@ -93,11 +94,27 @@ static void start_kernel(Fusion *f, int id) {
   if (!k->fixed) fuse_node_work(f, id, (double)type_count(k->space), &k->flops, &k->specials);
 }
 
+/* Leaves and views may stand anywhere. */
+static void find_runs(Fusion *f) {
+  int runs = 0;
+  bool inside = false;
+  for (int i = 0; i < f->n; i++) {
+    Kind kind = op_info[f->node[i]->op].kind;
+    if (kind == LEAF || kind == VIEW) continue;
+    if (f->node[i]->again && !inside) f->run_begin[++runs] = i;
+    inside = f->node[i]->again;
+    f->run[i] = inside ? runs : 0;
+  }
+}
+
 static Fusion *start(PassContext *context, Graph *graph) {
   Arena *arena = arena_new();
   Fusion *f = arena_alloc(arena, sizeof *f);
   size_t n = (size_t)graph->n_nodes;
   *f = (Fusion){.context = context, .graph = graph, .arena = arena, .n = graph->n_nodes, .node = graph->nodes};
+  f->apart = graph->program->train.apart && is_train_graph(graph->program, graph);
+  f->run = arena_alloc(arena, n * sizeof *f->run);
+  f->run_begin = arena_alloc(arena, (n + 1) * sizeof *f->run_begin);
   f->trivial = arena_alloc(arena, n * sizeof *f->trivial);
   f->must_store = arena_alloc(arena, n * sizeof *f->must_store);
   f->table = arena_alloc(arena, n * sizeof *f->table);
@@ -110,6 +127,7 @@ static Fusion *start(PassContext *context, Graph *graph) {
   f->stamp = arena_alloc(arena, n * sizeof *f->stamp);
   f->mark = arena_alloc(arena, n * sizeof *f->mark);
   f->order = arena_alloc(arena, n * sizeof *f->order);
+  find_runs(f);
   fuse_find_uses(f);
   for (int i = 0; i < f->n; i++) {
     f->owner[i] = i;

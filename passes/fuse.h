@@ -35,6 +35,7 @@ typedef struct Kernel {   /* a group in the making */
   int axes[MAX_RANK];
   GroupPattern pattern;
   int phases;             /* reductions in sequence */
+  int run;                /* which run of nodes computed again it has members of; 0: none */
   Ints members;           /* ids, ascending */
   Ints clones;            /* ids of other groups' members it recomputes, ascending */
   Ints loads;             /* ids of values read from memory */
@@ -48,6 +49,8 @@ typedef struct Fusion {
   Arena *arena;           /* scratch, freed with the pass */
   int n;
   Node **node;
+  int *run;               /* nodes computed again stand in runs, each before the node that needs it first; 0: of none */
+  int *run_begin;         /* by run: its first id */
   bool *trivial;          /* scalars of constants: recomputed wherever they are read */
   bool *must_store;       /* outputs, operands of matmuls */
   bool *table;            /* read at indices that are data */
@@ -59,6 +62,7 @@ typedef struct Fusion {
   Ints *readers;          /* ids of kernels that load a value; may be stale, see fuse_owner */
   int *stamp, *mark, *order; /* scratch by node id */
   int now;
+  bool apart;             /* only what shares its reading goes side by side */
   int phases;             /* of the kernel that fuse_illegal last found legal */
 } Fusion;
 

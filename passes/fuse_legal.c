@@ -173,8 +173,18 @@ static const char *check_limits(Joined *j, int a, int b) {
   return NULL;
 }
 
+/* What is computed again is so late that its first result need not be kept: together with what came long before it,
+ * it would be there too early. */
+static bool is_too_early(const Fusion *f, const Kernel *a, const Kernel *b) {
+  if (a->run == b->run) return false;
+  if (a->run && b->run) return true;
+  const Kernel *late = a->run ? a : b, *other = a->run ? b : a;
+  return other->members.n > 0 && other->members.at[0] < f->run_begin[late->run];
+}
+
 const char *fuse_illegal(Fusion *f, int a, int b) {
   Kernel space;
+  if (is_too_early(f, &f->kernels[a], &f->kernels[b])) return "one is computed again later";
   if (!fuse_join_space(&f->kernels[a], &f->kernels[b], &space)) return "the iteration spaces differ";
   Joined joined, *j = &joined; /* large: only what is used is set */
   j->f = f, j->k = &space, j->n = 0;

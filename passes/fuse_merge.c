@@ -50,6 +50,7 @@ static int merge(Fusion *f, int a, int b) {
   joined.specials = ka->specials + kb->specials;
   joined.alone = ka->alone + kb->alone;
   joined.phases = f->phases;
+  joined.run = ka->run > kb->run ? ka->run : kb->run;
   joined.label = ka->label > kb->label ? ka->label : kb->label;
   joined.version = (ka->version > kb->version ? ka->version : kb->version) + 1;
   int root = a < b ? a : b, other = a < b ? b : a;
@@ -185,9 +186,10 @@ static double shared_bytes(Fusion *f, int a, int b) {
   return shared;
 }
 
-/* Worth it where much of the reading is shared, or where both are mostly launch. */
+/* Worth it where much of the reading is shared, or where both are mostly launch; but then what the first one reads is
+ * kept until the other's turn. */
 static bool are_siblings(Fusion *f, int a, int b) {
-  if (fuse_cost(f, a) < SMALL && fuse_cost(f, b) < SMALL) return true;
+  if (!f->apart && fuse_cost(f, a) < SMALL && fuse_cost(f, b) < SMALL) return true;
   double read_a = fuse_traffic(f, a, -1).read, read_b = fuse_traffic(f, b, -1).read;
   return shared_bytes(f, a, b) >= 0.25 * (read_a < read_b ? read_a : read_b);
 }

@@ -28,6 +28,7 @@ bool fuse_is_materialized(const Node *n) {
 
 static Node *add_map(Graph *graph, Op op, Node *in, const Attrs *attrs, const char *role) {
   Node *node = node_new(graph, op, &in, 1, attrs, arena_print(graph->program->arena, "%s.%s", in->name, role), in->span);
+  node->again = in->again;
   return node;
 }
 

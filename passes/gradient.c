@@ -255,6 +255,7 @@ static void add_gradients(PassContext *context, int index) {
 
 void pass_gradient(PassContext *context) {
   Program *program = context->program;
+  mark_loops(context);
   Graph **graphs = program_graphs(program);
   for (int i = 0; graphs[i]; i++) {
     for (int k = 0; k < graphs[i]->n_nodes; k++) graphs[i]->nodes[k]->mark = 0;

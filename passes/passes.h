@@ -14,6 +14,7 @@ typedef struct PassContext {
   const char *stop_after; /* run no pass after this one; "lower": none; NULL: all */
   FILE *trace;           /* --dump=rewrites: one line a rewrite, or NULL */
   bool failed;
+  bool tries;            /* a copy is compiled, to see what memory it takes: nothing is said */
 } PassContext;
 
 /* Ask before each rewrite: counts it against --bisect-limit and names it in

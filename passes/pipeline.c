@@ -12,15 +12,16 @@
 
 /* clang-format off */
 const Pass pipeline[] = {
-    /* name       function        -O  needs       breaks */
-    {"precision", pass_precision, 0,  "",         ""},
-    {"gradient",  pass_gradient,  0,  "",         ""},
-    {"simplify",  pass_simplify,  1,  "gradient", ""},
-    {"narrow",    pass_narrow,    1,  "gradient", ""},
-    {"split",     pass_split,     2,  "gradient", ""},
-    {"fuse",      pass_fuse,      0,  "gradient", ""},
-    {"schedule",  pass_schedule,  0,  "fuse",     "plan"},
-    {"plan",      pass_plan,      0,  "schedule", ""},
+    /* name            function             -O  needs       breaks */
+    {"precision",     pass_precision,     0,  "",         ""},
+    {"gradient",      pass_gradient,      0,  "",         ""},
+    {"simplify",      pass_simplify,      1,  "gradient", ""},
+    {"narrow",        pass_narrow,        1,  "gradient", ""},
+    {"rematerialize", pass_rematerialize, 1,  "gradient", ""},
+    {"split",         pass_split,         2,  "gradient", ""},
+    {"fuse",          pass_fuse,          0,  "gradient", ""},
+    {"schedule",      pass_schedule,      0,  "fuse",     "plan"},
+    {"plan",          pass_plan,          0,  "schedule", ""},
 };
 /* clang-format on */
 const int n_passes = sizeof pipeline / sizeof pipeline[0];

@@ -47,8 +47,10 @@ static Node *reduce_first(Graph *graph, Node *n, unsigned first, const char *rol
       rest.axes[rest.n_axes++] = n->attrs.keep ? axis : left;
     left += !now;
   }
+  int before = graph->n_nodes;
   Node *step =
       node_new(graph, n->op, n->in, 1, &partial, arena_print(graph->program->arena, "%s.%s", n->name, role), n->span);
+  if (graph->n_nodes > before) step->again = n->again;
   n->in[0] = step;
   n->attrs = rest;
   return step;

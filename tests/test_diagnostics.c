@@ -235,7 +235,7 @@ START_TEST(every_code_has_a_story) {
   ck_assert(explain(code, f));
   fclose(f);
   ck_assert_msg(!strncmp(printed, code, 5), "%s", printed);
-  ck_assert_msg(strstr(printed, code[0] == 'W' ? "(warning)\n" : "(error)\n") != NULL, "%s", printed);
+  ck_assert_msg(strstr(printed, code[0] == 'W' ? "(warning)\n" : code[0] == 'N' ? "(note)\n" : "(error)\n") != NULL, "%s", printed);
   int lines = 0;
   for (char *line = strtok(strchr(printed, '\n'), "\n"); line; line = strtok(NULL, "\n"), lines++) {
     size_t length = strlen(line);
