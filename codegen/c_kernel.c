@@ -283,7 +283,7 @@ static void scatter_rows(Writer *w, const char *ids, const char *row, bool block
 
 static void c_scatter(Writer *w, KernelText *out) {
   Kernel *k = w->k;
-  const Type *to = k->pointers[0].type, *ids = k->pointers[2].type;
+  const Type layout = scatter_layout(k->pointers[0].type), *to = &layout, *ids = k->pointers[2].type;
   const char *n = axes_text(w, ids, 0, ids->rank).text, *all = axes_text(w, to, 0, to->rank).text;
   Expr row = axes_text(w, to, 1, to->rank);
   int64_t columns = type_count(to) / (to->dim[0].size ? to->dim[0].size : 1);

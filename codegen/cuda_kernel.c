@@ -371,7 +371,7 @@ static int scatter_columns(int64_t rows, int64_t width) {
 
 static void cuda_scatter(Writer *w, KernelText *out) {
   Kernel *k = w->k;
-  const Type *to = k->pointers[0].type, *ids = k->pointers[2].type;
+  const Type layout = scatter_layout(k->pointers[0].type), *to = &layout, *ids = k->pointers[2].type;
   Expr rows = axes_text(w, to, 0, 1), width = axes_text(w, to, 1, to->rank), n = axes_text(w, ids, 0, ids->rank);
   int64_t row = 1;
   for (int axis = 1; axis < to->rank; axis++) row *= to->dim[axis].size;

@@ -139,6 +139,7 @@ bool kernel_reduces(const Kernel *k); /* it has passes: the last loops are inner
 /* wrap.c */
 Node *kernel_wrap(Arena *arena, Node *node);             /* a group of one node */
 Kernel *kernel_scatter(Arena *arena, const Node *group); /* of a scatter_add */
+Type scatter_layout(const Type *to); /* a row of it, whole: a batch behind the first axis lies at its capacity */
 /* A matmul group in two: *product by itself, and what is returned, a map that reads it. */
 Node *kernel_split(Arena *arena, const Node *group, Node **product);
 

@@ -43,6 +43,12 @@ Node *kernel_wrap(Arena *arena, Node *node) {
   return group;
 }
 
+Type scatter_layout(const Type *to) {
+  Type layout = *to;
+  for (int i = 1; i < layout.rank; i++) layout.dim[i].rows = NULL;
+  return layout;
+}
+
 Kernel *kernel_scatter(Arena *arena, const Node *group) {
   Kernel *k = arena_alloc(arena, sizeof *k);
   const Node *out = group->body->outputs[0].node, *rows = group->body->nodes[0], *ids = group->body->nodes[1];

@@ -334,10 +334,6 @@ static Value outer_call(Lower *l, Call *call, const Builtin *self) {
   return right_count(l, call, self) ? call->value[0] : poison();
 }
 
-static Value later_call(Lower *l, Call *call, const Builtin *self) {
-  return not_yet(l, call->e->at, self->name), poison();
-}
-
 static const Builtin table[] = {
 #define BUILTIN(name, run, op, least, most, keys) {#name, run, OP_##op, least, most, keys},
 #include "frontend/builtins.def"

@@ -11,16 +11,19 @@
 
 const int64_t every[MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
 
-bool fixed_axes(Lower *l, Call *call, const Builtin *self, const Type *type, int *axes, int *n) {
-  const Expr *over = take_key(call, "over");
-  if (!over) return report(l->d, E0104, place(l, call->e->at), "%s needs over: and an axis", self->name), false;
-  if (!axes_of(l, over, type, axes, n)) return false;
-  for (int i = 0; i < *n; i++)
+bool no_batch(Lower *l, const Builtin *self, const Type *type, int n, const int *axes, const Expr *at) {
+  for (int i = 0; i < n; i++)
     if (type->dim[axes[i]].rows)
-      return report(l->d, E0211, place(l, over->at), "%s: %s is the batch axis: the last batch may be shorter", self->name,
+      return report(l->d, E0211, place(l, at->at), "%s: %s is the batch axis: the last batch may be shorter", self->name,
                     type->dim[axes[i]].rows->name),
              false;
   return true;
+}
+
+bool fixed_axes(Lower *l, Call *call, const Builtin *self, const Type *type, int *axes, int *n) {
+  const Expr *over = take_key(call, "over");
+  if (!over) return report(l->d, E0104, place(l, call->e->at), "%s needs over: and an axis", self->name), false;
+  return axes_of(l, over, type, axes, n) && no_batch(l, self, type, *n, axes, over);
 }
 
 bool fixed_axis(Lower *l, Call *call, const Builtin *self, const Type *type, int *axis) {

@@ -14,6 +14,7 @@ typedef struct Parts {
 
 /* ---- join.c ---- */
 extern const int64_t every[MAX_RANK]; /* the steps of a slice or pad that goes forward */
+bool no_batch(Lower *l, const Builtin *self, const Type *type, int n, const int *axes, const Expr *at); /* reports */
 /* The one axis of over:, which cannot be the batch; reports. */
 bool fixed_axis(Lower *l, Call *call, const Builtin *self, const Type *type, int *axis);
 /* The axes of over:, none of them the batch; without over: a report. */

@@ -276,9 +276,10 @@ Value convolution_call(Lower *l, Call *call, const Builtin *self);  /* convolve.
 Value pool_call(Lower *l, Call *call, const Builtin *self);         /* pool.c */
 Value adaptive_pool_call(Lower *l, Call *call, const Builtin *self);
 Value pair_call(Lower *l, Call *call, const Builtin *self);         /* slide.c */
+bool flag(Lower *l, const Expr *e, bool otherwise); /* a truth known at compile time */
 bool axes_of(Lower *l, const Expr *over, const Type *type, int *axes, int *n);
 
-/* ---- join.c, pad.c ---- */
+/* ---- join.c, pad.c, einsum.c, scan.c, gather.c ---- */
 Value concat_call(Lower *l, Call *call, const Builtin *self);
 Value stack_call(Lower *l, Call *call, const Builtin *self);
 Value split_call(Lower *l, Call *call, const Builtin *self);
@@ -286,6 +287,12 @@ Value pad_call(Lower *l, Call *call, const Builtin *self);
 Value flip_call(Lower *l, Call *call, const Builtin *self);
 Value roll_call(Lower *l, Call *call, const Builtin *self);
 Value triangle_call(Lower *l, Call *call, const Builtin *self);
+Value einsum_call(Lower *l, Call *call, const Builtin *self);
+Value scan_call(Lower *l, Call *call, const Builtin *self);
+Value prod_call(Lower *l, Call *call, const Builtin *self);
+Value gather_call(Lower *l, Call *call, const Builtin *self);
+Value scatter_add_call(Lower *l, Call *call, const Builtin *self);
+Value topk_call(Lower *l, Call *call, const Builtin *self);
 
 /* ---- schedule.c ---- */
 int counter_names(const char **out); /* step, epoch, total */

@@ -88,7 +88,7 @@ fn nll(logp, y, weight = 1.0, ignore = -100) = {
   let hit = one_hot(y, like: logp, ignore: ignore)
   let kept = y != ignore
   let rows = where(kept, -sum(where(hit, weight * logp, 0.0), over: -1), 0.0)
-  sum(rows) / sum(where(kept, sum(where(hit, weight + 0 * logp, 0.0), over: -1), 0.0))
+  sum(rows) / sum(where(kept, sum(where(hit, weight, 0.0), over: -1), 0.0))
 }
 # Scores x: [B, K] against classes y: [B].  The mean is over the weights of the rows kept.
 fn cross_entropy(x, y, weight = 1.0, smoothing = 0.0, ignore = -100) = {
@@ -474,6 +474,80 @@ module MultiheadAttention(heads: dim, causal: bool = false, bias: bool = true,
   }
 }
 
+# ---- halves that gate, distances, margins ----
+# The first half of the last axis, as far as the second lets it through.
+fn glu(x) = {
+  let a, b = split(x, 2, over: -1)
+  a * sigmoid(b)
+}
+# Along the last axis.
+fn pairwise_distance(x, y, eps = 1e-6) = norm(x - y + eps, over: -1)
+# Labels are 1 and 0, as many of them as there are.
+fn multilabel_soft_margin(x, y) = mean(-(y * logsigmoid(x) + (1 - y) * logsigmoid(-x)))
+# Scores x: [B, K] against classes y: [B]: by how much others come within the margin.
+fn multi_margin(x, y, margin = 1.0) = {
+  let hit = one_hot(y, like: x)
+  let z = margin - sum(where(hit, x, 0.0), over: -1, keep: true) + x
+  mean(sum(where(not hit and z > 0, z, 0.0), over: -1) / size(x, over: -1))
+}
+
+# ---- sequences without alignment ----
+# log(exp(a) + exp(b) + exp(c)); of -inf too, where the slope is 0.
+fn log_add(a, b, c) = {
+  let high = stop(maximum(maximum(a, b), c))
+  let none = high == log(0.0)
+  let top = where(none, 0.0, high)
+  let sum = exp(a - top) + exp(b - top) + exp(c - top)
+  where(none, high, top + log(where(none, 1.0, sum)))
+}
+
+# Connectionist temporal classification, of log-probabilities logp: [B, T, K] and labels targets: [B, S], the batch first
+# in both.  Of a row the first input_lengths: [B] times count and the first target_lengths: [B] labels; `blank` is the
+# class between labels.  Each row by the number of its labels, then the mean.  Labels that fit in no way cost inf, or 0
+# with zero_infinity; their slope is 0.
+#
+# The states are the labels with blanks around and between them.  A step stays, or goes on by one, or over the blank
+# between two labels that differ; alpha is the log of the probability of all ways to a state.
+fn ctc(logp, targets, input_lengths, target_lengths, blank = 0, zero_infinity = false) = {
+  let rows = size(logp, over: 0)
+  let steps = size(logp, over: 1)
+  let labels = size(targets, over: 1)
+  let never = log(0.0)
+  let state = iota(2 * labels + 1)
+  let is_label = state % 2 == 1
+  let own = where(is_label, targets[:, minimum(state // 2, labels - 1)], blank)
+  let before = targets[:, clamp(state // 2 - 1, min: 0, max: labels - 1)]
+  let skips = is_label and state > 1 and own != before
+  let times = input_lengths.[b -> b, 1]
+  let end = 2 * target_lengths.[b -> b, 1]
+  let alpha = where(state == 0, zeros([rows, 2 * labels + 1]), never)
+  for k in 0..steps carry alpha {
+    let by_one = pad(alpha[:, :-1], 1, 0, over: 1, value: never)
+    let by_two = where(skips, pad(alpha[:, :-2], 2, 0, over: 1, value: never), never)
+    let next = log_add(alpha, by_one, by_two) + gather(logp[:, k], own, over: 1)
+    alpha = where(k < times, next, alpha)
+  }
+  let at_blank = sum(where(state == end, alpha, 0.0), over: 1)
+  let at_label = sum(where(state == end - 1, alpha, 0.0), over: 1)
+  let total = log_add(at_blank, where(target_lengths > 0, at_label, never), never)
+  let lost = if zero_infinity { 0.0 } else { -never }
+  mean(where(total == never, lost, -total / maximum(target_lengths, 1)))
+}
+
+# ---- pictures [n, channels, h, w], r times as large: from channels, or each point r x r times ----
+fn pixel_shuffle(x, r) = {
+  let n = size(x, over: 0)
+  let c = size(x, over: 1) // (r * r)
+  let h = size(x, over: 2)
+  let w = size(x, over: 3)
+  let y = reshape(x, [n, c, r, r, h, w])
+  y.[n, c, a, b, h, w -> n, c, (h a), (w b)]
+}
+fn upsample_nearest(x, r) = {
+  let y = x.[n, c, h, w -> n, c, h, 1, w, 1] * ones([1, 1, 1, r, 1, r])
+  y.[n, c, h, a, w, b -> n, c, (h a), (w b)]
+}
+
 # ---- in PyTorch ----
 # Of each function and module above PyTorch's name (F: torch.nn.functional, nn: torch.nn) or none, and of a module what
 # it computes.  docs/ops.md is made of this.
@@ -551,3 +625,11 @@ module MultiheadAttention(heads: dim, causal: bool = false, bias: bool = true,
 # rotary_embedding     none
 # HeadsAttention       none: attention of each head by itself
 # MultiheadAttention   nn.MultiheadAttention(batch_first=True): attention of each head, then a linear layer
+# glu                  F.glu
+# pairwise_distance    F.pairwise_distance
+# multilabel_soft_margin  F.multilabel_soft_margin_loss
+# multi_margin         F.multi_margin_loss
+# log_add              torch.logaddexp, of three
+# ctc                  F.ctc_loss
+# pixel_shuffle        F.pixel_shuffle
+# upsample_nearest     F.interpolate(mode="nearest")

@@ -225,10 +225,21 @@ static bool bound(Lower *l, const Expr *e, int64_t size, int64_t otherwise, int6
   return false;
 }
 
-static Value gather(Lower *l, const Expr *e, Node *x, const Value *ids) {
-  Node *in[2] = {x, ids->node};
-  if (!x->type.dim[0].rows) note_labels(l, ids->node, x->type.dim[0].size, 0);
-  return apply(l, OP_gather, 2, in, NULL, e);
+/* x[:, ids]: the axis comes to the front and goes back, as the axes of ids. */
+static Value gather(Lower *l, const Expr *e, Node *x, int axis, const Value *ids) {
+  int order[MAX_RANK], rank = ids->node->type.rank;
+  Builder b = builder(l, e);
+  if (x->type.dim[axis].rows)
+    return report(l->d, E0211, place(l, e->args[axis + 1]->at),
+                  "the batch axis cannot be indexed: the last batch may be shorter"),
+           poison();
+  note_labels(l, ids->node, x->type.dim[axis].size, 0);
+  for (int i = 0; i < x->type.rank; i++) order[i] = i == 0 ? axis : i <= axis ? i - 1 : i;
+  Node *in[2] = {axis ? b_transpose(&b, x, order) : x, ids->node};
+  Value taken = apply(l, OP_gather, 2, in, NULL, e);
+  if (!taken.node || axis == 0) return taken;
+  for (int i = 0; i < taken.node->type.rank; i++) order[i] = i < axis ? rank + i : i < axis + rank ? i - axis : i;
+  return tensor_value(b_transpose(&b, taken.node, order));
 }
 
 /* x[:, i]: all other axes are whole. */
@@ -263,9 +274,8 @@ Value eval_index(Lower *l, const Expr *e) {
       if (index.kind == POISON) return poison();
       if (index.kind == TENSOR && only_index(e, i)) {
         Node *element = element_of_turn(l, x, i, index.node, e);
-        if (element) return tensor_value(element);
+        return element ? tensor_value(element) : gather(l, e, x, i, &index);
       }
-      if (index.kind == TENSOR && e->n_args == 2) return gather(l, e, x, &index);
       if (!whole_number(l, at, &begin[i])) return poison();
       if (begin[i] < -size || begin[i] >= size) {
         report(l->d, E0210, place(l, at->at), "index %lld is outside an axis of %lld", (long long)begin[i],

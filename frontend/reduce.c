@@ -93,7 +93,7 @@ typedef struct Reduction {
   bool keep;
 } Reduction;
 
-static bool flag(Lower *l, const Expr *e, bool otherwise) {
+bool flag(Lower *l, const Expr *e, bool otherwise) {
   Value v = e ? eval(l, e) : truth_value(otherwise);
   if (v.kind == TRUTH || v.kind == POISON) return v.number != 0;
   report(l->d, E0106, place(l, e->at), "true or false is needed here, this is %s", describe(l, &v));
@@ -116,12 +116,22 @@ static Value reduce(Lower *l, const Reduction *r, Op op, const Expr *e) {
 
 static Node *total(Reduction *r, Node *x, bool keep) { return b_reduce(&r->b, OP_sum, x, r->n, r->axes, keep); }
 
+/* Whether any is not 0, whether none is: by their count, which is 0 of no elements too. */
+static Value any_or_all(Reduction *r, bool any) {
+  Node *hit = r->x;
+  if (hit->type.dtype != BOOL)
+    hit = b_scalar(&r->b, any ? OP_ne : OP_eq, hit, 0);
+  else if (!any)
+    hit = b_unary(&r->b, OP_not, hit);
+  return tensor_value(b_scalar(&r->b, any ? OP_ne : OP_eq, total(r, b_cast(&r->b, hit, I32), r->keep), 0));
+}
+
 static Node *mean_of(Reduction *r, bool keep) {
   return b_binary(&r->b, OP_div, total(r, r->x, keep), b_count(&r->b, &r->x->type, r->n, r->axes, r->x->type.dtype));
 }
 
 /* Over an axis without elements. */
-static bool of_nothing(const Reduction *r) {
+static bool is_empty(const Reduction *r) {
   for (int i = 0; i < r->n; i++)
     if (r->x->type.dim[r->axes[i]].size == 0) return true;
   return false;
@@ -135,7 +145,7 @@ static Node *variance(Lower *l, Reduction *r, bool unbiased) {
   Node *centered = b_binary(&r->b, OP_sub, r->x, mean);
   Node *squares = total(r, b_binary(&r->b, OP_mul, centered, centered), r->keep);
   Node *count = b_count(&r->b, &r->x->type, r->n, r->axes, r->x->type.dtype);
-  if (unbiased && !of_nothing(r)) count = b_scalar(&r->b, OP_sub, count, 1); /* 0 / 0 there, not 0 / -1 */
+  if (unbiased && !is_empty(r)) count = b_scalar(&r->b, OP_sub, count, 1); /* 0 / 0 there, not 0 / -1 */
   return b_binary(&r->b, OP_div, squares, count);
 }
 
@@ -158,6 +168,7 @@ static Node *shift(Lower *l, Reduction *r, const Expr *e) {
 }
 
 static Value log_sum_exp(Lower *l, Reduction *r, const Expr *e) {
+  if (is_empty(r)) return tensor_value(b_unary(&r->b, OP_log, total(r, b_unary(&r->b, OP_exp, r->x), r->keep)));
   Node *top = shift(l, r, e);
   if (!top) return poison();
   Node *finite = b_where(&r->b, b_scalar(&r->b, OP_lt, b_unary(&r->b, OP_abs, top), INFINITY), top,
@@ -186,8 +197,9 @@ Value reduce_call(Lower *l, Call *call, const Builtin *self) {
   if (call->n == 1 && call->value[0].kind == RECORD && !strcmp(name, "norm") && !call->n_keys)
     return norm_of_record(l, &call->value[0], e);
   if (!start(l, call, self, &r)) return poison();
-  if (!strcmp(name, "sum") || self->op != OP_sum) return reduce(l, &r, self->op, e);
+  if (!strcmp(name, "sum") || self->op == OP_max || self->op == OP_min) return reduce(l, &r, self->op, e);
   r.b = builders(l, e, name);
+  if (!strcmp(name, "any") || !strcmp(name, "all")) return any_or_all(&r, !strcmp(name, "any"));
   if (r.x->type.dtype == BOOL && !strcmp(name, "mean")) r.x = b_cast(&r.b, r.x, F32);
   if (!dtype_is_float(r.x->type.dtype)) {
     report(l->d, E0208, place(l, e->at), "%s of integers: cast first, %s(f32(x))", name, name);

@@ -436,8 +436,6 @@ static bool shape_matmul(const Inference *f) { /* [.., m, k] @ [.., k, n] is [..
 static bool shape_gather(const Inference *f) { /* the ids', then the table's but its first */
   const Type *table = f->in[0], *ids = f->in[1];
   if (table->rank < 1) return fail(f->error, "rank", "gather: a scalar cannot be indexed");
-  if (table->dim[0].rows)
-    return fail(f->error, "rows", "gather: %s is the batch axis, which cannot be indexed", DIM(&table->dim[0]));
   if (dtype_is_float(ids->dtype) || ids->dtype == BOOL)
     return fail(f->error, "dtype", "gather: indices must be integers, they are %s", dtype_name(ids->dtype));
   if (ids->rank + table->rank - 1 > MAX_RANK)

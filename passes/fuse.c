@@ -126,6 +126,7 @@ static Fusion *start(PassContext *context, Graph *graph) {
   f->readers = arena_alloc(arena, n * sizeof *f->readers);
   f->stamp = arena_alloc(arena, n * sizeof *f->stamp);
   f->mark = arena_alloc(arena, n * sizeof *f->mark);
+  f->moved = arena_alloc(arena, n * sizeof *f->moved);
   f->order = arena_alloc(arena, n * sizeof *f->order);
   find_runs(f);
   fuse_find_uses(f);

@@ -60,7 +60,7 @@ typedef struct Fusion {
   int *owner;             /* union-find over node ids: which kernel a node is a member of */
   Kernel *kernels;        /* by id of the root */
   Ints *readers;          /* ids of kernels that load a value; may be stale, see fuse_owner */
-  int *stamp, *mark, *order; /* scratch by node id */
+  int *stamp, *mark, *moved, *order; /* scratch by node id */
   int now;
   bool apart;             /* only what shares its reading goes side by side */
   int phases;             /* of the kernel that fuse_illegal last found legal */

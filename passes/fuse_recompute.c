@@ -9,13 +9,16 @@
  * For each value two plans are costed: stop at whatever is in memory now
  * (shallow), or walk back to what must be there anyway (deep).  Reductions,
  * matmuls and gathers are never repeated; a per-row statistic that only the
- * producer held becomes one more, small, output of it.
+ * producer held becomes one more, small, output of it.  A value that is read
+ * at several places (x[i], x[i - 1]) is made for each of them, and so is what
+ * it is made of: a chain of such steps doubles with each, and is cut in time.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "passes/fuse.h"
 
-enum { MAX_CLONES = 48 };
+enum { MAX_CLONES = 48, MAX_COPIES = 4 };
 
 /* How kernel `k` would make value `value` for itself. */
 typedef struct Remake {
@@ -66,6 +69,50 @@ static bool remake(Fusion *f, Remake *r, const Node *x, bool top) {
   return true;
 }
 
+static void insert(Fusion *f, Ints *list, int id) {
+  if (ints_have(list, id)) return;
+  ints_push(f->arena, list, id);
+  for (int i = list->n - 1; i > 0 && list->at[i - 1] > list->at[i]; i--) {
+    int swap = list->at[i];
+    list->at[i] = list->at[i - 1], list->at[i - 1] = swap;
+  }
+}
+
+static bool moves(const Node *view) {
+  return view->op == OP_slice || view->op == OP_pad || view->op == OP_transpose || view->op == OP_skew || view->op == OP_unskew;
+}
+
+static int last_first(const void *a, const void *b) { return *(const int *)b - *(const int *)a; }
+
+/* At how many places x is made: once for all readers at its own place, and once more for each view that moves. */
+static int copies_of(const Fusion *f, int id) {
+  int copies = f->mark[id] + f->moved[id];
+  return copies ? copies : 1;
+}
+
+/* Is a value that the kernel clones, or would, made at too many places of it? */
+static bool too_often(Fusion *f, const Remake *r) {
+  Kernel k = f->kernels[r->k];
+  Ints stores = fuse_stores(f, r->k), none = {0};
+  k.clones = ints_union(f->arena, &k.clones, &none);
+  for (int i = 0; i < r->n_clones; i++) insert(f, &k.clones, r->clone[i]);
+  int n = fuse_body(f, &k, &stores, f->order);
+  qsort(f->order, (size_t)n, sizeof *f->order, last_first); /* readers before what they read */
+  for (int i = 0; i < n; i++) f->mark[f->order[i]] = f->moved[f->order[i]] = 0;
+  for (int i = 0; i < n; i++) {
+    const Node *x = f->node[f->order[i]];
+    int copies = copies_of(f, x->id);
+    if (!fuse_is_inside(f, &k, x->id)) continue;
+    if (copies > MAX_COPIES && ints_have(&k.clones, x->id)) return true;
+    for (int o = 0; o < x->n_in; o++) {
+      int in = x->in[o]->id;
+      if (moves(x)) f->moved[in] += copies;
+      else if (f->mark[in] < copies) f->mark[in] = copies;
+    }
+  }
+  return false;
+}
+
 /* The model hides arithmetic behind memory traffic, which is right for work
  * that must be done.  Work that could be saved is counted in full: a row
  * kernel repeats some of it in each of its passes, and its barriers keep the
@@ -109,15 +156,6 @@ static double store_cost(Fusion *f, int value) {
   Traffic t = fuse_traffic(f, fuse_owner(f, value), -1), less = t;
   less.written -= fuse_node_bytes(f, value);
   return fuse_time(k, &t, 0, 0) - fuse_time(k, &less, 0, 0);
-}
-
-static void insert(Fusion *f, Ints *list, int id) {
-  if (ints_have(list, id)) return;
-  ints_push(f->arena, list, id);
-  for (int i = list->n - 1; i > 0 && list->at[i - 1] > list->at[i]; i--) {
-    int swap = list->at[i];
-    list->at[i] = list->at[i - 1], list->at[i - 1] = swap;
-  }
 }
 
 static void apply(Fusion *f, const Remake *r, int value) {
@@ -202,8 +240,8 @@ static bool plan_reader(Fusion *f, Remake *r, int value, double *seconds) {
   Remake deep = {.k = r->k, .deep = true};
   double deep_seconds = 0;
   if (fuse_is_bare(f, &f->kernels[r->k])) return false;
-  bool ok = remake(f, r, f->node[value], true) && remake_cost(f, r, value, seconds);
-  bool deep_ok = remake(f, &deep, f->node[value], true) && remake_cost(f, &deep, value, &deep_seconds);
+  bool ok = remake(f, r, f->node[value], true) && !too_often(f, r) && remake_cost(f, r, value, seconds);
+  bool deep_ok = remake(f, &deep, f->node[value], true) && !too_often(f, &deep) && remake_cost(f, &deep, value, &deep_seconds);
   if (deep_ok && (!ok || deep_seconds < *seconds)) *r = deep, *seconds = deep_seconds;
   return ok || deep_ok;
 }

@@ -502,6 +502,25 @@ START_TEST(a_value_may_have_many_readers) {
 }
 END_TEST
 
+/* x[i] + x[i - 1], and of that y[i] + y[i - 2] ...: what a kernel makes of x doubles with each step, so three are as many as it has. */
+START_TEST(a_chain_of_doublings_is_cut) {
+  Setup s = begin();
+  const int64_t wide[] = {3, 4096}, every[] = {1, 1};
+  Node *x = model_input(s.g, "x", F32, 2, wide);
+  const Type type = x->type;
+  for (int64_t by = 1; by < 4096; by *= 2) {
+    Type part = type;
+    part.dim[1] = dim_literal(4096 - by);
+    Node *front = b_slice(&s.b, x, &part, (int64_t[]){0, 0}, every);
+    x = b_binary(&s.b, OP_add, x, b_pad(&s.b, front, &type, (int64_t[]){0, by}, every));
+  }
+  graph_output(s.g, OUT_VALUE, "out", x);
+  fuse_and_compare(s.program, s.d, 2, LONG_MAX, "doublings");
+  ck_assert_int_eq(model_count(s.g, OP_group), 4);
+  end(&s);
+}
+END_TEST
+
 /* Two chains of thirty, of two values: one kernel where each takes less than 3 us, by what it does most. */
 static const struct { Op op; int64_t n; int groups; } chains[] = {
     {OP_neg, 690000, 1},  {OP_neg, 710000, 2}, /* moves bytes */
@@ -603,6 +622,7 @@ Suite *fuse_suite(void) {
   tcase_add_loop_test(tcase, a_value_a_row_is_made_once_a_row, 0, sizeof elements / sizeof elements[0]);
   tcase_add_test(tcase, a_value_read_across_is_stored);
   tcase_add_test(tcase, a_value_may_have_many_readers);
+  tcase_add_test(tcase, a_chain_of_doublings_is_cut);
   tcase_add_test(tcase, a_product_and_its_map_share_inputs);
   tcase_add_loop_test(tcase, small_kernels_go_side_by_side, 0, sizeof chains / sizeof chains[0]);
   tcase_add_loop_test(tcase, a_kernel_has_its_limits, 0, sizeof limits / sizeof limits[0]);

@@ -217,7 +217,7 @@ static const Row rows[] = {
     {OP_gather, {"f32[H]", "u8[]"}, "f32[]", false},
     {OP_gather, {"f32[]", "i32[B]"}, "rank: gather: a scalar cannot be indexed", false},
     {OP_gather, {"f32[H]", "f32[B]"}, "dtype: gather: indices must be integers, they are f32", false},
-    {OP_gather, {"f32[B, H]", "i32[T]"}, "rows: gather: B (<=64) is the batch axis, which cannot be indexed", false},
+    {OP_gather, {"f32[B, H]", "i32[T]"}, "f32[T, H]", false}, /* of the rows there are */
     {OP_gather, {"f32[H, 1, 1, 1, 1, 1]", "i32[1, 1, 1, 1]"}, "rank: gather: the result has more than 8 axes", false},
     {OP_grad, {"f32[]", "f32[H, P]"}, "f32[H, P]", false},
     {OP_grad, {"f32[B]", "f32[H]"}, "rank: grad: the first argument must be a scalar, it is [B]", false},

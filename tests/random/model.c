@@ -162,20 +162,21 @@ static void product(Author *a) {
   if (!a->in_module || rank < 2 || strchr(x->axes, other)) return;
   x->used = true;
   char straight[3] = {inner, other, 0}, turned[3] = {other, inner, 0};
+  bool letters = chance(a, 4);
   switch (pick(a, 3)) {
   case 0: let(a, out, "%s |> l%d: Linear(%c)", x->name, a->next, other); break;
   case 1: {
     Named *w = value_like(a, is_shaped, straight);
     if (!w) w = new_param(a, straight);
     w->used = true;
-    let(a, out, "%s @ %s", x->name, w->name);
+    let(a, out, letters ? "einsum(\"...i,io->...o\", %s, %s)" : "%s @ %s", x->name, w->name);
     break;
   }
   default: {
     Named *w = value_like(a, is_shaped, turned);
     if (!w) w = new_param(a, turned);
     w->used = true;
-    let(a, out, "%s @ t(%s)", x->name, w->name);
+    let(a, out, letters ? "einsum(\"...i,oi->...o\", %s, %s)" : "%s @ t(%s)", x->name, w->name);
   }
   }
 }
@@ -248,7 +249,18 @@ static void view(Author *a) {
   x->used = true;
 }
 
-/* Parts of an axis in another order, beside others, masked; the axis is as long as before. */
+/* A form of # as a new value, ~ being its last axis; what it makes is as long. */
+static void formed(Author *a, const char *const *forms, int n) {
+  Named *x = value_like(a, ends_in_dim, NULL);
+  if (!x || strlen(x->axes) != 2) return;
+  x->used = true;
+  char text[320], *to = text;
+  for (const char *c = forms[pick(a, n)]; *c; c++)
+    to += *c == '#' ? sprintf(to, "%s", x->name) : sprintf(to, "%c", *c == '~' ? x->axes[1] : *c);
+  let(a, x->axes, "reshape(%s, [%s])", text, shape(x->axes)); /* the axis has its name again */
+}
+
+/* Parts of an axis in another order, beside others, masked. */
 static void rearranged(Author *a) {
   static const char *const forms[] = {"flip(#, over: -1)", "roll(#, 1, over: -1)", "concat(#[:, 1:], tanh(#[:, 0:1]), over: 1)",
                                       "concat(split(#, [1, ~ - 1], over: 1)[1], #[:, 0:1] * 2, over: 1)",
@@ -257,13 +269,20 @@ static void rearranged(Author *a) {
                                       "pad(#, 1, over: 1, mode: \"circular\")[:, 2:]", "stack(#, sin(#), over: 1)[:, 1]",
                                       "max(stack(#, 0.5 * #), over: 0)", "tril(#)", "triu(#, diagonal: 1) - #", "softmax(causal(#), over: -1)",
                                       "sum(concat(stack(#, #, over: 2), stack(tanh(#), over: 2), over: -1), over: -1)"};
-  Named *x = value_like(a, ends_in_dim, NULL);
-  if (!x || strlen(x->axes) != 2) return;
-  x->used = true;
-  char text[256], *to = text;
-  for (const char *c = forms[pick(a, sizeof forms / sizeof *forms)]; *c; c++)
-    to += *c == '#' ? sprintf(to, "%s", x->name) : sprintf(to, "%c", *c == '~' ? x->axes[1] : *c);
-  let(a, x->axes, "reshape(%s, [%s])", text, shape(x->axes)); /* the axis has its name again */
+  formed(a, forms, sizeof forms / sizeof *forms);
+}
+
+/* What runs along an axis, elements by their index, sums by letters. */
+static void along_axis(Author *a) {
+  static const char *const forms[] = {"cumsum(#, over: 1) / ~", "flip(cumsum(tanh(#), over: 1), over: 1) * #", "cumprod(tanh(#) + 0.6, over: 1)",
+                                      "# * prod(tanh(#) + 0.6, over: 1, keep: true)", "where(any(# > 0.1, over: 1, keep: true), #, 0.5 * #)",
+                                      "where(all(# > -0.3, over: 1, keep: true), sin(#), #)", "#[:, (iota(~) + 1) % ~] + 0.5 * #",
+                                      "gather(#, argmax(# + 0.03 * iota(~), over: 1, keep: true), over: 1) * tanh(#)",
+                                      "scatter_add(#, argmin(# + 0.03 * iota(~), over: 1, keep: true), mean(#, over: 1, keep: true), over: 1)",
+                                      "sum(topk(concat(#, -#, over: 1) + 0.03 * iota(2 * ~), 2, over: 1)[0], over: 1, keep: true) - #",
+                                      "einsum(\"ij,ij,ik->ik\", #, tanh(#), #) / ~", "einsum(\"ij,ik->ijk\", #, sin(#))[:, 0] + #",
+                                      "einsum(\"ij,kj->ki\", outer(iota(~) * 0.1 + reshape(iota(~), [~, 1])), #) / ~ ^ 2", "glu(concat(#, sin(#), over: 1))"};
+  formed(a, forms, sizeof forms / sizeof *forms);
 }
 
 /* Of axes whose values may be equal but for rounding, each place has an offset of its own: so the greatest is one. */
@@ -287,7 +306,7 @@ static void nested(Author *a) {
 
 static void lines(Author *a, int n) {
   static void (*const kinds[])(Author *) = {unary, unary, unary, binary, binary, binary, reduction,
-                                            product, product, along, view, lookup_row, nested, state, norm, rearranged, rearranged};
+                                            product, product, along, view, lookup_row, nested, state, norm, rearranged, rearranged, along_axis, along_axis};
   while (a->n < MOST_VALUES - 4 && n-- > 0) kinds[pick(a, sizeof kinds / sizeof *kinds)](a);
 }
 
