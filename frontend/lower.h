@@ -32,6 +32,7 @@ typedef enum ValueKind {
 } ValueKind;
 
 typedef struct Value Value;
+typedef struct Augment Augment;
 typedef struct Instance Instance;
 typedef struct Scope Scope;
 typedef struct Builtin Builtin;
@@ -52,6 +53,7 @@ struct Value {
   const Builtin *builtin;
   Instance *instance;
   Field *fields;
+  const Augment *augment; /* BATCH: how its training moves the pictures, or NULL */
 };
 
 typedef struct Entry {
@@ -94,11 +96,24 @@ typedef struct Reading {
   const struct Reading *user;
 } Reading;
 
-/* A data field as a leaf of a graph: what is learned of the leaf belongs to the field. */
+/* A data field as a graph sees it: what is learned of the value belongs to the field. */
 typedef struct FieldLeaf {
-  const Node *leaf;
+  const Node *leaf, *value; /* the same, unless it is augmented */
   Field *field;
 } FieldLeaf;
+
+typedef struct AugmentStep {
+  const char *word; /* "flip" */
+  int64_t pixels;   /* crop, shift: at most so many each way; 0: flip */
+  const Span *at;
+} AugmentStep;
+
+/* Of a data set. */
+struct Augment {
+  int n;
+  AugmentStep *steps;
+  bool *moved; /* by field */
+};
 
 typedef struct Lower {
   Program *program;
@@ -118,6 +133,8 @@ typedef struct Lower {
   Symbol **locals;
   int n_leaves;
   FieldLeaf *leaves;
+  int n_augments;
+  const Augment **augments; /* of each data set, or NULL */
   int depth, n_calls, n_files;
   const Reading *reading;
   bool file_missing; /* a used file could not be read: names may be its */
@@ -292,6 +309,10 @@ bool is_schedule(const Lower *l, const Expr *e); /* the name of one: cosine, lin
 Value schedule_call(Lower *l, const Expr *e);
 int schedule_names(const char **out);
 Node *schedule_value(Lower *l, const Expr *e); /* a scalar f64 node of Program.schedule; NULL after a report */
+
+/* ---- augment.c ---- */
+const Augment *augment_of(Lower *l, const Expr *e, const Data *data); /* e: augment(...); NULL after a report */
+Node *augmented(Lower *l, const Augment *augment, const char *variable, Node *x);
 
 /* ---- data.c, train.c, update.c ---- */
 void lower_data(Lower *l, const Syntax *s);

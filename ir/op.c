@@ -436,7 +436,7 @@ static bool shape_matmul(const Inference *f) {
 static bool shape_gather(const Inference *f) {
   const Type *table = f->in[0], *ids = f->in[1];
   if (table->rank < 1) return fail(f->error, "rank", "gather: a scalar cannot be indexed");
-  if (table->dim[0].rows)
+  if (table->dim[0].rows && f->strict)
     return fail(f->error, "rows", "gather: %s is the batch axis, which cannot be indexed", DIM(&table->dim[0]));
   if (dtype_is_float(ids->dtype) || ids->dtype == BOOL)
     return fail(f->error, "dtype", "gather: indices must be integers, they are %s", dtype_name(ids->dtype));
