@@ -239,7 +239,7 @@ int counter_names(const char **out) {
 static Value eval_name(Lower *l, const Expr *e) {
   Entry *entry = lookup(l->scope, e->name, false);
   if (entry && entry->graph && entry->graph != l->graph && is_around(l, entry->graph))
-    return import_value(l, entry->value, entry->graph);
+    return entry->state ? state_of_entry(l, entry) : import_value(l, entry->value, entry->graph);
   if (entry) return same_graph(l, entry, e) ? entry->value : poison();
   bool counts = false;
   for (int i = 0; i < N_COUNTERS; i++) counts |= !strcmp(e->name, counters[i]);

@@ -253,6 +253,7 @@ void note_open_end(Lower *l, int n, Syntax *const *body); /* where a body that r
 void do_let(Lower *l, const Syntax *s);
 bool init_of(Lower *l, const Expr *e, const char *what, Init *out);
 bool same_axes(const Type *a, const Type *b);
+bool add_stack_axes(Lower *l, const char *path, Type *type); /* in front; false: too many */
 void other_shape(Lower *l, const Syntax *s, const Type *type, const Type *known); /* reports a second call that does not fit */
 void not_yet(Lower *l, const Span *at, const char *what);
 void warn_unused(Lower *l, const Scope *scope);
@@ -261,6 +262,10 @@ void warn_unused(Lower *l, const Scope *scope);
 void do_state(Lower *l, const Syntax *s);
 void do_assign(Lower *l, const Syntax *s);
 Value state_value(Lower *l, const char *path); /* as it is at this place; POISON when there is none */
+Value state_of_entry(Lower *l, const Entry *entry); /* the same, in the names of its declaration */
+Node *state_of_graph(Lower *l, Graph *graph, const char *path); /* outside of loops */
+void put_state(Lower *l, const char *path, Node *value);        /* outside of loops: from here on */
+void refresh_state(Lower *l, const char *path, Node *value);    /* for its names that are in sight */
 
 /* ---- loop.c ---- */
 void do_for(Lower *l, const Syntax *s);
@@ -270,6 +275,8 @@ Value import_value(Lower *l, Value v, const Graph *from);            /* into the
 Value param_value(Lower *l, const Param *param, const Span *at);
 int stack_axes(const Lower *l, const char *path, Dim *out);          /* leading axes of a parameter: the stacks it is in */
 const char *stack_pattern(Lower *l, const char *path);               /* "net.b.#.weight", or NULL in no stack */
+Node *state_of_turn(Lower *l, const char *path, const Span *at);     /* as it is at this place, in loops or not */
+void change_state(Lower *l, const char *path, Node *value);          /* from here on */
 int turns_of_loops(Lower *l, Node **out);                            /* of those around, outermost first */
 Node *element_of_turn(Lower *l, Node *x, int axis, const Node *index, const Expr *e); /* x[index]; NULL: not that simple */
 

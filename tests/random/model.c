@@ -26,6 +26,7 @@ typedef struct Author {
   Named at[MOST_VALUES];
   bool in_module;
   bool pictures; /* a field of them, augmented, beside x */
+  const char *turns; /* of a loop behind the net, whose states change as it goes, or NULL */
   bool drops; /* a draw has been written: `grad` of the whole net would draw again */
 } Author;
 
@@ -303,8 +304,23 @@ static void add_unused(Author *a) {
 
 /* ---- the parts of a file --------------------------------------------------------------- */
 
+/* States of blocks, of what all turns share, and of the net itself, read and changed in loops; `r` is what they carry. */
+static const char *turns_of(uint64_t seed) {
+  static const char *const all[] = {"for b in stack(Turn(), 3) carry r { r = b(r) }",
+                                    "let one = Turn()\n  for i in 0..3 carry r { r = one(r) }",
+                                    "for i in 0..2 carry r {\n    for b in stack(Turn(), 2) carry r { r = b(r) }\n  }",
+                                    "state c: [] = zeros\n  for i in 0..3 carry r remat {\n    c <- c + 0.1 * tanh(mean(r))\n    r = r * (1 + c)\n  }\n  c <- 0.5 * c",
+                                    "for b in stack(Turn(), 2) carry r remat {\n    r = b(r)\n    r = b(tanh(r))\n  }"};
+  return all[seed / 5 % (sizeof all / sizeof *all)];
+}
+
+static const char turn[] = "\nmodule Turn()(x: [n, f]) -> [n, f] {\n  state s: [f] = zeros\n"
+                           "  let y = x |> bn: BatchNorm(eps: 0.1) |> tanh\n  let z = x + y * (1 + s)\n"
+                           "  s <- 0.5 * s + 0.1 * mean(y * y, over: 0)\n  return z - 0.1 * s\n}\n";
+
 /* Returns the axes of the net's result: B and one more. */
 static void module(Author *a, char out[3]) {
+  if (a->turns) text_add(&a->text, "%s", turn);
   text_add(&a->text, "\nmodule Net()(x: [B, P]) -> [B, ");
   size_t hole = a->text.length;
   text_add(&a->text, "?] {");
@@ -321,7 +337,8 @@ static void module(Author *a, char out[3]) {
   snprintf(out, 3, "%s", last->axes);
   a->text.data[hole] = out[1];
   line(a);
-  text_add(&a->text, "return %s", last->name);
+  if (a->turns) text_add(&a->text, "let r = %s\n  %s\n  ", last->name, a->turns);
+  text_add(&a->text, "return %s", a->turns ? "r" : last->name);
   add_unused(a);
   text_add(&a->text, "\n}\nlet net = Net()\n");
 }
@@ -354,7 +371,7 @@ static void judge_last(Author *a) {
 }
 
 static void training(Author *a, const char *out) {
-  bool classes = chance(a, 2), judged = chance(a, 3), judge_first = judged && chance(a, 2);
+  bool classes = chance(a, 2), judged = chance(a, 3) && !a->turns, judge_first = judged && chance(a, 2);
   int accumulate = judged ? 1 : 1 + pick(a, 3);
   if (judged)
     text_add(&a->text, "\nmodule Judge()(x: [n, i]) -> [n] {\n  return sum(tanh(x |> %sl: Linear(3)), over: -1)\n}\nlet judge = Judge()\n",
@@ -456,6 +473,7 @@ static bool write_data(Author *a, const char *folder, const int *size, char last
 bool random_model(uint64_t seed, const char *folder) {
   static const int sizes[] = {1, 2, 3, 4, 5, 7, 8, 13, 31};
   Author a = {.state = seed * 0x2545f4914f6cdd1du + 1, .pictures = seed % 4 == 0};
+  if (seed % 5 == 1) a.turns = turns_of(seed);
   int size[1 + N_DIMS];
   char out[3];
   for (int i = 0; i <= N_DIMS; i++) size[i] = sizes[pick(&a, sizeof sizes / sizeof *sizes)];
