@@ -106,7 +106,7 @@ static void emit_tensors(Emit *e) {
                p->params[i].span, p->params[i].pattern);
   for (int i = 0; i < p->n_states; i++)
     tensor_row(&states, p->states[i].path, &p->states[i].type, p->states[i].offset, &p->states[i].init,
-               p->states[i].span, NULL);
+               p->states[i].span, p->states[i].pattern);
   if (p->n_params) {
     text_add(e->out, "// name, rank, shape, offset, initial distribution, where it is declared, name in files of a stacked block\n");
     emit_table(&params, "MtTensor params");

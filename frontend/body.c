@@ -144,7 +144,7 @@ static void outer_calls(const Span **now, const Span **first) {
     *now = (*now)->caller, *first = (*first)->caller;
 }
 
-static bool add_stack_axes(Lower *l, const char *path, Type *type) {
+bool add_stack_axes(Lower *l, const char *path, Type *type) {
   Dim stacks[MAX_RANK];
   int n = stack_axes(l, path, stacks);
   if (n + type->rank > MAX_RANK) return false;

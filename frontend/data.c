@@ -48,6 +48,12 @@ static bool rows_fit(Lower *l, const FieldDecl *field, const Type *type, const S
   return true;
 }
 
+/* Data files hold no bf16: it is a way to compute, not what data are. */
+static void bf16_field(Lower *l, const FieldDecl *field) {
+  report(l->d, E0405, field->type.at, "data are not read as bf16, as field %s would be", field->name);
+  report_help(l->d, "declare it f32; train ... with (precision: bf16) computes in bf16");
+}
+
 /* The fields' types; the first axis of all is the batch, which becomes a capacity. */
 static bool lower_fields(Lower *l, const Span *at, int n, const FieldDecl *decls, Field **out, const Symbol **rows) {
   *out = arena_alloc(l->arena, sizeof **out * (size_t)(n + 1));
@@ -69,7 +75,7 @@ static bool lower_fields(Lower *l, const Span *at, int n, const FieldDecl *decls
     if (!shape_of(l, t, &f->type)) return false;
     for (int k = 0; k < i; k++)
       if (!strcmp((*out)[k].name, f->name)) report(l->d, E0102, decls[i].at, "field %s is declared twice", f->name);
-    if (f->type.dtype == BF16) not_yet(l, decls[i].at, "bf16 data");
+    if (f->type.dtype == BF16) return bf16_field(l, &decls[i]), false;
   }
   for (int i = 0; i < n && !diagnostics_errors(l->d); i++)
     if (!rows_fit(l, &decls[i], &(*out)[i].type, *rows)) return false;
@@ -131,12 +137,21 @@ static bool take_options(Lower *l, Call *call, Data *data) {
   return check_keys(l, call, data->name, keys, is_sequence(data) ? 5 : 3);
 }
 
+static bool is_augment(const Expr *e) {
+  return e->kind == EXPR_CALL && e->args[0]->kind == EXPR_NAME && !strcmp(e->args[0]->name, "augment");
+}
+
 /* Which source the call names; -1 after a report. */
 static int source_of(Lower *l, const Expr *e, const char *data) {
   const char *name = e->kind == EXPR_CALL && e->args[0]->kind == EXPR_NAME ? e->args[0]->name : "", *names[N_SOURCES];
   for (int i = 0; i < N_SOURCES; i++) {
     names[i] = sources[i].name;
     if (!strcmp(name, names[i])) return i;
+  }
+  if (e->kind == EXPR_PIPE && is_augment(e->args[1])) {
+    report(l->d, E0404, e->args[1]->at, "augment stands among the arguments of the source");
+    report_help(l->d, "write csv(\"d.csv\", augment(...))");
+    return -1;
   }
   report(l->d, E0401, e->at, "%s is no data source: csv, npy, npz, idx, bytes, tokens and random are", *name ? name : "this");
   const char *guess = *name ? nearest(name, names, N_SOURCES) : NULL;
@@ -166,25 +181,44 @@ static bool take_paths(Lower *l, const Expr *e, int source, const Call *call, Da
          (report(l->d, E0401, e->at, "random needs rows: how many to make"), false);
 }
 
+/* The call of the source alone: augment(...) among its arguments is no file. */
+static Expr without_augment(Lower *l, const Expr *e, const Expr **augment) {
+  Expr rest = *e;
+  rest.args = arena_alloc(l->arena, sizeof *rest.args * (size_t)e->n_args);
+  rest.keys = arena_alloc(l->arena, sizeof *rest.keys * (size_t)e->n_args);
+  rest.key_at = arena_alloc(l->arena, sizeof *rest.key_at * (size_t)e->n_args);
+  rest.n_args = 0;
+  for (int i = 0; i < e->n_args; i++) {
+    if (i && !e->keys[i] && is_augment(e->args[i])) {
+      if (*augment) report(l->d, E0404, e->args[i]->at, "augment is given twice: its steps stand in one, in their order");
+      *augment = e->args[i];
+      continue;
+    }
+    rest.args[rest.n_args] = e->args[i];
+    rest.keys[rest.n_args] = e->keys[i];
+    rest.key_at[rest.n_args++] = e->key_at[i];
+  }
+  return rest;
+}
+
 void lower_data(Lower *l, const Syntax *s) {
   Data data = {.name = s->name, .span = s->at};
-  const Expr *e = s->value;
+  const Expr *e = s->value, *augment = NULL;
   Call call;
   define(l, s->name, (Value){.kind = SET, .name = s->name}, s->name_at)->is_let = true;
   int source = source_of(l, e, s->name);
   if (source < 0) return;
   data.kind = sources[source].kind;
-  for (int i = 1; i < e->n_args; i++)
-    if (e->args[i]->kind == EXPR_CALL) {
-      not_yet(l, e->args[i]->at, "augment");
-      return;
-    }
-  if (!collect_args(l, e, NULL, &call) || !lower_fields(l, s->at, s->n_fields, s->fields, &data.fields, &data.rows)) return;
+  const Expr source_call = without_augment(l, e, &augment);
+  if (!collect_args(l, &source_call, NULL, &call) || !lower_fields(l, s->at, s->n_fields, s->fields, &data.fields, &data.rows)) return;
   data.n_fields = s->n_fields;
   if (!take_window(l, s, sources[source].name, &call, &data) || !take_options(l, &call, &data) ||
       !take_paths(l, e, source, &call, &data))
     return;
+  const Augment *moves = augment ? augment_of(l, augment, &data) : NULL;
+  if (augment && !moves) return;
   LIST_PUSH(l->arena, l->program->data, l->program->n_data, data);
+  LIST_PUSH(l->arena, l->augments, l->n_augments, moves);
 }
 
 Value batch_value(const char *variable, int n_fields, Field *fields) {
@@ -196,7 +230,7 @@ void note_labels(Lower *l, const Node *ids, int64_t classes, int64_t ignore) {
   while (ids->op == OP_reshape) ids = ids->in[0];
   for (int i = 0; i < l->n_leaves; i++) {
     Field *field = l->leaves[i].field;
-    if (l->leaves[i].leaf != ids || dtype_is_float(field->type.dtype)) continue;
+    if (l->leaves[i].value != ids || dtype_is_float(field->type.dtype)) continue;
     if (field->high && field->high <= classes) continue;
     field->high = classes;
     field->ignore = ignore;

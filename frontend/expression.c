@@ -255,7 +255,7 @@ int counter_names(const char **out) {
 static Value eval_name(Lower *l, const Expr *e) {
   Entry *entry = lookup(l->scope, e->name, false);
   if (entry && entry->graph && entry->graph != l->graph && is_around(l, entry->graph))
-    return import_value(l, entry->value, entry->graph);
+    return entry->state ? state_of_entry(l, entry) : import_value(l, entry->value, entry->graph);
   if (entry) return same_graph(l, entry, e) ? entry->value : poison();
   bool counts = false;
   for (int i = 0; i < N_COUNTERS; i++) counts |= !strcmp(e->name, counters[i]);
@@ -270,16 +270,23 @@ static Value eval_name(Lower *l, const Expr *e) {
   return unknown_name(l, e->name, e->at, false);
 }
 
+/* As training sees it where it trains, and as it is elsewhere. */
+static const Node *value_of_field(Lower *l, const Value *batch, int i, const Span *at) {
+  Field *field = &batch->fields[i];
+  const char *path = join(l, batch->name, field->name);
+  Attrs attrs = {.path = path, .shape = field->type};
+  Node *leaf = node_new(l->graph, OP_input, NULL, 0, &attrs, path, at);
+  for (int k = 0; k < l->n_leaves; k++)
+    if (l->leaves[k].leaf == leaf) return l->leaves[k].value;
+  bool moved = l->training && batch->augment && batch->augment->moved[i];
+  FieldLeaf known = {leaf, moved ? augmented(l, batch->augment, batch->name, leaf) : leaf, field};
+  LIST_PUSH(l->arena, l->leaves, l->n_leaves, known);
+  return known.value;
+}
+
 static Value field_of_batch(Lower *l, const Value *batch, const Expr *e) {
-  for (int i = 0; i < batch->n; i++) {
-    Field *field = &batch->fields[i];
-    if (strcmp(field->name, e->name)) continue;
-    const char *path = join(l, batch->name, field->name);
-    Attrs attrs = {.path = path, .shape = field->type};
-    FieldLeaf leaf = {node_new(l->graph, OP_input, NULL, 0, &attrs, path, place(l, e->at)), field};
-    LIST_PUSH(l->arena, l->leaves, l->n_leaves, leaf);
-    return tensor_value((Node *)leaf.leaf);
-  }
+  for (int i = 0; i < batch->n; i++)
+    if (!strcmp(batch->fields[i].name, e->name)) return tensor_value((Node *)value_of_field(l, batch, i, place(l, e->at)));
   const char *names[64];
   Text list = {0};
   int n = batch->n < 64 ? batch->n : 64;

@@ -6,6 +6,8 @@
  *
  *   a carried name                        the value of the turn before
  *   a parameter of the stack's block      element t of [L, ...]
+ *   a state of the stack's block          the same, and its new value is collected
+ *   any other state that turns change     carried
  *   x[i], i the loop's own variable       element t of x, its axis moved to the front
  *   any other name from outside           read whole by each turn
  */
@@ -20,9 +22,15 @@ typedef struct Taken { /* from outside, as an input of the body */
 typedef struct Kept { /* a name that is carried or collected */
   const char *name;
   Entry *entry; /* in the body's scope; NULL: collected, and not set yet */
-  Node *start;  /* carried: what it begins with */
+  Node *start, *input; /* carried: what it begins with, and a turn */
   const Span *set_at;
 } Kept;
+
+typedef struct Held { /* a state that a turn reads or changes */
+  const char *path;
+  Node *from, *input, *now;
+  bool changed;
+} Held;
 
 struct LoopFrame {
   const LoopFrame *up;
@@ -35,6 +43,8 @@ struct LoopFrame {
   int n_carried, n_collected, n_stacked, n_read;
   Kept *carried, *collected;
   Taken *stacked, *read;
+  int n_held;
+  Held *held;
 };
 
 /* ---- inputs ---- */
@@ -65,12 +75,15 @@ static Node *take_whole(Lower *l, LoopFrame *f, Node *from) {
   return taken.input;
 }
 
+static Type element_of(const Type *stack) {
+  return type_shape(stack->dtype, stack->rank - 1, stack->dim + 1);
+}
+
 /* Element t of `from`, [turns, ...]. */
 static Node *take_element(Lower *l, LoopFrame *f, Node *from) {
   for (int i = 0; i < f->n_stacked; i++)
     if (f->stacked[i].from == from) return f->stacked[i].input;
-  Type element = {.dtype = from->type.dtype, .rank = from->type.rank - 1};
-  for (int a = 0; a < element.rank; a++) element.dim[a] = from->type.dim[a + 1];
+  Type element = element_of(&from->type);
   Taken taken = {from, new_input(l, f, &element, from->name, from->span)};
   LIST_PUSH(l->arena, f->stacked, f->n_stacked, taken);
   return taken.input;
@@ -133,6 +146,73 @@ const char *stack_pattern(Lower *l, const char *path) {
     pattern = arena_print(l->arena, "%.*s.#%s", (int)n, whole, whole + n);
   }
   return pattern;
+}
+
+/* ---- states ---- */
+
+static Held *held_in(Lower *l, const LoopFrame *frame, const char *path, const Span *at);
+
+static Node *held_now(Lower *l, const LoopFrame *f, Graph *graph, const char *path, const Span *at) {
+  return f ? held_in(l, f, path, at)->now : state_of_graph(l, graph, path);
+}
+
+static Held *held_in(Lower *l, const LoopFrame *frame, const char *path, const Span *at) {
+  LoopFrame *f = (LoopFrame *)frame;
+  for (int i = 0; i < f->n_held; i++)
+    if (!strcmp(f->held[i].path, path)) return &f->held[i];
+  Held held = {.path = path, .from = held_now(l, f->up, f->outer, path, at)};
+  Type own = stands_in(f, path) ? element_of(&held.from->type) : held.from->type;
+  held.input = held.now = new_input(l, f, &own, path, at);
+  LIST_PUSH(l->arena, f->held, f->n_held, held);
+  return &f->held[f->n_held - 1];
+}
+
+Node *state_of_turn(Lower *l, const char *path, const Span *at) {
+  return held_now(l, l->frame, l->graph, path, at);
+}
+
+void change_state(Lower *l, const char *path, Node *value) {
+  if (!l->frame) {
+    put_state(l, path, value);
+    return;
+  }
+  Held *held = held_in(l, l->frame, path, value->span);
+  held->now = value;
+  held->changed = true;
+}
+
+static bool is_carried(const LoopFrame *f, const Held *held) { return held->changed && !stands_in(f, held->path); }
+static bool is_collected(const LoopFrame *f, const Held *held) { return held->changed && stands_in(f, held->path); }
+
+static void end_states(LoopFrame *f, bool (*which)(const LoopFrame *, const Held *)) {
+  for (int i = 0; i < f->n_held; i++)
+    if (which(f, &f->held[i])) graph_output(f->body, OUT_VALUE, f->held[i].path, f->held[i].now);
+}
+
+/* Those that are not carried are among what the turns see. */
+static void take_states(Lower *l, LoopFrame *f) {
+  for (int i = 0; i < f->n_held; i++) {
+    Taken taken = {f->held[i].from, f->held[i].input};
+    if (is_carried(f, &f->held[i])) continue;
+    if (stands_in(f, f->held[i].path)) LIST_PUSH(l->arena, f->stacked, f->n_stacked, taken);
+    else LIST_PUSH(l->arena, f->read, f->n_read, taken);
+  }
+}
+
+/* Behind the loop, where l is: output `next` of it and those after are the changed states of one sort. */
+static int leave_states(Lower *l, LoopFrame *f, Node *loop, int next, bool (*which)(const LoopFrame *, const Held *)) {
+  for (int i = 0; i < f->n_held; i++) {
+    const Held *held = &f->held[i];
+    if (!which(f, held)) continue;
+    Attrs attrs = {.index = next};
+    attrs.shape = result_type(loop, next++);
+    Builder b = {l->graph, loop->span, join(l, held->path, "new")};
+    Node *result = node_new(l->graph, OP_result, &loop, 1, &attrs, join(l, held->path, "turned"), loop->span);
+    Node *value = b_unary(&b, OP_stop, result);
+    change_state(l, held->path, value);
+    refresh_state(l, held->path, value);
+  }
+  return next;
 }
 
 int turns_of_loops(Lower *l, Node **out) {
@@ -266,8 +346,8 @@ static bool collects_apart(Lower *l, const Syntax *s, const LoopFrame *f) {
 static void begin_names(Lower *l, const Syntax *s, LoopFrame *f) {
   for (int i = 0; i < f->n_carried; i++) {
     Kept *kept = &f->carried[i];
-    Node *input = new_input(l, f, &kept->start->type, claim(l, kept->name), place(l, s->at));
-    kept->entry = define_inside(l, kept->name, tensor_value(input), s->at);
+    kept->input = new_input(l, f, &kept->start->type, claim(l, kept->name), place(l, s->at));
+    kept->entry = define_inside(l, kept->name, tensor_value(kept->input), s->at);
   }
   for (int i = 0; i < s->n_collect; i++) {
     Kept kept = {.name = s->collect[i]};
@@ -386,19 +466,24 @@ static void add_taken(Lower *l, LoopFrame *f, int n, const Taken *taken, int *n_
   }
 }
 
+static void add_carried(Lower *l, Node *start, Node *input, int *n_in, Node ***in) {
+  input->attrs.index = *n_in;
+  LIST_PUSH(l->arena, *in, *n_in, start);
+}
+
 static Node *make_loop(Lower *l, const Syntax *s, LoopFrame *f) {
-  Attrs attrs = {.path = f->path, .remat = s->remat, .carried = f->n_carried};
+  Attrs attrs = {.path = f->path, .remat = s->remat};
   attrs.space = type_shape(F32, 1, &f->turns);
   int n = 0;
   Node **in = NULL;
-  for (int i = 0; i < f->body->n_nodes && n < f->n_carried; i++) /* inputs of carried values come first, in order */
-    if (f->body->nodes[i]->op == OP_input) {
-      Node *start = f->carried[n].start;
-      f->body->nodes[i]->attrs.index = n;
-      LIST_PUSH(l->arena, in, n, start);
-    }
+  for (int i = 0; i < f->n_carried; i++) add_carried(l, f->carried[i].start, f->carried[i].input, &n, &in);
+  for (int i = 0; i < f->n_held; i++)
+    if (is_carried(f, &f->held[i])) add_carried(l, f->held[i].from, f->held[i].input, &n, &in);
+  attrs.carried = n;
+  take_states(l, f);
+  graph_sweep(f->body); /* such as what an assignment outside of training would have stored */
   add_taken(l, f, f->n_stacked, f->stacked, &n, &in);
-  attrs.stacked = n - f->n_carried;
+  attrs.stacked = n - attrs.carried;
   add_taken(l, f, f->n_read, f->read, &n, &in);
   graph_uncons(f->body);
   Node *loop = node_new(f->outer, OP_loop, in, n, &attrs, f->path, place(l, s->at));
@@ -414,6 +499,7 @@ static Value result_of(Lower *l, Node *loop, int index, const char *name, const 
 
 /* Behind the loop its names are the values after the last turn, and the stacks. */
 static void define_results(Lower *l, const Syntax *s, LoopFrame *f, Node *loop) {
+  int first = loop ? leave_states(l, f, loop, f->n_carried, is_carried) : 0;
   for (int i = 0; i < f->n_carried; i++) {
     Entry *entry = lookup(l->scope, f->carried[i].name, false);
     Value v = loop ? result_of(l, loop, i, arena_print(l->arena, "%s.last", entry->name), place(l, s->at)) : poison();
@@ -422,9 +508,10 @@ static void define_results(Lower *l, const Syntax *s, LoopFrame *f, Node *loop) 
   }
   for (int i = 0; i < s->n_collect; i++) {
     if (is_carried(f, s->collect[i])) continue; /* said before */
-    Value v = loop ? result_of(l, loop, f->n_carried + i, s->collect[i], place(l, s->at)) : poison();
+    Value v = loop ? result_of(l, loop, first + i, s->collect[i], place(l, s->at)) : poison();
     define(l, s->collect[i], v, s->at)->is_let = true;
   }
+  if (loop) leave_states(l, f, loop, first + f->n_collected, is_collected);
 }
 
 static bool run_turn(Lower *l, const Syntax *s, LoopFrame *f) {
@@ -439,7 +526,10 @@ static bool run_turn(Lower *l, const Syntax *s, LoopFrame *f) {
     report(l->d, E0307, place(l, s->at), "a turn of a loop returns nothing");
     report_help(l->d, "carry the value, and return it behind the loop");
   }
-  bool ok = !o.returned && end_carried(l, s, f) && end_collected(l, s, f);
+  bool ok = !o.returned && end_carried(l, s, f);
+  end_states(f, is_carried);
+  ok = ok && end_collected(l, s, f);
+  end_states(f, is_collected);
   if (ok) warn_unused(l, l->scope);
   l->frame = f->up;
   l->graph = graph;

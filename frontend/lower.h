@@ -32,6 +32,7 @@ typedef enum ValueKind {
 } ValueKind;
 
 typedef struct Value Value;
+typedef struct Augment Augment;
 typedef struct Instance Instance;
 typedef struct Scope Scope;
 typedef struct Builtin Builtin;
@@ -52,6 +53,7 @@ struct Value {
   const Builtin *builtin;
   Instance *instance;
   Field *fields;
+  const Augment *augment; /* BATCH: how its training moves the pictures, or NULL */
 };
 
 typedef struct Entry {
@@ -94,11 +96,24 @@ typedef struct Reading {
   const struct Reading *user;
 } Reading;
 
-/* A data field as a leaf of a graph: what is learned of the leaf belongs to the field. */
+/* A data field as a graph sees it: what is learned of the value belongs to the field. */
 typedef struct FieldLeaf {
-  const Node *leaf;
+  const Node *leaf, *value; /* the same, unless it is augmented */
   Field *field;
 } FieldLeaf;
+
+typedef struct AugmentStep {
+  const char *word; /* "flip" */
+  int64_t pixels;   /* crop, shift: at most so many each way; 0: flip */
+  const Span *at;
+} AugmentStep;
+
+/* Of a data set. */
+struct Augment {
+  int n;
+  AugmentStep *steps;
+  bool *moved; /* by field */
+};
 
 typedef struct Lower {
   Program *program;
@@ -118,6 +133,8 @@ typedef struct Lower {
   Symbol **locals;
   int n_leaves;
   FieldLeaf *leaves;
+  int n_augments;
+  const Augment **augments; /* of each data set, or NULL */
   int depth, n_calls, n_files;
   const Reading *reading;
   bool file_missing; /* a used file could not be read: names may be its */
@@ -237,6 +254,7 @@ void note_open_end(Lower *l, int n, Syntax *const *body); /* where a body that r
 void do_let(Lower *l, const Syntax *s);
 bool init_of(Lower *l, const Expr *e, const char *what, Init *out);
 bool same_axes(const Type *a, const Type *b);
+bool add_stack_axes(Lower *l, const char *path, Type *type); /* in front; false: too many */
 void other_shape(Lower *l, const Syntax *s, const Type *type, const Type *known); /* reports a second call that does not fit */
 void not_yet(Lower *l, const Span *at, const char *what);
 void warn_unused(Lower *l, const Scope *scope);
@@ -245,6 +263,10 @@ void warn_unused(Lower *l, const Scope *scope);
 void do_state(Lower *l, const Syntax *s);
 void do_assign(Lower *l, const Syntax *s);
 Value state_value(Lower *l, const char *path); /* as it is at this place; POISON when there is none */
+Value state_of_entry(Lower *l, const Entry *entry); /* the same, in the names of its declaration */
+Node *state_of_graph(Lower *l, Graph *graph, const char *path); /* outside of loops */
+void put_state(Lower *l, const char *path, Node *value);        /* outside of loops: from here on */
+void refresh_state(Lower *l, const char *path, Node *value);    /* for its names that are in sight */
 
 /* ---- loop.c ---- */
 void do_for(Lower *l, const Syntax *s);
@@ -254,6 +276,8 @@ Value import_value(Lower *l, Value v, const Graph *from);            /* into the
 Value param_value(Lower *l, const Param *param, const Span *at);
 int stack_axes(const Lower *l, const char *path, Dim *out);          /* leading axes of a parameter: the stacks it is in */
 const char *stack_pattern(Lower *l, const char *path);               /* "net.b.#.weight", or NULL in no stack */
+Node *state_of_turn(Lower *l, const char *path, const Span *at);     /* as it is at this place, in loops or not */
+void change_state(Lower *l, const char *path, Node *value);          /* from here on */
 int turns_of_loops(Lower *l, Node **out);                            /* of those around, outermost first */
 Node *element_of_turn(Lower *l, Node *x, int axis, const Node *index, const Expr *e); /* x[index]; NULL: not that simple */
 
@@ -300,6 +324,10 @@ bool is_schedule(const Lower *l, const Expr *e); /* the name of one: cosine, lin
 Value schedule_call(Lower *l, const Expr *e);
 int schedule_names(const char **out);
 Node *schedule_value(Lower *l, const Expr *e); /* a scalar f64 node of Program.schedule; NULL after a report */
+
+/* ---- augment.c ---- */
+const Augment *augment_of(Lower *l, const Expr *e, const Data *data); /* e: augment(...); NULL after a report */
+Node *augmented(Lower *l, const Augment *augment, const char *variable, Node *x);
 
 /* ---- data.c, train.c, update.c ---- */
 void lower_data(Lower *l, const Syntax *s);

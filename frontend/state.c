@@ -2,8 +2,10 @@
  *
  * In a graph a state is a leaf, its value when the step begins.  An assignment
  * makes a node whose value it has from there on, without a gradient, and which
- * is an output of the graph: the step writes it back.  Outside of training
- * an assignment is checked and does nothing.
+ * is an output of the graph: the step writes it back.  In a loop its value is
+ * what the turn before left, or, of blocks that are stacked, the block's own
+ * element; loop.c keeps both.  Outside of training an assignment is checked
+ * and does nothing.
  */
 #include <string.h>
 
@@ -15,33 +17,59 @@ static State *state_at(const Lower *l, const char *path) {
   return NULL;
 }
 
-static Output *assigned(const Lower *l, const char *path) {
-  for (int i = 0; i < l->graph->n_outputs; i++) {
-    Output *output = &l->graph->outputs[i];
+static Output *assigned(const Lower *l, const Graph *graph, const char *path) {
+  for (int i = 0; i < graph->n_outputs; i++) {
+    Output *output = &graph->outputs[i];
     if (output->role == OUT_STATE && output->index == l->phase && !strcmp(output->name, path)) return output;
   }
   return NULL;
 }
 
 /* In how many phases before this one. */
-static int times_changed(const Lower *l, const char *path) {
+static int times_changed(const Lower *l, const Graph *graph, const char *path) {
   int n = 0;
-  for (int i = 0; i < l->graph->n_outputs; i++) {
-    const Output *output = &l->graph->outputs[i];
+  for (int i = 0; i < graph->n_outputs; i++) {
+    const Output *output = &graph->outputs[i];
     n += output->role == OUT_STATE && output->index < l->phase && !strcmp(output->name, path);
   }
   return n;
 }
 
-static Node *value_now(Lower *l, const State *state) {
-  const Output *output = assigned(l, state->path);
-  Attrs attrs = {.path = state->path, .shape = state->type, .index = times_changed(l, state->path)};
-  return output ? output->node : node_new(l->graph, OP_state, NULL, 0, &attrs, state->path, state->span);
+Node *state_of_graph(Lower *l, Graph *graph, const char *path) {
+  const State *state = state_at(l, path);
+  const Output *output = assigned(l, graph, path);
+  Attrs attrs = {.path = path, .shape = state->type, .index = times_changed(l, graph, path)};
+  return output ? output->node : node_new(graph, OP_state, NULL, 0, &attrs, path, state->span);
 }
+
+void put_state(Lower *l, const char *path, Node *value) {
+  Output *output = assigned(l, l->graph, path);
+  if (!output) {
+    graph_output(l->graph, OUT_STATE, path, value);
+    output = &l->graph->outputs[l->graph->n_outputs - 1];
+    output->index = l->phase;
+  }
+  output->node = value;
+}
+
+static Node *value_now(Lower *l, const State *state) { return state_of_turn(l, state->path, state->span); }
 
 Value state_value(Lower *l, const char *path) {
   const State *state = state_at(l, path);
   return state ? tensor_value(value_now(l, state)) : poison();
+}
+
+Value state_of_entry(Lower *l, const Entry *entry) {
+  return renamed(l, state_value(l, entry->state), &entry->state_type, join(l, entry->state, "own"), entry->at);
+}
+
+void refresh_state(Lower *l, const char *path, Node *value) {
+  for (const Scope *scope = l->scope; scope; scope = scope->parent)
+    for (int i = 0; i < scope->n; i++) {
+      Entry *entry = scope->entries[i];
+      if (!entry->state || strcmp(entry->state, path) || entry->graph != l->graph) continue;
+      entry->value = renamed(l, tensor_value(value), &entry->state_type, join(l, path, "own"), entry->at);
+    }
 }
 
 /* ---- state x: [f] = zeros ---- */
@@ -66,18 +94,16 @@ static bool may_stand(Lower *l, const Syntax *s, const Type *type) {
 static const State *declared(Lower *l, const Syntax *s, const Type *type) {
   const char *path = join(l, l->instance->path, s->name);
   State state = {.path = path, .type = *type, .span = place(l, s->at)}, *known = state_at(l, path);
-  if (known) return same_axes(type, &known->type) ? known : (other_shape(l, s, type, &known->type), NULL);
+  bool fits = add_stack_axes(l, path, &state.type);
+  if (known) return same_axes(&state.type, &known->type) ? known : (other_shape(l, s, &state.type, &known->type), NULL);
   if (!may_stand(l, s, type) || !init_of(l, s->value, "a state", &state.init)) return NULL;
+  if (!fits) return report(l->d, E0204, place(l, s->at), "%s has too many axes to be stacked", s->name), NULL;
+  state.pattern = stack_pattern(l, path);
   LIST_PUSH(l->arena, l->program->states, l->program->n_states, state);
   return &l->program->states[l->program->n_states - 1];
 }
 
 void do_state(Lower *l, const Syntax *s) {
-  if (l->frame) {
-    not_yet(l, s->at, "a state in a loop");
-    define(l, s->name, poison(), s->name_at);
-    return;
-  }
   Type type = type_scalar(F32);
   const State *state = NULL;
   Value v = poison();
@@ -146,8 +172,7 @@ static Node *fitting(Lower *l, const Entry *entry, const Syntax *s) {
 
 void do_assign(Lower *l, const Syntax *s) {
   Entry *entry = target_of_assignment(l, s);
-  if (l->frame && entry && entry->state) not_yet(l, s->at, "a state that a loop changes");
-  if (!entry || !entry->state || l->frame) {
+  if (!entry || !entry->state) {
     eval(l, s->value);
     return;
   }
@@ -155,14 +180,8 @@ void do_assign(Lower *l, const Syntax *s) {
   if (!node || !l->training) return;
   Builder b = builder(l, s->value);
   node = b_unary(&b, OP_stop, node);
-  entry->value = tensor_value(node);
+  if (entry->graph == l->graph) entry->value = tensor_value(node);
   Type outside = outermost_type(&node->type);
-  node = renamed(l, entry->value, &outside, join(l, entry->state, "new"), s->at).node;
-  Output *output = assigned(l, entry->state);
-  if (!output) {
-    graph_output(l->graph, OUT_STATE, entry->state, node);
-    output = &l->graph->outputs[l->graph->n_outputs - 1];
-    output->index = l->phase;
-  }
-  output->node = node;
+  node = renamed(l, tensor_value(node), &outside, join(l, entry->state, "new"), s->at).node;
+  change_state(l, entry->state, node);
 }

@@ -384,8 +384,9 @@ void lower_train(Lower *l, const Syntax *s) {
   l->scope = scope_new(l, l->scope);
   begin_phase(l, 1);
   Claim *claims = claims_start(l);
-  define(l, s->names[0], batch_value(s->names[0], p->data[t->data].n_fields, p->data[t->data].fields),
-         s->names_at[0]);
+  Value batch = batch_value(s->names[0], p->data[t->data].n_fields, p->data[t->data].fields);
+  batch.augment = l->augments[t->data];
+  define(l, s->names[0], batch, s->names_at[0]);
   find_frozen(l, s);
   lower_statements(l, s->n_body, s->body, &t->n_body, &t->body, false);
   check_frozen(l, s);

@@ -59,7 +59,8 @@ static const char *find_part(Lower *l, const char *instance, const char *key, in
   for (int i = 0; i < p->n_params + p->n_states; i++) {
     const Param *param = i < p->n_params ? &p->params[i] : NULL;
     const State *state = param ? NULL : &p->states[i - p->n_params];
-    const char *name = within(state ? state->path : param->pattern ? param->pattern : param->path, instance);
+    const char *path = state ? state->path : param->path, *pattern = state ? state->pattern : param->pattern;
+    const char *name = within(pattern ? pattern : path, instance);
     const char *found = name ? begins(l, key, name, param ? &param->type : &state->type, wanted) : NULL;
     if (found) return found;
   }

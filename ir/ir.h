@@ -313,6 +313,7 @@ typedef struct State {
   Init init;
   const Span *span;
   int64_t offset;
+  const char *pattern; /* as a parameter's */
 } State;
 
 typedef struct Field {

@@ -80,7 +80,7 @@ static const char *read_pattern(Reader *r, const Type *type) {
   const char *start = r->at, *pattern = read_name(r, "the name of one block");
   int n = 0;
   for (const char *c = pattern; *c; c++) n += *c == '#';
-  if (!n || n > type->rank) read_fail(r, E0703, start, "`%s` has %d of `#`, the parameter has %d axes", pattern, n, type->rank);
+  if (!n || n > type->rank) read_fail(r, E0703, start, "`%s` has %d of `#`, the whole has %d axes", pattern, n, type->rank);
   return pattern;
 }
 
@@ -113,7 +113,7 @@ static void read_param(Reader *r) {
 
 static void read_state(Reader *r) {
   Param p = read_stored(r, &r->states, r->program->n_states);
-  State s = {p.path, p.type, p.init, p.span, p.offset};
+  State s = {p.path, p.type, p.init, p.span, p.offset, p.pattern};
   LIST_PUSH(r->arena, r->program->states, r->program->n_states, s);
 }
 

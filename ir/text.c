@@ -332,7 +332,7 @@ static void write_params(Writer *w) {
   }
   for (int i = 0; i < p->n_states; i++) {
     const State *q = &p->states[i];
-    write_stored(w, "state", q->path, NULL, &q->type, &q->init, q->offset, q->span);
+    write_stored(w, "state", q->path, q->pattern, &q->type, &q->init, q->offset, q->span);
   }
 }
 

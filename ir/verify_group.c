@@ -109,6 +109,12 @@ static const char *follow_matmul(Verifier *v, Reads *r, const Read *read) {
   return NULL;
 }
 
+/* A table is read at any place: what the group is given, or the same bytes in another shape. */
+static bool is_in_memory(const Node *table) {
+  while (table->op == OP_reshape) table = table->in[0];
+  return table->op == OP_input;
+}
+
 static const char *follow(Verifier *v, Reads *r, const Read *read) {
   const Node *group = r->group, *node = read->node;
   const Index *in[MAX_RANK];
@@ -125,7 +131,7 @@ static const char *follow(Verifier *v, Reads *r, const Read *read) {
     add_read(r, node->in[0], in);
     return NULL;
   case GATHER:
-    if (node->in[0]->op != OP_input) WRONG(node, "the table it reads from is computed in the group");
+    if (!is_in_memory(node->in[0])) WRONG(node, "the table it reads from is computed in the group");
     add_read(r, node->in[1], read->at);
     return NULL;
   case REDUCE: return follow_reduce(v, r, read);

@@ -77,9 +77,7 @@ static void prepare_operands(Graph *graph) {
     Kind kind = op_info[node->op].kind;
     if (kind == LEAF || kind == VIEW || kind == MAP || kind == REDUCE || kind == RANDOM || kind == GROUP) continue;
     for (int k = 0; k < node->n_in; k++) {
-      bool whole = fuse_is_materialized(node->in[k]);
-      if (node->op == OP_gather && k == 0 && node->in[k]->op == OP_reshape) whole = false; /* groups fold views away */
-      if (!whole) node->in[k] = node->op == OP_matmul ? add_operand(graph, node->in[k]) : add_copy(graph, node->in[k]);
+      if (!fuse_is_materialized(node->in[k])) node->in[k] = node->op == OP_matmul ? add_operand(graph, node->in[k]) : add_copy(graph, node->in[k]);
     }
   }
 }

@@ -140,7 +140,7 @@ static void find_compared(Fusion *f) {
 }
 
 bool fuse_must_load(const Fusion *f, const Node *reader, int base) {
-  if (reader->op == OP_gather) return reader->in[0]->id == base;
+  if (reader->op == OP_gather) return fuse_alias_root(reader->in[0])->id == base;
   return f->by_bits[base] && (is_extreme(reader) || is_comparison(reader->op));
 }
 
@@ -152,7 +152,7 @@ static void find_stored(Fusion *f) {
     Kind kind = op_info[n->op].kind;
     bool whole = kind != LEAF && kind != VIEW && kind != MAP && kind != REDUCE && kind != RANDOM;
     for (int k = 0; whole && k < n->n_in; k++) f->must_store[fuse_alias_root(n->in[k])->id] = true;
-    if (n->op == OP_gather) f->table[n->in[0]->id] = true;
+    if (n->op == OP_gather) f->table[fuse_alias_root(n->in[0])->id] = true;
   }
 }
 
@@ -167,7 +167,8 @@ void fuse_find_uses(Fusion *f) {
     for (int k = 0; k < n->n_in; k++) {
       Path path = {{0}, false};
       const Type *space = kind == REDUCE ? &n->in[k]->type : &n->type;
-      bool elementwise = kind == MAP || kind == REDUCE || kind == RANDOM;
+      bool id_each = kind == GATHER && k == 1 && type_same_shape(&n->type, &n->in[1]->type); /* of single numbers */
+      bool elementwise = kind == MAP || kind == REDUCE || kind == RANDOM || id_each;
       for (int a = 0; a < MAX_RANK; a++) path.axis[a] = elementwise ? (int8_t)a : AXIS_OTHER;
       if (elementwise) path = path_through_broadcast(space, &n->in[k]->type, path);
       walk(f, i, n->in[k], path);

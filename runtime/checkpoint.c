@@ -70,8 +70,7 @@ static bool each_tensor(const MtProgram *program, const MtBlocks *blocks, bool s
   for (int i = 0; i < program->n_params; i++)
     if (!mt_each_block(&program->params[i], "", blocks->params + program->params[i].offset, visit, data)) return false;
   for (int i = 0; i < program->n_states; i++)
-    if (!visit(data, program->states[i].name, &program->states[i], blocks->states + program->states[i].offset))
-      return false;
+    if (!mt_each_block(&program->states[i], "", blocks->states + program->states[i].offset, visit, data)) return false;
   for (int i = 0; slots && i < program->n_params; i++) {
     const MtTensor *param = &program->params[i];
     const MtGroup *group = group_of(program, param);

@@ -97,7 +97,7 @@ static void add_head(Program *p) {
   Field z = {.name = "odd name", .type = ir_type(p, F32, "B"), .low = -3, .high = 9};
   LIST_PUSH(p->arena, random.fields, random.n_fields, z);
   LIST_PUSH(p->arena, p->data, p->n_data, random);
-  State state = {"net.running mean", ir_type(p, F32, "H"), {INIT_CONSTANT, 0.1, 0}, &odd, 64};
+  State state = {"net.running mean", ir_type(p, F32, "H"), {INIT_CONSTANT, 0.1, 0}, &odd, 64, NULL};
   LIST_PUSH(p->arena, p->states, p->n_states, state);
   p->param_elements = 192;
 }
@@ -218,7 +218,7 @@ static Node *sample_leaf(Program *p, Graph *g, Op op) {
   Type t = ir_type(p, F32, "B P");
   Attrs attrs = {.path = "d.x", .shape = t};
   if (op == OP_state) {
-    State state = {"net.mean", ir_type(p, F32, "H"), {INIT_NORMAL, 0, 0.02}, NULL, 0};
+    State state = {"net.mean", ir_type(p, F32, "H"), {INIT_NORMAL, 0, 0.02}, NULL, 0, NULL};
     LIST_PUSH(p->arena, p->states, p->n_states, state);
     attrs = (Attrs){.path = state.path, .shape = state.type};
   }

@@ -36,27 +36,32 @@ static void publish(Trainee *t, const char *name, int64_t count, double *data) {
 }
 
 /* Of stacked blocks each by itself, as in files: "net.b.#.weight" is net.b.0.weight and so on. */
-static void publish_param(Trainee *t, const char *prefix, const Param *p, double *data) {
-  int64_t count = type_count(&p->type), blocks = 1;
+static void publish_blocks(Trainee *t, const char *prefix, const char *path, const char *pattern, const Type *type,
+                           double *data) {
+  int64_t count = type_count(type), blocks = 1;
   int axis = 0;
-  for (const char *c = p->pattern; c && *c; c++)
-    if (*c == '#') blocks *= p->type.dim[axis++].size;
+  for (const char *c = pattern; c && *c; c++)
+    if (*c == '#') blocks *= type->dim[axis++].size;
   for (int64_t b = 0; b < blocks; b++) {
     Text name = {0};
     text_add(&name, "%s", prefix);
     int64_t left = b, each = blocks;
     axis = 0;
-    for (const char *c = p->pattern ? p->pattern : p->path; *c; c++) {
-      if (*c != '#' || !p->pattern) {
+    for (const char *c = pattern ? pattern : path; *c; c++) {
+      if (*c != '#' || !pattern) {
         text_add(&name, "%c", *c);
         continue;
       }
-      each /= p->type.dim[axis++].size;
+      each /= type->dim[axis++].size;
       text_add(&name, "%" PRId64, left / each);
       left %= each;
     }
     publish(t, text_take(&name, t->course.arena), count / blocks, data + b * (count / blocks));
   }
+}
+
+static void publish_param(Trainee *t, const char *prefix, const Param *p, double *data) {
+  publish_blocks(t, prefix, p->path, p->pattern, &p->type, data);
 }
 
 static double stored(const Trainee *t, double x) { return t->shake != 0 ? (double)(float)x : x; }
@@ -310,7 +315,7 @@ Course course_evaluated(Program *program, const char *folder, double shake) {
       if (graph->outputs[o].role == OUT_LOG) publish(&t, graph->outputs[o].name, t.total, t.logs[i][o]);
   }
   for (int i = 0; i < program->n_states; i++)
-    publish(&t, program->states[i].path, type_count(&program->states[i].type), t.states[i]);
+    publish_blocks(&t, "", program->states[i].path, program->states[i].pattern, &program->states[i].type, t.states[i]);
   for (int u = 0; u < program->train.n_updates; u++) publish_update(&t, &program->train.updates[u]);
   predict(&t);
   return t.course;

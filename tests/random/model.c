@@ -25,6 +25,8 @@ typedef struct Author {
   int indent, n, next;
   Named at[MOST_VALUES];
   bool in_module;
+  bool pictures; /* a field of them, augmented, beside x */
+  const char *turns; /* of a loop behind the net, whose states change as it goes, or NULL */
   bool drops; /* a draw has been written: `grad` of the whole net would draw again */
 } Author;
 
@@ -321,8 +323,23 @@ static void add_unused(Author *a) {
 
 /* ---- the parts of a file --------------------------------------------------------------- */
 
+/* States of blocks, of what all turns share, and of the net itself, read and changed in loops; `r` is what they carry. */
+static const char *turns_of(uint64_t seed) {
+  static const char *const all[] = {"for b in stack(Turn(), 3) carry r { r = b(r) }",
+                                    "let one = Turn()\n  for i in 0..3 carry r { r = one(r) }",
+                                    "for i in 0..2 carry r {\n    for b in stack(Turn(), 2) carry r { r = b(r) }\n  }",
+                                    "state c: [] = zeros\n  for i in 0..3 carry r remat {\n    c <- c + 0.1 * tanh(mean(r))\n    r = r * (1 + c)\n  }\n  c <- 0.5 * c",
+                                    "for b in stack(Turn(), 2) carry r remat {\n    r = b(r)\n    r = b(tanh(r))\n  }"};
+  return all[seed / 5 % (sizeof all / sizeof *all)];
+}
+
+static const char turn[] = "\nmodule Turn()(x: [n, f]) -> [n, f] {\n  state s: [f] = zeros\n"
+                           "  let y = x |> bn: BatchNorm(eps: 0.1) |> tanh\n  let z = x + y * (1 + s)\n"
+                           "  s <- 0.5 * s + 0.1 * mean(y * y, over: 0)\n  return z - 0.1 * s\n}\n";
+
 /* Returns the axes of the net's result: B and one more. */
 static void module(Author *a, char out[3]) {
+  if (a->turns) text_add(&a->text, "%s", turn);
   text_add(&a->text, "\nmodule Net()(x: [B, P]) -> [B, ");
   size_t hole = a->text.length;
   text_add(&a->text, "?] {");
@@ -339,7 +356,8 @@ static void module(Author *a, char out[3]) {
   memcpy(out, last->axes, 3);
   a->text.data[hole] = out[1];
   line(a);
-  text_add(&a->text, "return %s", last->name);
+  if (a->turns) text_add(&a->text, "let r = %s\n  %s\n  ", last->name, a->turns);
+  text_add(&a->text, "return %s", a->turns ? "r" : last->name);
   add_unused(a);
   text_add(&a->text, "\n}\nlet net = Net()\n");
 }
@@ -372,16 +390,17 @@ static void judge_last(Author *a) {
 }
 
 static void training(Author *a, const char *out) {
-  bool classes = chance(a, 2), judged = chance(a, 3), judge_first = judged && chance(a, 2);
+  bool classes = chance(a, 2), judged = chance(a, 3) && !a->turns, judge_first = judged && chance(a, 2);
   int accumulate = judged ? 1 : 1 + pick(a, 3);
   if (judged)
     text_add(&a->text, "\nmodule Judge()(x: [n, i]) -> [n] {\n  return sum(tanh(x |> %sl: Linear(3)), over: -1)\n}\nlet judge = Judge()\n",
              chance(a, 2) ? "bn: BatchNorm(eps: 0.1) |> " : "");
   text_add(&a->text, "\ntrain d in rows for 3 steps");
   if (accumulate > 1) text_add(&a->text, " with (accumulate: %d)", accumulate);
-  text_add(&a->text, " {\n  let out = net(d.x)");
+  text_add(&a->text, " {\n  let out = net(d.x%s)", a->pictures ? " + 0.1 * mean(d.z * iota(Q), over: Q)" : "");
   a->indent = 1, a->in_module = false, a->n = 0;
   add(a, "BP", "d.x")->used = true;
+  if (a->pictures) add(a, "BPQ", "d.z")->used = true;
   add(a, out, "d.t")->used = true;
   add(a, out, "out")->used = true;
   if (chance(a, 4) && !a->drops) {
@@ -412,7 +431,13 @@ static void training(Author *a, const char *out) {
   text_add(&a->text, "\n}\npredict p in { x: f32[B, P] } -> net(p.x)\n");
 }
 
-static bool write_text(Author *a, const char *folder, const int *size, char last) {
+/* Moved by more than there is of the smallest; a flip before a crop and behind it. */
+static const char *augmentation(uint64_t seed) {
+  static const char *const all[] = {"flip", "crop(1)", "shift(3)", "flip, crop(2)", "crop(1), flip", "crop(2), crop(1)"};
+  return all[seed / 4 % (sizeof all / sizeof *all)];
+}
+
+static bool write_text(Author *a, uint64_t seed, const char *folder, const int *size, char last) {
   char path[2048];
   snprintf(path, sizeof path, "%s/m.mt", folder);
   FILE *file = fopen(path, "w");
@@ -420,19 +445,22 @@ static bool write_text(Author *a, const char *folder, const int *size, char last
             fprintf(file,
                     "use nn\n"
                     "dim B = %d, P = %d, Q = %d, R = %d\n"
-                    "data rows = npy(\"x.npy\", \"t.npy\", \"y.npy\") -> { x: f32[B, P], t: f32[B, %c], y: i32[B] }\n"
+                    "data rows = npy(\"x.npy\", \"t.npy\", \"y.npy\"%s%s%s) -> { x: f32[B, P], t: f32[B, %c], y: i32[B]%s }\n"
                     "fn f0(a, b) = a * sigmoid(b) + %.1f\n"
                     "fn mix(a, b) = {\n  let c = a - b\n  where(c > 0, c * c, 0.2 * c)\n}\n%s",
-                    size[0], size[1], size[2], size[3], last, (pick(a, 9) - 4) / 2.0, a->text.data) > 0;
+                    size[0], size[1], size[2], size[3], a->pictures ? ", \"z.npy\", augment(" : "",
+                    a->pictures ? augmentation(seed) : "", a->pictures ? ")" : "", last,
+                    a->pictures ? ", z: f32[B, P, Q]" : "", (pick(a, 9) - 4) / 2.0, a->text.data) > 0;
   if (file) ok = !fclose(file) && ok;
   if (!ok) perror(path);
   return ok;
 }
 
-static bool write_array(const char *folder, const char *name, MtWide type, int64_t rows, int64_t columns, void *data) {
+static bool write_array(const char *folder, const char *name, MtWide type, const int64_t *shape, void *data) {
   char path[2048];
   MtError error = {""};
-  MtArray array = {.type = type, .rank = columns ? 2 : 1, .shape = {rows, columns}, .data = data};
+  MtArray array = {.type = type, .data = data};
+  while (shape[array.rank]) array.shape[array.rank] = shape[array.rank], array.rank++;
   snprintf(path, sizeof path, "%s/%s.npy", folder, name);
   bool ok = mt_write_npy(path, &array, &error);
   if (!ok) fprintf(stderr, "%s\n", error.text);
@@ -448,24 +476,29 @@ static void fill(Author *a, float *to, int64_t n) {
 static bool write_data(Author *a, const char *folder, const int *size, char last) {
   int64_t rows = 1 + pick(a, 4 * size[0]), columns = size[1 + (int)(strchr(dims, last) - dims)];
   float *x = calloc((size_t)(rows * size[1]), sizeof *x), *t = calloc((size_t)(rows * columns), sizeof *t);
+  float *z = calloc((size_t)(rows * size[1] * size[2]), sizeof *z);
   int32_t *y = calloc((size_t)rows, sizeof *y);
   fill(a, x, rows * size[1]), fill(a, t, rows * columns);
   for (int64_t i = 0; i < rows; i++) y[i] = pick(a, (int)columns);
-  bool ok = write_array(folder, "x", MT_WIDE_F32, rows, size[1], x) &&
-            write_array(folder, "t", MT_WIDE_F32, rows, columns, t) && write_array(folder, "y", MT_WIDE_I32, rows, 0, y);
-  free(x), free(t), free(y);
+  fill(a, z, rows * size[1] * size[2]);
+  bool ok = write_array(folder, "x", MT_WIDE_F32, (int64_t[]){rows, size[1], 0}, x) &&
+            write_array(folder, "t", MT_WIDE_F32, (int64_t[]){rows, columns, 0}, t) &&
+            write_array(folder, "y", MT_WIDE_I32, (int64_t[]){rows, 0}, y) &&
+            (!a->pictures || write_array(folder, "z", MT_WIDE_F32, (int64_t[]){rows, size[1], size[2], 0}, z));
+  free(x), free(t), free(y), free(z);
   return ok;
 }
 
 bool random_model(uint64_t seed, const char *folder) {
   static const int sizes[] = {1, 2, 3, 4, 5, 7, 8, 13, 31};
-  Author a = {.state = seed * 0x2545f4914f6cdd1du + 1};
+  Author a = {.state = seed * 0x2545f4914f6cdd1du + 1, .pictures = seed % 4 == 0};
+  if (seed % 5 == 1) a.turns = turns_of(seed);
   int size[1 + N_DIMS];
   char out[3];
   for (int i = 0; i <= N_DIMS; i++) size[i] = sizes[pick(&a, sizeof sizes / sizeof *sizes)];
   module(&a, out);
   training(&a, out);
-  bool ok = write_text(&a, folder, size, out[1]) && write_data(&a, folder, size, out[1]);
+  bool ok = write_text(&a, seed, folder, size, out[1]) && write_data(&a, folder, size, out[1]);
   text_free(&a.text);
   return ok;
 }
