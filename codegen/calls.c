@@ -151,7 +151,7 @@ static void add_calls(Emit *e, Step *step, bool train) {
     if (is_empty(node)) continue;
     if (op_info[node->op].kind == LOOP)
       add_loop(e, step, node, train);
-    else if (node->op == OP_matmul)
+    else if (node->op == OP_matmul || op_info[node->op].kind == ATTENTION)
       LIST_PUSH(e->arena, step->calls, step->n_calls, call);
     else if (node->op == OP_group || (node->op != OP_result && op_info[node->op].kind != LEAF && in_memory(node)))
       add_kernel(e, step, node, train);

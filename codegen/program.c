@@ -62,11 +62,12 @@ static void emit_includes(Emit *e) {
   if (e->target->cuda) {
     text_add(e->out, "#include \"mtrt_cuda.cuh\"\n");
     if (e->program->has_train) text_add(e->out, "#include \"mtrt_update.cuh\"\n");
+    if (e->attention) text_add(e->out, "#include \"mtrt_attention.cuh\"\n");
     text_add(e->out, "%s\n#define real float\n%s", e->bf16 ? "#include \"mtrt_bf16.h\"\n" : "",
              e->bf16 ? "#define bf16 MtBf16\n" : "");
   } else {
-    text_add(e->out, "#include \"mtrt.h\"\n#include \"mtrt_math.h\"\n%s\n#define real float\n%s",
-             e->bf16 ? "#include \"mtrt_bf16.h\"\n" : "", e->bf16 ? "#define bf16 MtBf16  // 2 bytes\n" : "");
+    text_add(e->out, "#include \"mtrt.h\"\n#include \"mtrt_math.h\"\n%s%s\n#define real float\n%s",
+             e->attention ? "#include \"mtrt_attention.h\"\n" : "", e->bf16 ? "#include \"mtrt_bf16.h\"\n" : "", e->bf16 ? "#define bf16 MtBf16  // 2 bytes\n" : "");
     text_add(e->out, "// An array of the arena; offsets are in bytes for floats.\n");
     text_add(e->out,
              "#define AT(type, offset) (type *)((char *)run->arena + (int64_t)(offset) * (int64_t)(sizeof(%s))\n",
@@ -166,17 +167,18 @@ static void emit_declaration(Emit *e) {
 
 /* ---- the file ----------------------------------------------------------------------------- */
 
-static bool has_bf16(const Graph *graph) {
+static void look_through(Emit *e, const Graph *graph) {
   for (int i = 0; i < graph->n_nodes; i++) {
     const Node *n = graph->nodes[i];
-    if (n->type.dtype == BF16 || (n->body && has_bf16(n->body))) return true;
+    e->bf16 |= n->type.dtype == BF16;
+    e->attention |= op_info[n->op].kind == ATTENTION;
+    if (n->body) look_through(e, n->body);
   }
-  return false;
 }
 
-static void find_bf16(Emit *e) {
+static void find_headers(Emit *e) {
   Graph **graphs = program_graphs((Program *)e->program);
-  for (int i = 0; graphs[i]; i++) e->bf16 |= has_bf16(graphs[i]);
+  for (int i = 0; graphs[i]; i++) look_through(e, graphs[i]);
 }
 
 int phase_count(const Program *program) { return !program->has_train ? 0 : program->train.n_phases ? program->train.n_phases : 1; }
@@ -249,7 +251,7 @@ void emit_program(Text *out, const Program *program, Arena *arena, const Target 
       names_take(e->globals, phase_name(e, phase_names[k], i));
   e->roots = roots_of(program, arena, e->globals);
   name_params(e);
-  find_bf16(e);
+  find_headers(e);
   make_steps(e);
   name_kernels(e);
   bool train = program->has_train;

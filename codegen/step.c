@@ -287,6 +287,45 @@ static void gemm_call(Locals *l, Step *step, const Call *call) {
   add_arguments(e, &line, argument, 15, "));");
 }
 
+/* The second half of a result of two lies behind the whole of the first: batches by capacity. */
+static const char *second_half(Locals *l, const char *first, const Type *t) {
+  Text text = {0};
+  text_add(&text, "%s", first);
+  for (int a = 1; a < t->rank; a++) text_add(&text, "%s%s", a > 1 ? " * " : " + ", size_of(l->e, &t->dim[a]));
+  return text_take(&text, l->e->arena);
+}
+
+/* Pointers in order of the operands, then what is written. */
+static int attention_pointers(Locals *l, Step *step, const Node *node, const char **argument) {
+  int n = 0;
+  for (int k = 0; k < node->n_in; k++) argument[n++] = pointer_of(l, step, node->in[k]);
+  argument[n++] = pointer_of(l, step, node);
+  if (node->op == OP_attention_dkv) argument[n] = second_half(l, argument[n - 1], &node->type), n++;
+  return n;
+}
+
+static void attention_call(Locals *l, Step *step, const Call *call) {
+  Emit *e = l->e;
+  const Node *node = call->node;
+  const Type *q = &node->in[0]->type, *k = &node->in[1]->type;
+  const char *mask = node->attrs.causal ? "MT_CAUSAL" : "MT_FULL", *width = size_of(e, &q->dim[q->rank - 1]);
+  const char *argument[16] = {"run"};
+  int n = 1;
+  if (!e->target->cuda) argument[n++] = q->dtype == BF16 ? "MT_BF16" : "MT_F32", argument[n++] = mask;
+  argument[n++] = extents(e, q, 0, q->rank - 2);
+  argument[n++] = extent(e, &q->dim[q->rank - 2]);
+  argument[n++] = extent(e, &k->dim[k->rank - 2]);
+  if (!e->target->cuda) argument[n++] = width;
+  argument[n++] = expr_const(e->arena, node->attrs.scale, F64).text;
+  n += attention_pointers(l, step, node, argument + n);
+  Text line = {0};
+  text_add(&line, e->target->cuda ? "  mt_%s" : "  STEP(mt_%s", op_info[node->op].name); /* which launches */
+  bool tf32 = e->program->has_train && e->program->train.precision == PRECISION_TF32;
+  if (e->target->cuda) text_add(&line, "<%s, %s%s>", width, mask, tf32 ? ", MT_TF32" : "");
+  text_add(&line, "(");
+  add_arguments(e, &line, argument, n, e->target->cuda ? ");" : "));");
+}
+
 /* ---- the function ------------------------------------------------------------------- */
 
 /* A fused call stands where its first result does. */
@@ -381,6 +420,7 @@ static void write_calls(Locals *l, Step *step) {
     }
     if (call->inner) write_loop(l, step, call);
     else if (call->node->op == OP_matmul) gemm_call(l, step, call);
+    else if (op_info[call->node->op].kind == ATTENTION) attention_call(l, step, call);
     else kernel_call(l, step, call);
   }
 }

@@ -35,7 +35,7 @@ typedef struct UniqueKernel {
 
 /* One call of a step: a kernel, a matrix product, or a loop of calls. */
 typedef struct Call {
-  const Node *node;  /* GROUP, MATMUL, SCATTER, LOOP, or a node by itself */
+  const Node *node;  /* GROUP, MATMUL, ATTENTION, SCATTER, LOOP, or a node by itself */
   const Node *group; /* of a kernel */
   Kernel *kernel;
   UniqueKernel *unique;
@@ -67,7 +67,8 @@ typedef struct Emit {
   const Target *target;
   Arena *arena;
   Text *out;
-  bool bf16; /* some value is of that type */
+  bool bf16;      /* some value is of that type */
+  bool attention; /* ... or made by such an op */
   Names *globals;
   Roots roots;
   const char **param_names; /* fields of Params */

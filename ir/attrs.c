@@ -42,6 +42,8 @@ static const struct Attribute {
     {"ta", FORM_FLAG, offsetof(Attrs, ta), NULL, 0},
     {"tb", FORM_FLAG, offsetof(Attrs, tb), NULL, 0},
     {"wide", FORM_FLAG, offsetof(Attrs, wide), NULL, 0},
+    {"scale", FORM_NUMBER, offsetof(Attrs, scale), NULL, 0},
+    {"causal", FORM_FLAG, offsetof(Attrs, causal), NULL, 0},
     {"start", FORM_LONGS, offsetof(Attrs, start), NULL, 0},
     {"step", FORM_LONGS, offsetof(Attrs, step), NULL, 0},
     {"distribution", FORM_WORD, offsetof(Attrs, distribution), distributions, 2},

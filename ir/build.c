@@ -4,6 +4,8 @@
  * same dtype, a reshape to the same shape) gives its operand back, the rest
  * is for simplify to find.
  */
+#include <string.h>
+
 #include "ir/ir.h"
 
 static Node *make(Builder *b, Op op, const char *role, int n, Node *const *in, const Attrs *attrs) {
@@ -96,6 +98,12 @@ static Node *matmul(Builder *b, Node *x, Node *y, bool ta, bool tb, bool wide) {
 }
 Node *b_matmul(Builder *b, Node *x, Node *y, bool ta, bool tb) { return matmul(b, x, y, ta, tb, false); }
 Node *b_matmul_wide(Builder *b, Node *x, Node *y, bool ta, bool tb) { return matmul(b, x, y, ta, tb, true); }
+
+Node *b_attention(Builder *b, Op op, int n, Node *const *in, double scale, bool causal) {
+  Attrs attrs = {.scale = scale, .causal = causal};
+  const char *role = strchr(op_info[op].name, '_'); /* of a result's name: attention.lse */
+  return make(b, op, role ? role + 1 : NULL, n, in, &attrs);
+}
 
 Node *b_iota(Builder *b, const Type *shape, int axis) {
   Attrs attrs = {.shape = *shape, .axis = axis};

@@ -419,6 +419,84 @@ static Tensor evaluate_scatter_add(const Context *c, const Node *node, const Ten
   return out;
 }
 
+/* ---- attention: row by row, each with its scores in memory ---------------- */
+
+typedef struct Heads {
+  const Node *node;
+  int64_t n, rows, columns, width; /* heads; places that see, that are seen; features */
+  const double *q, *k, *v, *lse, *g, *along;
+} Heads;
+
+static Heads heads_of(const Context *c, const Node *node, const Tensor *const *in) {
+  Shape q = shape_of(&in[0]->type, c->options->rows), k = shape_of(&in[1]->type, c->options->rows);
+  Heads h = {.node = node, .n = 1, .rows = q.dim[q.rank - 2], .columns = k.dim[k.rank - 2], .width = q.dim[q.rank - 1]};
+  for (int i = 0; i < q.rank - 2; i++) h.n *= q.dim[i];
+  h.q = in[0]->data, h.k = in[1]->data, h.v = node->n_in > 2 ? in[2]->data : NULL;
+  if (node->n_in == 6) h.lse = in[3]->data, h.g = in[4]->data, h.along = in[5]->data;
+  return h;
+}
+
+static int64_t columns_seen(const Heads *h, int64_t row) {
+  return h->node->attrs.causal && row + 1 < h->columns ? row + 1 : h->columns;
+}
+
+static double dot(const double *x, const double *y, int64_t n) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; i++) sum += x[i] * y[i];
+  return sum;
+}
+
+static void add_multiple(double *sum, double by, const double *x, int64_t n) {
+  for (int64_t i = 0; i < n; i++) sum[i] += by * x[i];
+}
+
+/* The logarithm of the sum of exp(score) over what row i of head l sees; the scores stay in `score`. */
+static double weigh_row(const Heads *h, int64_t l, int64_t i, double *score) {
+  int64_t n = columns_seen(h, i);
+  double top = -INFINITY, sum = 0;
+  for (int64_t j = 0; j < n; j++) {
+    score[j] = h->node->attrs.scale * dot(h->q + (l * h->rows + i) * h->width, h->k + (l * h->columns + j) * h->width, h->width);
+    top = larger(top, score[j]);
+  }
+  if (top == -INFINITY) return top;
+  for (int64_t j = 0; j < n; j++) sum += exp(score[j] - top);
+  return top + log(sum);
+}
+
+static void attend_row(const Heads *h, int64_t l, int64_t i, double *score, double *out) {
+  int64_t at = l * h->rows + i;
+  double lse = weigh_row(h, l, i, score);
+  if (h->node->op == OP_attention_lse) out[at] = lse;
+  for (int64_t j = 0; h->node->op == OP_attention && j < columns_seen(h, i); j++)
+    add_multiple(out + at * h->width, exp(score[j] - lse), h->v + (l * h->columns + j) * h->width, h->width);
+}
+
+static void derive_row(const Heads *h, int64_t l, int64_t i, double *score, double *out) {
+  int64_t at = l * h->rows + i, w = h->width, all = h->n * h->columns * w;
+  const double *g = h->g + at * w;
+  weigh_row(h, l, i, score);
+  for (int64_t j = 0; j < columns_seen(h, i); j++) {
+    int64_t to = (l * h->columns + j) * w;
+    double p = exp(score[j] - h->lse[at]), ds = h->node->attrs.scale * p * (dot(g, h->v + to, w) - h->along[at]);
+    if (h->node->op == OP_attention_dq) {
+      add_multiple(out + at * w, ds, h->k + to, w);
+    } else {
+      add_multiple(out + to, ds, h->q + at * w, w);
+      add_multiple(out + all + to, p, g, w);
+    }
+  }
+}
+
+static Tensor evaluate_attention(const Context *c, const Node *node, const Tensor *const *in) {
+  Tensor out = tensor_new(c, &node->type);
+  Heads h = heads_of(c, node, in);
+  double *score = checked_calloc((size_t)h.columns, sizeof *score);
+  for (int64_t l = 0; l < h.n; l++)
+    for (int64_t i = 0; i < h.rows; i++) (h.g ? derive_row : attend_row)(&h, l, i, score, out.data);
+  free(score);
+  return out;
+}
+
 /* ---- leaves ------------------------------------------------------------- */
 
 static Tensor evaluate_iota(const Context *c, const Node *node) {
@@ -504,6 +582,7 @@ static Tensor evaluate_node(Context *c, const Node *node, const Tensor *const *i
   case MATMUL: return evaluate_matmul(c, node, in[0], in[1]);
   case GATHER: return evaluate_gather(c, node, in[0], in[1]);
   case SCATTER: return evaluate_scatter_add(c, node, in[0], in[1]);
+  case ATTENTION: return evaluate_attention(c, node, in);
   default: fault("evaluate: no meaning for %s", op_info[node->op].name);
   }
 }

@@ -158,7 +158,7 @@ void type_print(Text *out, const Type *t, bool sizes); /* f32[B<=64, 3*D=384]; s
 
 /* ---- op.c: the op table and shape inference ---------------------------- */
 
-typedef enum Kind { LEAF, VIEW, MAP, REDUCE, SCAN, MATMUL, CONV, POOL, GATHER, SCATTER, RANDOM, LOOP, GROUP } Kind;
+typedef enum Kind { LEAF, VIEW, MAP, REDUCE, SCAN, MATMUL, CONV, POOL, GATHER, SCATTER, ATTENTION, RANDOM, LOOP, GROUP } Kind;
 
 typedef enum Op {
 #define OP(op, n, kind, attributes, shape, gradient, expression) OP_##op,
@@ -184,6 +184,8 @@ typedef struct Attrs {
   bool first;                /* max, min: of equals the first takes the gradient, of NaNs the last */
   bool ta, tb;               /* matmul: the last two axes of operand 0, 1 are swapped */
   bool wide;                 /* matmul: of bf16, the result stays f32 */
+  double scale;              /* attention: of the scores */
+  bool causal;               /* attention: a place sees none behind it */
   int64_t start[MAX_RANK];   /* slice, pad: out[i] = in[start + i*step], steps below 0 turn round; pad is its transpose, zero elsewhere */
   int64_t step[MAX_RANK];
   int distribution;          /* random: 0 uniform in [0,1), 1 standard normal */
@@ -539,6 +541,7 @@ Node *b_pad(Builder *b, Node *x, const Type *shape, const int64_t *start, const 
 Node *b_skew(Builder *b, Op op, Node *x, Dim positions, const Attrs *attrs); /* skew or unskew; attrs: axis to padding */
 Node *b_matmul(Builder *b, Node *x, Node *y, bool ta, bool tb);
 Node *b_matmul_wide(Builder *b, Node *x, Node *y, bool ta, bool tb); /* of bf16, in f32 */
+Node *b_attention(Builder *b, Op op, int n, Node *const *in, double scale, bool causal);
 Node *b_iota(Builder *b, const Type *shape, int axis);
 Node *b_rows(Builder *b, const Symbol *symbol);           /* i32 scalar: the rows there are */
 Node *b_count(Builder *b, const Type *t, int n_axes, const int *axes, DType dtype); /* elements over axes as a scalar: a constant, or one times rows */

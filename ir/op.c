@@ -433,6 +433,53 @@ static bool shape_matmul(const Inference *f) { /* [.., m, k] @ [.., k, n] is [..
   return true;
 }
 
+enum { MOST_FEATURES = 128 }; /* a tile of attention has room for */
+
+/* k, v and what the derivatives read, beside q: a batch is the first axis, so that heads lie one behind the other. */
+static bool check_attention(const Inference *f) {
+  const Type *q = f->in[0], *k = f->in[1], *v = f->n > 2 ? f->in[2] : k;
+  int n = q->rank;
+  if (n < 2 || k->rank != n || v->rank != n || n == MAX_RANK)
+    return fail(f->error, "rank", "%s: q, k and v need the same axes, from 2 to %d, they are %s, %s and %s", NAME(f), MAX_RANK - 1,
+                TYPE(q), TYPE(k), TYPE(v));
+  for (int i = 0; i < n - 2; i++)
+    if (!dim_same(q->dim[i], k->dim[i], f->strict) || !dim_same(k->dim[i], v->dim[i], f->strict))
+      return fail(f->error, "leading", "%s: leading axes of %s, %s and %s differ", NAME(f), TYPE(q), TYPE(k), TYPE(v));
+  if (!dim_same(k->dim[n - 2], v->dim[n - 2], f->strict))
+    return fail(f->error, "leading", "%s: there are %s keys and %s values", NAME(f), DIM(&k->dim[n - 2]), DIM(&v->dim[n - 2]));
+  if (!dim_same(q->dim[n - 1], k->dim[n - 1], f->strict) || !dim_same(k->dim[n - 1], v->dim[n - 1], false))
+    return fail(f->error, "inner", "%s: features of %s, %s and %s differ", NAME(f), TYPE(q), TYPE(k), TYPE(v));
+  for (int i = 0; i < n; i++)
+    if ((q->dim[i].rows || k->dim[i].rows) && (i > 0 || n == 2))
+      return fail(f->error, "rows", "%s: a batch can only be the first axis of three or more, not in %s and %s", NAME(f), TYPE(q), TYPE(k));
+  if (k->dim[n - 1].size > MOST_FEATURES)
+    return fail(f->error, "axis", "%s: at most %d features, %s has more", NAME(f), MOST_FEATURES, TYPE(k));
+  if (!k->dim[n - 2].size || !k->dim[n - 1].size)
+    return fail(f->error, "axis", "%s: %s has no keys", NAME(f), TYPE(k));
+  if (!dtype_is_float(q->dtype) || k->dtype != q->dtype || v->dtype != q->dtype)
+    return fail(f->error, "dtype", "%s: expected floats of one type, found %s, %s and %s", NAME(f), dtype_name(q->dtype),
+                dtype_name(k->dtype), dtype_name(v->dtype));
+  return true;
+}
+
+static bool shape_attention(const Inference *f) { /* that of q; lse a number a row of q; dkv two of k, one behind the other */
+  if (!check_attention(f)) return false;
+  const Type *q = f->in[0], *k = f->in[1];
+  Type line = *q, both = {.dtype = k->dtype, .rank = k->rank + 1, .dim = {dim_literal(2)}};
+  line.rank--, line.dtype = q->dtype == BF16 ? F32 : q->dtype;
+  for (int i = 0; i < k->rank; i++) both.dim[1 + i] = k->dim[i];
+  if (f->n == 6) {
+    const Type *lse = f->in[3], *g = f->in[4], *along = f->in[5];
+    if (!type_same_shape(g, q) || !type_same_shape(lse, &line) || !type_same_shape(along, &line))
+      return fail(f->error, "leading", "%s: lse %s, g %s and along %s do not fit q, %s", NAME(f), TYPE(lse), TYPE(g), TYPE(along), TYPE(q));
+    if (g->dtype != q->dtype || lse->dtype != line.dtype || along->dtype != line.dtype)
+      return fail(f->error, "dtype", "%s: expected lse, g and along of %s, %s and %s", NAME(f), dtype_name(line.dtype),
+                  dtype_name(q->dtype), dtype_name(line.dtype));
+  }
+  *f->out = f->op == OP_attention_lse ? line : f->op == OP_attention_dkv ? both : *q;
+  return true;
+}
+
 static bool shape_gather(const Inference *f) { /* the ids', then the table's but its first */
   const Type *table = f->in[0], *ids = f->in[1];
   if (table->rank < 1) return fail(f->error, "rank", "gather: a scalar cannot be indexed");

@@ -20,6 +20,8 @@ extern const GradientRule gradient_rules[OP_COUNT]; /* NULL: no gradient flows *
 /* Does a gradient flow from the result of `node` to its operand k? */
 bool gradient_flows(const Node *node, int k);
 
+Node *grad_attention(const Step *s); /* gradient_attention.c */
+
 /* gradient.c: one walk backwards over a graph, or over the body of a loop. */
 typedef struct Sweep {
   Graph *graph;

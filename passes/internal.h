@@ -4,6 +4,7 @@
 
 #include "passes/passes.h"
 
+void pass_attention(PassContext *context); /* attention.c: softmax(q k') v as one op */
 void pass_precision(PassContext *context); /* precision.c: bf16 where the train block asks for it */
 void pass_gradient(PassContext *context); /* gradient.c: grad(y, x) and the gradients of updates, as ordinary nodes */
 void cut_phases(PassContext *context);    /* phases.c: the training step at its sequence points; of pass_gradient */

@@ -13,6 +13,7 @@
 /* clang-format off */
 const Pass pipeline[] = {
     /* name            function             -O  needs       breaks */
+    {"attention",     pass_attention,     1,  "",         ""},
     {"precision",     pass_precision,     0,  "",         ""},
     {"gradient",      pass_gradient,      0,  "",         ""},
     {"simplify",      pass_simplify,      1,  "gradient", ""},

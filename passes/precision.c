@@ -1,7 +1,7 @@
 /* precision.c - bf16 where the train block asks for it.
  *
- * As under PyTorch's autocast, matrix products take bf16 operands and give a
- * bf16 result (their sums are f32); everything else stays f32: maps, norms,
+ * As under PyTorch's autocast, matrix products and attention take bf16 operands and
+ * give a bf16 result (their sums are f32); everything else stays f32: maps, norms,
  * softmax, losses, and the parameters themselves, of which each step makes one
  * bf16 copy.  So a product's result crosses memory in 16 bits, is widened by
  * whichever kernel reads it, and what goes into the next product is rounded
@@ -92,10 +92,18 @@ static Node *product(PassContext *context, Graph *graph, const Node *old, Node *
   return ragged ? resize(graph, node, OP_slice, node->type.rank - 1, columns, "cut") : node;
 }
 
+/* Its softmax is f32 as its sums are: both stay inside. */
+static Node *attention(Graph *graph, const Node *old, Node **in) {
+  for (int k = 0; k < old->n_in; k++) in[k] = narrow(graph, in[k]);
+  return cast_to(graph, node_new(graph, old->op, in, old->n_in, &old->attrs, old->name, old->span), F32);
+}
+
 static Node *remake(PassContext *context, Graph *graph, const Node *old, Node **in) {
   bool rounds = is_f32_product(old) && rewrite_allowed(context, "precision.matmul", old);
   for (int k = 0; rounds && k < 2; k++) in[k] = narrow(graph, in[k]);
   if (rounds) return cast_to(graph, product(context, graph, old, in), F32);
+  if (old->op == OP_attention && old->type.dtype == F32 && rewrite_allowed(context, "precision.attention", old))
+    return attention(graph, old, in);
   Node *node = node_new(graph, old->op, in, old->n_in, &old->attrs, old->name, old->span);
   if (old->body) node->body = old->body; /* a loop's, which is rounded by itself */
   return node;

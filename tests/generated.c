@@ -10,6 +10,7 @@
 
 #include "codegen/codegen.h"
 #include "runtime/backend.h"
+#include "runtime/mtrt_attention.h"
 #include "tests/shell.h"
 #include "tests/step_driver.h"
 
@@ -61,6 +62,36 @@ static const char shim[] =
     MT_OPTIMIZERS(CALL_TEXT)
     "void mt_check_gradients(MtRun *r, const MtEnd *end, int64_t at, int64_t n) { calls.check(r, end, at, n); }\n"
     "void mt_finish(MtRun *r, const MtEnd *end) { calls.finish(r, end); }\n";
+
+#define SIZES_TEXT "MtRun *r, MtType t, MtMask m, int64_t n, int64_t rows, int64_t columns, int64_t width, double scale, "
+
+static const char attention_shim[] =
+    "#include \"mtrt_attention.h\"\n"
+    "struct {\n"
+    "  __typeof__(mt_attention) *rows;\n  __typeof__(mt_attention_lse) *lse;\n"
+    "  __typeof__(mt_attention_dq) *dq;\n  __typeof__(mt_attention_dkv) *dkv;\n"
+    "} attention_calls;\n"
+    "void mt_attention(" SIZES_TEXT "const void *q, const void *k, const void *v, void *o) {\n"
+    "  attention_calls.rows(r, t, m, n, rows, columns, width, scale, q, k, v, o);\n"
+    "}\n"
+    "void mt_attention_lse(" SIZES_TEXT "const void *q, const void *k, void *lse) {\n"
+    "  attention_calls.lse(r, t, m, n, rows, columns, width, scale, q, k, lse);\n"
+    "}\n"
+    "void mt_attention_dq(" SIZES_TEXT "const void *q, const void *k, const void *v, const void *lse, const void *g,\n"
+    "                     const void *along, void *dq) {\n"
+    "  attention_calls.dq(r, t, m, n, rows, columns, width, scale, q, k, v, lse, g, along, dq);\n"
+    "}\n"
+    "void mt_attention_dkv(" SIZES_TEXT "const void *q, const void *k, const void *v, const void *lse, const void *g,\n"
+    "                      const void *along, void *dk, void *dv) {\n"
+    "  attention_calls.dkv(r, t, m, n, rows, columns, width, scale, q, k, v, lse, g, along, dk, dv);\n"
+    "}\n";
+
+typedef struct AttentionCalls {
+  __typeof__(mt_attention) *rows;
+  __typeof__(mt_attention_lse) *lse;
+  __typeof__(mt_attention_dq) *dq;
+  __typeof__(mt_attention_dkv) *dkv;
+} AttentionCalls;
 
 typedef struct Calls {
   void (*gemm)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, const void *, const void *, void *);
@@ -124,8 +155,9 @@ void generated_add_cuda(Generated *set, const Program *planned) { add(set, plann
 
 void generated_build(Generated *set, const char *flags) {
   write_text(set->folder, "shim.c", shim);
+  write_text(set->folder, "shim_attention.c", attention_shim);
   Shell built =
-      shell("cd %s && ls wrapper*.c shim.c | xargs -P 2 -n 1 gcc -c -std=gnu11 -fopenmp -Wall -Wextra "
+      shell("cd %s && ls wrapper*.c shim*.c | xargs -P 2 -n 1 gcc -c -std=gnu11 -fopenmp -Wall -Wextra "
             "-Wpedantic -Werror -fPIC %s -I" SOURCE_DIR "/runtime && gcc -shared -fopenmp *.o -o models.so -lm",
             set->folder, flags);
   ck_assert_msg(built.status == 0, "%.3000s", built.output);
@@ -136,6 +168,8 @@ void generated_build(Generated *set, const char *flags) {
   ck_assert_msg(set->library != NULL, "%s", dlerror());
   *(Calls *)dlsym(set->library, "calls") =
       (Calls){mt_gemm, mt_gemm_batched, mt_gemm_bf16, mt_gemm_bf16_batched, mt_clip_gradients, MT_OPTIMIZERS(ADDRESS) mt_check_gradients, mt_finish};
+  *(AttentionCalls *)dlsym(set->library, "attention_calls") =
+      (AttentionCalls){mt_attention, mt_attention_lse, mt_attention_dq, mt_attention_dkv};
   const MtProgram **caught = dlsym(set->library, "caught");
   for (int i = 0; i < set->n; i++) {
     char name[32];

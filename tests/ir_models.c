@@ -290,6 +290,11 @@ static Node *sample_loop(Program *p, Graph *g, Op op) {
   return node_new(g, OP_result, &loop, 1, &attrs, "sample", &inner);
 }
 
+static Node *sample_attention(Program *p, Builder *b, Op op) {
+  Node *q = add_param(p, "net.q", "H K P", 0.5, 0), *k = add_param(p, "net.k", "H P P", 0.5, 0), *line = add_param(p, "net.line", "H K", 0.5, 0);
+  return b_attention(b, op, op_info[op].n_inputs, (Node *[]){q, k, k, line, q, line}, 0.25, op != OP_attention_lse);
+}
+
 static Node *sample(Program *p, Graph *g, Op op) {
   Builder b = {g, &inner, "sample"};
   Kind kind = op_info[op].kind;
@@ -301,6 +306,7 @@ static Node *sample(Program *p, Graph *g, Op op) {
   if (kind == MAP) return sample_map(&b, op, x);
   if (kind == REDUCE) return b_reduce(&b, op, x, 1, (int[]){1}, op != OP_min);
   if (kind == MATMUL) return b_matmul(&b, x, x, true, false);
+  if (kind == ATTENTION) return sample_attention(p, &b, op);
   Node *ids = ir_leaf(g, OP_input, "d.y", ir_type(p, I32, "B"));
   if (kind == GATHER) return node_new(g, op, (Node *[]){add_param(p, "net.w", "H P", 0.5, 0), ids}, 2, NULL, "sample", &inner);
   if (kind == SCATTER) return node_new(g, op, (Node *[]){x, ids}, 2, &(Attrs){.shape = ir_type(p, F32, "H P")}, "sample", &inner);

@@ -70,19 +70,28 @@ static void add_torch(Text *out, const char *name) { add_cell(out, starts(name, 
 
 /* ---- the comment beside a rule ------------------------------------------------------------------ */
 
-/* "x's" of `static bool shape_same(const Inference *f) { / * x's * /`. */
+/* "x's" of `static bool shape_same(const Inference *f) { / * x's * /`; NULL where the file does not have the rule. */
 static const char *beside(const char *file, const char *result, const char *rule) {
-  const char *text = file_text(file), *head = arena_print(arena, "static %s%s(", result, rule);
+  const char *text = file_text(file), *head = arena_print(arena, "%s%s(", result, rule);
   for (char *line; (line = take_line(&text));) {
+    if (starts(line, "static ")) line += strlen("static ");
     char *from = starts(line, head) ? strstr(line, "/* ") : NULL, *to = from ? strstr(from, " */") : NULL;
     if (to) return *to = 0, from + 3;
   }
-  ck_abort_msg("%s: nothing is said beside %s", file, rule);
+  return NULL;
 }
 
-static const char *shape_of_rule(const char *rule) { return beside("ir/op.c", "bool ", rule); }
+static const char *said(const char *text, const char *rule) {
+  ck_assert_msg(text != NULL, "nothing is said beside %s", rule);
+  return text;
+}
+
+static const char *shape_of_rule(const char *rule) { return said(beside("ir/op.c", "bool ", rule), rule); }
+
 static const char *gradient_of_rule(const char *rule) {
-  return strcmp(rule, "none") ? beside("passes/gradient_rules.c", "Node *", rule) : "none";
+  if (!strcmp(rule, "none")) return rule;
+  const char *text = beside("passes/gradient_rules.c", "Node *", rule);
+  return said(text ? text : beside("passes/gradient_attention.c", "Node *", rule), rule);
 }
 
 static const struct OpRow { const char *op, *kind, *attributes, *shape, *gradient, *expression; int n; } op_rows[] = {

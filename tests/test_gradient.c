@@ -34,7 +34,7 @@ static bool has_rule(int op) { return strcmp(table[op].rule, "none") != 0; }
 /* Where an op is smooth: operands are drawn from here. */
 static const struct Domain {
   Op op;
-  double low[2], high[2];
+  double low[3], high[3];
 } domains[] = {
     {OP_log, {0.2}, {3}},        {OP_log1p, {-0.7}, {3}},     {OP_sqrt, {0.2}, {3}},        {OP_rsqrt, {0.2}, {3}},
     {OP_div, {-2, 0.4}, {2, 2}}, {OP_pow, {0.3, -2}, {2, 2}}, {OP_mod, {0.1, 2.1}, {2, 4}},
@@ -186,6 +186,16 @@ static Node *matmul_case(Kit *kit, Op op) {
   return make(kit, op, 2, (Node *[]){operand(kit, op, 0, a), operand(kit, op, 1, b)}, &attrs);
 }
 
+static Node *attention_case(Kit *kit, Op op) {
+  Type q = random_type(kit, 0, 2), k;
+  int64_t width = 1 + (int64_t)kit_random(kit, 3);
+  Attrs attrs = {.scale = 0.25 * (double)kit_random(kit, 4), .causal = kit_random(kit, 2)};
+  q.dim[q.rank] = dim_literal(1 + (int64_t)kit_random(kit, 4)), q.dim[q.rank + 1] = dim_literal(width);
+  q.rank += 2, k = q;
+  k.dim[k.rank - 2] = dim_literal(1 + (int64_t)kit_random(kit, 4));
+  return make(kit, op, 3, (Node *[]){operand(kit, op, 0, q), operand(kit, op, 1, k), operand(kit, op, 2, k)}, &attrs);
+}
+
 static Node *indexed_case(Kit *kit, Op op) {
   Type row = random_type(kit, 0, 2), ids_type = random_type(kit, 0, 2), all = row;
   ids_type.dtype = I32;
@@ -208,6 +218,7 @@ static Node *op_case(Kit *kit, int op) {
   case VIEW: return view_case(kit, (Op)op);
   case REDUCE: return reduce_case(kit, (Op)op);
   case MATMUL: return matmul_case(kit, (Op)op);
+  case ATTENTION: return attention_case(kit, (Op)op);
   case GATHER:
   case SCATTER: return indexed_case(kit, (Op)op);
   default: ck_abort_msg("no case for %s", op_info[op].name);

@@ -210,7 +210,7 @@ static int n_variants(Op op) { return op == OP_clamp ? 4 : op == OP_cast ? N_DTY
 /* The op on these operands, or NULL when it does not take such. */
 static Node *apply(Page *p, Op op, int n, Node *const *in, const Attrs *attrs) {
   Type out;
-  const Type *types[3] = {0};
+  const Type *types[6] = {0};
   for (int i = 0; i < n; i++) types[i] = &in[i]->type;
   if (!infer_type(op, n, types, attrs, false, &out, &(TypeError){0})) return NULL;
   p->what = arena_print(p->program->arena, "%s of", op_info[op].name);
@@ -562,6 +562,24 @@ static void check_random(Page *p) {
     }
 }
 
+/* Tiles that are full, short and single; features that are a multiple of 16, of 4 and of nothing; more rows or columns. */
+static void check_attention(Page *p, Op op) {
+  static const int64_t sizes[][4] = {{2, 70, 70, 16}, {3, 5, 9, 20}, {1, 67, 3, 7}, {1, 9, 130, 32}, {2, 1, 1, 1}, {1, 40, 33, 128}, {-1, 33, 65, 8}};
+  for (int s = 0; s < 7; s++)
+    for (int causal = 0; causal < 2; causal++) {
+      int64_t rows[] = {sizes[s][0], sizes[s][1], sizes[s][3]}, columns[] = {sizes[s][0], sizes[s][2], sizes[s][3]};
+      Node *q = leaf(p, F32, 3, rows, NORMAL), *k = leaf(p, F32, 3, columns, NORMAL), *v = leaf(p, F32, 3, columns, NORMAL);
+      Node *in[] = {q, k, v, leaf(p, F32, 2, rows, NORMAL), leaf(p, F32, 3, rows, NORMAL), leaf(p, F32, 2, rows, NORMAL)};
+      Node *y = apply(p, op, op_info[op].n_inputs, in, &(Attrs){.scale = 0.3, .causal = causal});
+      ck_assert_msg(y != NULL, "%s is not taken", op_info[op].name);
+      const char *what = p->what;
+      if (op == OP_attention && s < 3) check_gradients(p, op, y, 3, in);
+      p->what = what;
+      if (op == OP_attention_dkv) y = b_transpose(&p->b, y, (int[]){1, 0, 2, 3}); /* the batch in front */
+      add_check(p, y, (Check){.measure = NORM});
+    }
+}
+
 static uint64_t seed_of(Op op) {
   uint64_t seed = 1000003;
   for (const char *c = op_info[op].name; *c; c++) seed = seed * 31 + (unsigned char)*c;
@@ -586,6 +604,7 @@ static void check_op(Page *p, Op op) {
     break;
   case REDUCE: check_reduce(p, op); break;
   case MATMUL: check_matmul(p); break;
+  case ATTENTION: check_attention(p, op); break;
   case GATHER: check_gather(p); break;
   case SCATTER: check_scatter(p); break;
   case RANDOM: check_random(p); break;

@@ -13,7 +13,7 @@
 #include "tests/fuse_models.h"
 #include "tests/random/random.h"
 
-enum { DOZEN = 12, MOST_PASSES = 12 };
+enum { DOZEN = 12, MOST_PASSES = 16 };
 
 typedef struct Trace {
   FILE *told;

@@ -115,7 +115,7 @@ static Node *tame(Pool *p, Op op, int operand, Node *x) {
 /* ---- makers: a node, or NULL when the dice do not fit ------------------------------------- */
 
 static Node *try_op(Pool *p, Op op, int n, Node *const *in, const Attrs *attrs) {
-  const Type *types[3] = {0};
+  const Type *types[6] = {0};
   Type type;
   for (int i = 0; i < n; i++) types[i] = &in[i]->type;
   if (!infer_type(op, n, types, attrs, false, &type, &(TypeError){0}) || !is_small(&type)) return NULL;
@@ -352,6 +352,18 @@ static Node *make_matmul(Pool *p, Op op) {
   return NULL;
 }
 
+/* Keys and values are cut from the pool or made of the queries; the derivatives' ops come with gradients. */
+static Node *make_attention(Pool *p, Op op) {
+  for (int tries = 0; tries < 12; tries++) {
+    Node *q = any_float(p), *k = pick(p, 2) ? any_float(p) : q, *v = pick(p, 2) ? any_float(p) : k;
+    Attrs a = {.scale = 0.25 * pick(p, 5), .causal = pick(p, 2)};
+    Node *in[3] = {q, b_cast(p->b, k, q->type.dtype), b_cast(p->b, v, q->type.dtype)};
+    Node *made = try_op(p, op, 3, in, &a);
+    if (made) return made;
+  }
+  return NULL;
+}
+
 /* Ids in range: any integers modulo the rows of the table. */
 static Node *any_ids(Pool *p, int64_t rows) {
   Node *x = any(p);
@@ -488,6 +500,7 @@ static Node *make(Pool *p, Op op) {
   case MAP: return make_map(p, op);
   case REDUCE: return make_reduce(p, op);
   case MATMUL: return make_matmul(p, op);
+  case ATTENTION: return make_attention(p, op);
   case GATHER: return make_gather(p, op);
   case SCATTER: return make_scatter(p, op);
   case RANDOM: return make_random(p, op);
@@ -498,6 +511,7 @@ static Node *make(Pool *p, Op op) {
 
 /* Leaves stand in every graph; counters belong to schedules, groups to passes, results come with their loops. */
 bool random_graph_makes(Op op) {
+  if (op_info[op].kind == ATTENTION) return op == OP_attention;
   return op != OP_input && op != OP_param && op != OP_state && op != OP_counter && op != OP_group && op != OP_result;
 }
 

@@ -9,6 +9,7 @@
 #ifndef MT_DOUBLE  // this file is read twice: its end says why
 #include "mtrt.h"
 #include "mtrt_math.h"
+#include "mtrt_attention.h"
 #include "mtrt_bf16.h"
 
 #define real float
@@ -76,65 +77,36 @@ static void att_qkv_weight_bf16_map(bf16 *restrict weight_bf16, const real *rest
     weight_bf16[i] = to_bf16(weight[i]);
 }
 
-// model.mt:6  att.q.slice_bf16.copy = bf16(att.qkv.mm + att.qkv.bias)
-// att.k.slice_bf16.copy = bf16(att.qkv.mm + att.qkv.bias)
-// att.v.slice_bf16.copy = bf16(att.qkv.mm + att.qkv.bias)
+// model.mt:6  att.q.reshape.2_bf16.copy = bf16(att.qkv.mm + att.qkv.bias)
+// att.k.reshape_bf16.copy = bf16(att.qkv.mm + att.qkv.bias)
+// att.v.reshape_bf16.copy = bf16(att.qkv.mm + att.qkv.bias)
 // called 2 times
-// fused 3 nodes of net.att.q.slice_bf16, net.att.k.slice_bf16 and net.att.v.slice_bf16: reads 1.2 KB,
-//   writes 1.2 KB; saves 2.2 KB; recomputes 3
-static void att_q_slice_bf16_map(bf16 *restrict slice_bf16_copy, bf16 *restrict slice_bf16_copy_2,
-                                 bf16 *restrict slice_bf16_copy_3, const bf16 *restrict qkv_mm,
-                                 const real *restrict bias, int64_t rows) {
+// fused 3 nodes of net.att.q.reshape.2_bf16, net.att.k.reshape_bf16 and net.att.v.reshape_bf16: reads 1.2
+//   KB, writes 1.2 KB; saves 2.2 KB; recomputes 3
+static void att_q_map(bf16 *restrict reshape_2_bf16_copy, bf16 *restrict reshape_bf16_copy,
+                      bf16 *restrict reshape_bf16_copy_2, const bf16 *restrict qkv_mm,
+                      const real *restrict bias, int64_t rows) {
   for (int64_t i = 0; i < rows * T; i++) {
 #pragma omp simd
     for (int64_t j = 0; j < D; j++) {
       const real add_bf16 = as_bf16(from_bf16(qkv_mm[i * 18 + j + 6]) + bias[j + 6]);
       const real qkv_add = from_bf16(qkv_mm[i * 18 + j + 12]) + bias[j + 12];
-      slice_bf16_copy[i * D + j] = to_bf16(from_bf16(qkv_mm[i * 18 + j]) + bias[j]);
-      slice_bf16_copy_2[i * D + j] = to_bf16(add_bf16);
-      slice_bf16_copy_3[i * D + j] = to_bf16(qkv_add);
+      reshape_2_bf16_copy[i * D + j] = to_bf16(from_bf16(qkv_mm[i * 18 + j]) + bias[j]);
+      reshape_bf16_copy[i * D + j] = to_bf16(add_bf16);
+      reshape_bf16_copy_2[i * D + j] = to_bf16(qkv_add);
     }
   }
 }
 
-// model.mt:7  att.softmax.max = max(att.mm / 2.449489742783178)
-// att.softmax.sum = sum(exp(att.mm_f32 / 2.449489742783178 - max(att.div)))
-// att.softmax.mul_bf16 = bf16(exp(att.div - att.softmax.max) * (1 / sum(att.softmax.exp)))
-// fused 9 nodes of net.att.mm_f32, net.att, net.att.softmax and 1 more: reads 256 B, writes 512 B; saves
-//   6.7 KB
-static void att_softmax_rows(real *restrict softmax_max, real *restrict softmax_sum, bf16 *restrict mul_bf16,
-                             const bf16 *restrict att_mm, int64_t rows) {
-  for (int64_t i = 0; i < rows * T; i++) {
-    real softmax_exp[T];
-    real highest = -INFINITY;
-    for (int64_t j = 0; j < T; j++) {
-      const real att_div = from_bf16(att_mm[i * T + j]) / (real)2.449489742783178;
-      highest = mt_maximum(highest, att_div);
-    }
-    softmax_max[i] = highest;
-    real sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < T; j++) {
-      const real att_div = from_bf16(att_mm[i * T + j]) / (real)2.449489742783178;
-      softmax_exp[j] = exp(att_div - highest);
-      sum += softmax_exp[j];
-    }
-    const real softmax_div = 1 / sum;
-    softmax_sum[i] = sum;
-#pragma omp simd
-    for (int64_t j = 0; j < T; j++)
-      mul_bf16[i * T + j] = to_bf16(softmax_exp[j] * softmax_div);
-  }
-}
-
-// model.mt:11  a.add = x + att.mm.2
-// a.add_bf16 = bf16(x + att.mm.2)
-// fused 3 nodes of net.att.mm.2_f32, net.a and net.a.add_bf16: reads 1.2 KB, writes 1.2 KB; saves 2.3 KB
-static void a_map(real *restrict a_add, bf16 *restrict add_bf16, const real *restrict x, int64_t rows) {
+// model.mt:11  a.add = x + att.mm.2.attention
+// a.add_bf16 = bf16(x + att.mm.2.attention)
+// fused 3 nodes of net.att.mm.2.attention_f32, net.a and net.a.add_bf16: reads 1.2 KB, writes 1.2 KB; saves
+//   2.3 KB
+static void a_map(real *restrict a_add, bf16 *restrict add_bf16, const real *restrict x,
+                  const bf16 *restrict mm_2_attention, int64_t rows) {
 #pragma omp simd
   for (int64_t i = 0; i < rows * T * D; i++) {
-    const real att_mm_2 = from_bf16(add_bf16[i]);
-    const real a_add_at = x[i] + att_mm_2;
+    const real a_add_at = x[i] + from_bf16(mm_2_attention[i]);
     a_add[i] = a_add_at;
     add_bf16[i] = to_bf16(a_add_at);
   }
@@ -233,63 +205,40 @@ static void d_w_map(real *restrict d_w_add_3, const real *restrict d_w_mm_4,
   }
 }
 
-// model.mt:7  d(att.mm.2.cast) = bf16(d(loss.mse.e.sub.mul) + d(loss.mse.e.sub.mul) + d(a.add_bf16.mm))
-// fused 3 nodes of net.a and net.att: reads 2.3 KB, writes 384 B; saves 1.9 KB; recomputes 5
-static void d_att_map(bf16 *restrict d_mm_2_cast, const real *restrict a_add, const real *restrict y,
-                      const bf16 *restrict d_add_bf16_mm, int64_t rows) {
-#pragma omp simd
-  for (int64_t i = 0; i < rows * T * D; i++) {
-    const real rhs_mm = from_bf16(d_mm_2_cast[i]);
-    const real d_e_sub_mul = 1 / ((real)rows * 24) * (a_add[i] + rhs_mm - y[i]);
-    const real d_a_add_add = d_e_sub_mul + d_e_sub_mul + from_bf16(d_add_bf16_mm[i]);
-    d_mm_2_cast[i] = to_bf16(d_a_add_add);
-  }
-}
-
-// model.mt:7  d(att.mm.cast) = bf16(d(att.softmax.exp.add) * att.softmax.exp / 2.449489742783178)
-// fused 10 nodes of net.att.softmax, net.att.mm_f32 and net.att: reads 768 B, writes 256 B; saves 8.3 KB;
-//   recomputes 5
-static void d_att_rows(bf16 *restrict d_att_mm_cast, const bf16 *restrict d_mul_bf16_mm,
-                       const real *restrict softmax_sum, const real *restrict softmax_max, int64_t rows) {
+// model.mt:7  d(att.mm.2.attention.cast) = bf16(d(loss.mse.e.sub.add) + d(a.add.cast))
+// d(att.mm.2.attention.sum) = sum(bf16(d(a.add.add)) * att.mm.2.attention)
+// fused 6 nodes of net.a and net.att: reads 2.7 KB, writes 512 B; saves 5.8 KB; recomputes 6
+static void d_att_rows(bf16 *restrict d_2_attention_cast, real *restrict d_2_attention_sum,
+                       const real *restrict a_add, const bf16 *restrict rhs_mm, const real *restrict y,
+                       const bf16 *restrict d_add_bf16_mm, int64_t rows) {
   for (int64_t i = 0; i < rows * T; i++) {
-    real softmax_exp[T];
-    const real softmax_sum_at = softmax_sum[i];
-    const real softmax_div = 1 / softmax_sum_at;
-    const real softmax_max_at = softmax_max[i];
-    real d_softmax_div_reshape = 0;
-#pragma omp simd reduction(+ : d_softmax_div_reshape)
-    for (int64_t j = 0; j < T; j++) {
-      const real att_mm = from_bf16(d_att_mm_cast[i * T + j]);
-      const real softmax_sub = att_mm / (real)2.449489742783178 - softmax_max_at;
-      softmax_exp[j] = exp(softmax_sub);
-      const real d_softmax_div_mul = from_bf16(d_mul_bf16_mm[i * T + j]) * softmax_exp[j];
-      d_softmax_div_reshape += d_softmax_div_mul;
+    const real d_mean_sum_div = 1 / ((real)rows * 24);
+    real sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t j = 0; j < D; j++) {
+      const real e_sub = a_add[i * D + j] + from_bf16(rhs_mm[i * D + j]) - y[i * D + j];
+      const real d_e_sub_mul = d_mean_sum_div * e_sub;
+      const real d_a_add_add = d_e_sub_mul + d_e_sub_mul + from_bf16(d_add_bf16_mm[i * D + j]);
+      const real d_2_attention_cast_at = as_bf16(d_a_add_add);
+      const real mm_2_attention = from_bf16(d_2_attention_cast[i * D + j]);
+      sum += d_2_attention_cast_at * mm_2_attention;
+      d_2_attention_cast[i * D + j] = to_bf16(d_2_attention_cast_at);
     }
-    const real d_softmax_sum_mul = d_softmax_div_reshape / softmax_sum_at * softmax_div;
-#pragma omp simd
-    for (int64_t j = 0; j < T; j++) {
-      const real d_softmax_exp_mul = from_bf16(d_mul_bf16_mm[i * T + j]) * softmax_div;
-      const real d_softmax_sub_mul = (d_softmax_exp_mul - d_softmax_sum_mul) * softmax_exp[j];
-      const real d_att_mm_cast_at = as_bf16(d_softmax_sub_mul / (real)2.449489742783178);
-      d_att_mm_cast[i * T + j] = to_bf16(d_att_mm_cast_at);
-    }
+    d_2_attention_sum[i] = sum;
   }
 }
 
 // model.mt:6  d(att.qkv.bias.sum) = sum(d(att.q.transpose_bf16.add) + d(att.q.transpose_bf16.pad.3))
 // fused 2 nodes of net.att.qkv and net.att.qkv.bias: reads 1.2 KB, writes 72 B; saves 4.6 KB; recomputes 2
-static void d_att_qkv_bias_columns(real *restrict d_bias_sum, const bf16 *restrict d_reshape_bf16_mm,
-                                   const bf16 *restrict d_reshape_bf16_transpose,
-                                   const bf16 *restrict d_reshape_2_bf16_mm, int64_t rows) {
+static void d_att_qkv_bias_columns(real *restrict d_bias_sum, const bf16 *restrict d_dkv,
+                                   const bf16 *restrict d_dq, int64_t rows) {
   real sum[18] = {0};
   for (int64_t j = 0; j < rows * T; j++) {
 #pragma omp simd
     for (int64_t i = 0; i < 18; i++) {
-      const real d_reshape_bf16_mm_at = i / 6 - 2 >= 0 ? from_bf16(d_reshape_bf16_mm[j * D + i % D]) : 0;
-      const real d_reshape_bf16_transpose_at = i / 6 - 1 >= 0 && i / 6 - 1 < 1 ? from_bf16(d_reshape_bf16_transpose[j * D + i % D]) : 0;
-      const real d_transpose_bf16_add = as_bf16(d_reshape_bf16_mm_at + d_reshape_bf16_transpose_at);
-      const real d_reshape_2_bf16_mm_at = i / 6 < 1 ? from_bf16(d_reshape_2_bf16_mm[j * D + i % D]) : 0;
-      const real d_transpose_bf16_add_2 = as_bf16(d_transpose_bf16_add + d_reshape_2_bf16_mm_at);
+      const real d_dkv_at = i / 6 - 2 >= 0 ? from_bf16(d_dkv[(i / D) * B * T * D + j * D + i % D - 192]) : 0;
+      const real d_dkv_at_2 = i / 6 - 1 >= 0 && i / 6 - 1 < 1 ? from_bf16(d_dkv[(i / D) * B * T * D + j * D + i % D - 192]) : 0;
+      const real d_transpose_bf16_add_2 = as_bf16(as_bf16(d_dkv_at + d_dkv_at_2) + (i / 6 < 1 ? from_bf16(d_dq[j * D + i % D]) : 0));
       sum[i] += d_transpose_bf16_add_2;
     }
   }
@@ -302,18 +251,14 @@ static void d_att_qkv_bias_columns(real *restrict d_bias_sum, const bf16 *restri
 //   d(att.q.transpose_bf16.pad.3)
 // net.att.q.reshape_bf16: reads 1.2 KB, writes 1.2 KB; recomputes 2
 static void d_att_q_reshape_bf16_map(bf16 *restrict d_reshape_bf16_transpose_copy,
-                                     const bf16 *restrict d_reshape_bf16_mm,
-                                     const bf16 *restrict d_reshape_bf16_transpose,
-                                     const bf16 *restrict d_reshape_2_bf16_mm, int64_t rows) {
+                                     const bf16 *restrict d_dkv, const bf16 *restrict d_dq, int64_t rows) {
   for (int64_t i = 0; i < rows * T; i++) {
     for (int64_t j = 0; j < 3; j++) {
 #pragma omp simd
       for (int64_t k = 0; k < D; k++) {
-        const real d_reshape_bf16_mm_at = j - 2 >= 0 ? from_bf16(d_reshape_bf16_mm[i * D + k]) : 0;
-        const real d_reshape_bf16_transpose_at = j - 1 >= 0 && j - 1 < 1 ? from_bf16(d_reshape_bf16_transpose[i * D + k]) : 0;
-        const real d_transpose_bf16_add = as_bf16(d_reshape_bf16_mm_at + d_reshape_bf16_transpose_at);
-        const real d_reshape_2_bf16_mm_at = j < 1 ? from_bf16(d_reshape_2_bf16_mm[i * D + k]) : 0;
-        const real d_transpose_bf16_add_2 = as_bf16(d_transpose_bf16_add + d_reshape_2_bf16_mm_at);
+        const real d_dkv_at = j - 2 >= 0 ? from_bf16(d_dkv[j * B * T * D + i * D + k - 192]) : 0;
+        const real d_dkv_at_2 = j - 1 >= 0 && j - 1 < 1 ? from_bf16(d_dkv[j * B * T * D + i * D + k - 192]) : 0;
+        const real d_transpose_bf16_add_2 = as_bf16(as_bf16(d_dkv_at + d_dkv_at_2) + (j < 1 ? from_bf16(d_dq[i * D + k]) : 0));
         d_reshape_bf16_transpose_copy[i * 18 + j * D + k] = to_bf16(d_transpose_bf16_add_2);
       }
     }
@@ -353,42 +298,37 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   bf16 *ln_add_2_bf16 = AT(bf16, 768);                         // (B, T, D)
   bf16 *att_qkv_weight_bf16 = AT(bf16, 1280);                  // (18, D)
   bf16 *att_qkv_mm = AT(bf16, 1536);                           // (B, T, 18)
-  bf16 *att_q_slice_bf16_copy = AT(bf16, 2816);                // (1, B, T, D)
-  bf16 *att_k_slice_bf16_copy = AT(bf16, 3328);                // (1, B, T, D)
-  bf16 *att_v_slice_bf16_copy = AT(bf16, 3840);                // (1, B, T, D)
-  bf16 *att_mm = AT(bf16, 1536);                               // (B, T, T)
-  real *att_softmax_max = AT(real, 1792);                      // (B, T, 1)
-  real *att_softmax_sum = AT(real, 2048);                      // (B, T, 1)
-  bf16 *att_softmax_mul_bf16 = AT(bf16, 2304);                 // (B, T, T)
-  bf16 *att_mm_2 = AT(bf16, 4352);                             // (B, T, D)
-  real *a_add = AT(real, 4864);                                // (B, T, D)
+  bf16 *att_q_reshape_2_bf16_copy = AT(bf16, 2816);            // (B, T, D)
+  bf16 *att_k_reshape_bf16_copy = AT(bf16, 3328);              // (B, T, D)
+  bf16 *att_v_reshape_bf16_copy = AT(bf16, 3840);              // (B, T, D)
+  bf16 *att_mm_2_attention = AT(bf16, 1536);                   // (B, T, D)
+  real *a_add = AT(real, 2048);                                // (B, T, D)
   bf16 *a_add_bf16 = AT(bf16, 4352);                           // (B, T, D)
-  bf16 *w_bf16 = AT(bf16, 2560);                               // (H, D)
-  bf16 *h_mm = AT(bf16, 5632);                                 // (B, T, H)
-  bf16 *h_gelu_mul_2_bf16 = AT(bf16, 6400);                    // (B, T, H)
-  bf16 *mm = AT(bf16, 7168);                                   // (B, T, D)
-  bf16 *cast = AT(bf16, 7168);                                 // (B, T, D)
-  bool *d_mm_f32_le = AT(bool, 7680);                          // (B, T, D)
-  bf16 *rhs_lhs_arg1_mm = AT(bf16, 7936);                      // (B, T, H)
-  bf16 *rhs_mm = AT(bf16, 8704);                               // (B, T, D)
-  bf16 *d_rhs_mm_cast = AT(bf16, 9216);                        // (B, T, D)
-  real *d_w_mm_4 = AT(real, 9728);                             // (H, D)
-  bf16 *d_rhs_lhs_arg1_mm_mm = AT(bf16, 7936);                 // (B, T, H)
-  real *d_w_bf16_transpose_3 = AT(real, 9216);                 // (H, D)
-  bf16 *d_cast_mm = AT(bf16, 7168);                            // (B, T, D)
-  bf16 *d_mm_cast = AT(bf16, 7168);                            // (B, T, D)
-  real *d_w_mm_2 = AT(real, 9472);                             // (H, D)
-  bf16 *d_h_gelu_mul_2_bf16_mm = AT(bf16, 6400);               // (B, T, H)
-  bf16 *d_h_mm_cast = AT(bf16, 5632);                          // (B, T, H)
-  real *d_w_bf16_transpose_2_2 = AT(real, 6400);               // (H, D)
+  bf16 *w_bf16 = AT(bf16, 4864);                               // (H, D)
+  bf16 *h_mm = AT(bf16, 5120);                                 // (B, T, H)
+  bf16 *h_gelu_mul_2_bf16 = AT(bf16, 5888);                    // (B, T, H)
+  bf16 *mm = AT(bf16, 6656);                                   // (B, T, D)
+  bf16 *cast = AT(bf16, 6656);                                 // (B, T, D)
+  bool *d_mm_f32_le = AT(bool, 7168);                          // (B, T, D)
+  bf16 *rhs_lhs_arg1_mm = AT(bf16, 7424);                      // (B, T, H)
+  bf16 *rhs_mm = AT(bf16, 8192);                               // (B, T, D)
+  bf16 *d_rhs_mm_cast = AT(bf16, 8704);                        // (B, T, D)
+  real *d_w_mm_4 = AT(real, 9216);                             // (H, D)
+  bf16 *d_rhs_lhs_arg1_mm_mm = AT(bf16, 7424);                 // (B, T, H)
+  real *d_w_bf16_transpose_3 = AT(real, 8704);                 // (H, D)
+  bf16 *d_cast_mm = AT(bf16, 6656);                            // (B, T, D)
+  bf16 *d_mm_cast = AT(bf16, 6656);                            // (B, T, D)
+  real *d_w_mm_2 = AT(real, 8960);                             // (H, D)
+  bf16 *d_h_gelu_mul_2_bf16_mm = AT(bf16, 5888);               // (B, T, H)
+  bf16 *d_h_mm_cast = AT(bf16, 5120);                          // (B, T, H)
+  real *d_w_bf16_transpose_2_2 = AT(real, 5888);               // (H, D)
   bf16 *d_a_add_bf16_mm = AT(bf16, 4352);                      // (B, T, D)
-  bf16 *d_att_mm_2_cast = AT(bf16, 8704);                      // (B, T, D)
-  bf16 *d_att_softmax_mul_bf16_mm = AT(bf16, 2560);            // (B, T, T)
-  bf16 *d_att_mm_cast = AT(bf16, 1536);                        // (B, T, T)
-  bf16 *d_att_v_reshape_bf16_mm = AT(bf16, 1792);              // (B, T, D)
-  bf16 *d_att_q_reshape_2_bf16_mm = AT(bf16, 2304);            // (B, T, D)
-  bf16 *d_att_k_reshape_bf16_transpose = AT(bf16, 3328);       // (B, T, D)
-  bf16 *d_att_q_reshape_bf16_transpose_copy = AT(bf16, 3840);  // (B, T, 3, D)
+  bf16 *d_att_mm_2_attention_cast = AT(bf16, 1536);            // (B, T, D)
+  real *d_att_mm_2_attention_sum = AT(real, 8704);             // (B, T)
+  real *d_att_mm_2_attention_lse = AT(real, 8960);             // (B, T)
+  bf16 *d_att_mm_2_attention_dq = AT(bf16, 2048);              // (B, T, D)
+  bf16 *d_att_mm_2_attention_dkv = AT(bf16, 4352);             // (2, B, T, D)
+  bf16 *d_att_q_reshape_bf16_transpose_copy = AT(bf16, 2560);  // (B, T, 3, D)
   bf16 *d_ln_add_2_bf16_mm = AT(bf16, 768);                    // (B, T, D)
   real *loss_mse_mean_div = (real *)run->outputs + 0;          // ()
 
@@ -399,18 +339,15 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   STEP(att_qkv_weight_bf16_map(att_qkv_weight_bf16, p.att_qkv_weight));
   STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NT, rows * T, 18, D, ln_add_2_bf16, att_qkv_weight_bf16,
                     att_qkv_mm));
-  STEP(att_q_slice_bf16_map(att_q_slice_bf16_copy, att_k_slice_bf16_copy, att_v_slice_bf16_copy,
-                            att_qkv_mm, p.att_qkv_bias, rows));
+  STEP(att_q_map(att_q_reshape_2_bf16_copy, att_k_reshape_bf16_copy, att_v_reshape_bf16_copy, att_qkv_mm,
+                 p.att_qkv_bias, rows));
 
   // model.mt:7
-  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_NT, rows, T, T, D, att_q_slice_bf16_copy, D, T * D,
-                            att_k_slice_bf16_copy, D, T * D, att_mm, T, T * T));
-  STEP(att_softmax_rows(att_softmax_max, att_softmax_sum, att_softmax_mul_bf16, att_mm, rows));
-  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_NN, rows, T, D, T, att_softmax_mul_bf16, T, T * T,
-                            att_v_slice_bf16_copy, D, T * D, att_mm_2, D, T * D));
+  STEP(mt_attention(run, MT_BF16, MT_FULL, rows, T, T, D, 0.4082482904638631, att_q_reshape_2_bf16_copy,
+                    att_k_reshape_bf16_copy, att_v_reshape_bf16_copy, att_mm_2_attention));
 
   // model.mt:11
-  STEP(a_map(a_add, a_add_bf16, x, rows));
+  STEP(a_map(a_add, a_add_bf16, x, att_mm_2_attention, rows));
 
   // model.mt:10
   STEP(w_bf16_map(w_bf16, p.w));
@@ -456,22 +393,22 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NN, rows * T, D, H, d_h_mm_cast, w_bf16, d_a_add_bf16_mm));
 
   // model.mt:7, backward
-  STEP(d_att_map(d_att_mm_2_cast, a_add, y, d_a_add_bf16_mm, rows));
-  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_NT, rows, T, T, D, d_att_mm_2_cast, D, T * D,
-                            att_v_slice_bf16_copy, D, T * D, d_att_softmax_mul_bf16_mm, T, T * T));
-  STEP(d_att_rows(d_att_mm_cast, d_att_softmax_mul_bf16_mm, att_softmax_sum, att_softmax_max, rows));
-  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_TN, rows, T, D, T, att_softmax_mul_bf16, T, T * T,
-                            d_att_mm_2_cast, D, T * D, d_att_v_reshape_bf16_mm, D, T * D));
-  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_NN, rows, T, D, T, d_att_mm_cast, T, T * T,
-                            att_k_slice_bf16_copy, D, T * D, d_att_q_reshape_2_bf16_mm, D, T * D));
-  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_TN, rows, T, D, T, d_att_mm_cast, T, T * T,
-                            att_q_slice_bf16_copy, D, T * D, d_att_k_reshape_bf16_transpose, D, T * D));
+  STEP(d_att_rows(d_att_mm_2_attention_cast, d_att_mm_2_attention_sum, a_add, rhs_mm, y, d_a_add_bf16_mm,
+                  rows));
+  STEP(mt_attention_lse(run, MT_BF16, MT_FULL, rows, T, T, D, 0.4082482904638631,
+                        att_q_reshape_2_bf16_copy, att_k_reshape_bf16_copy, d_att_mm_2_attention_lse));
+  STEP(mt_attention_dq(run, MT_BF16, MT_FULL, rows, T, T, D, 0.4082482904638631, att_q_reshape_2_bf16_copy,
+                       att_k_reshape_bf16_copy, att_v_reshape_bf16_copy, d_att_mm_2_attention_lse,
+                       d_att_mm_2_attention_cast, d_att_mm_2_attention_sum, d_att_mm_2_attention_dq));
+  STEP(mt_attention_dkv(run, MT_BF16, MT_FULL, rows, T, T, D, 0.4082482904638631,
+                        att_q_reshape_2_bf16_copy, att_k_reshape_bf16_copy, att_v_reshape_bf16_copy,
+                        d_att_mm_2_attention_lse, d_att_mm_2_attention_cast, d_att_mm_2_attention_sum,
+                        d_att_mm_2_attention_dkv, d_att_mm_2_attention_dkv + B * T * D));
 
   // model.mt:6, backward
-  STEP(d_att_qkv_bias_columns(d.att_qkv_bias, d_att_v_reshape_bf16_mm, d_att_k_reshape_bf16_transpose,
-                              d_att_q_reshape_2_bf16_mm, rows));
-  STEP(d_att_q_reshape_bf16_map(d_att_q_reshape_bf16_transpose_copy, d_att_v_reshape_bf16_mm,
-                                d_att_k_reshape_bf16_transpose, d_att_q_reshape_2_bf16_mm, rows));
+  STEP(d_att_qkv_bias_columns(d.att_qkv_bias, d_att_mm_2_attention_dkv, d_att_mm_2_attention_dq, rows));
+  STEP(d_att_q_reshape_bf16_map(d_att_q_reshape_bf16_transpose_copy, d_att_mm_2_attention_dkv,
+                                d_att_mm_2_attention_dq, rows));
   STEP(mt_gemm_bf16(run, MT_TO_REAL, MT_TN, 18, D, rows * 4, d_att_q_reshape_bf16_transpose_copy,
                     ln_add_2_bf16, d.att_qkv_weight));
   STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NN, rows * T, D, 18, d_att_q_reshape_bf16_transpose_copy,
@@ -508,38 +445,14 @@ static void ln_rows_2(bf16 *restrict ln_add_2_bf16, const real *restrict x, cons
   }
 }
 
-// model.mt:7  att.softmax.mul_bf16 = bf16(exp(att.div - att.softmax.max) * (1 / sum(att.softmax.exp)))
-// fused 9 nodes of net.att.mm_f32, net.att, net.att.softmax and 1 more: reads 256 B, writes 256 B; saves
-//   6.9 KB
-static void att_softmax_mul_bf16_rows(bf16 *restrict mul_bf16, int64_t rows) {
-  for (int64_t i = 0; i < rows * T; i++) {
-    real softmax_exp[T];
-    real softmax_max = -INFINITY;
-    for (int64_t j = 0; j < T; j++) {
-      const real att_mm = from_bf16(mul_bf16[i * T + j]);
-      softmax_max = mt_maximum(softmax_max, att_mm / (real)2.449489742783178);
-    }
-    real softmax_sum = 0;
-#pragma omp simd reduction(+ : softmax_sum)
-    for (int64_t j = 0; j < T; j++) {
-      const real att_mm = from_bf16(mul_bf16[i * T + j]);
-      softmax_exp[j] = exp(att_mm / (real)2.449489742783178 - softmax_max);
-      softmax_sum += softmax_exp[j];
-    }
-    const real softmax_div = 1 / softmax_sum;
-#pragma omp simd
-    for (int64_t j = 0; j < T; j++)
-      mul_bf16[i * T + j] = to_bf16(softmax_exp[j] * softmax_div);
-  }
-}
-
-// model.mt:11  a.add_bf16 = bf16(x + att.mm.2)
-// fused 3 nodes of net.att.mm.2_f32, net.a and net.a.add_bf16: reads 1.2 KB, writes 384 B; saves 3.1 KB
-static void a_add_bf16_map(bf16 *restrict add_bf16, const real *restrict x, const bf16 *restrict att_mm_2,
-                           int64_t rows) {
+// model.mt:11  a.add_bf16 = bf16(x + att.mm.2.attention)
+// fused 3 nodes of net.att.mm.2.attention_f32, net.a and net.a.add_bf16: reads 1.2 KB, writes 384 B; saves
+//   3.1 KB
+static void a_add_bf16_map(bf16 *restrict add_bf16, const real *restrict x,
+                           const bf16 *restrict mm_2_attention, int64_t rows) {
 #pragma omp simd
   for (int64_t i = 0; i < rows * T * D; i++)
-    add_bf16[i] = to_bf16(x[i] + from_bf16(att_mm_2[i]));
+    add_bf16[i] = to_bf16(x[i] + from_bf16(mm_2_attention[i]));
 }
 
 // model.mt:12  h.gelu.mul.2_bf16 = bf16(0.5 * h.mm * (1 + erf(h.mm * 0.7071067811865476)))
@@ -566,13 +479,13 @@ static void cast_map_2(bf16 *restrict cast, int64_t rows) {
   }
 }
 
-// model.mt:13  add = x + att.mm.2 + rhs.mm
+// model.mt:13  add = x + att.mm.2.attention + rhs.mm
 // fused 2 nodes of net.rhs.mm_f32 and net: reads 1.5 KB, writes 768 B; saves 1.2 KB; recomputes 2
-static void add_map(real *restrict add, const real *restrict x, const bf16 *restrict att_mm_2,
+static void add_map(real *restrict add, const real *restrict x, const bf16 *restrict mm_2_attention,
                     const bf16 *restrict rhs_mm, int64_t rows) {
 #pragma omp simd
   for (int64_t i = 0; i < rows * T * D; i++) {
-    const real add_at = x[i] + from_bf16(att_mm_2[i]) + from_bf16(rhs_mm[i]);
+    const real add_at = x[i] + from_bf16(mm_2_attention[i]) + from_bf16(rhs_mm[i]);
     add[i] = add_at;
   }
 }
@@ -580,25 +493,23 @@ static void add_map(real *restrict add, const real *restrict x, const bf16 *rest
 // Inference.
 static void predict_step(MtRun *run, const void *const *batch, int64_t rows) {
   const Params p = params_at(run->params);
-  const real *x = (const real *)batch[0];        // (B, T, D)
-  bf16 *ln_add_2_bf16 = AT(bf16, 0);             // (B, T, D)
-  bf16 *att_qkv_weight_bf16 = AT(bf16, 512);     // (18, D)
-  bf16 *att_qkv_mm = AT(bf16, 768);              // (B, T, 18)
-  bf16 *att_q_slice_bf16_copy = AT(bf16, 0);     // (1, B, T, D)
-  bf16 *att_k_slice_bf16_copy = AT(bf16, 2048);  // (1, B, T, D)
-  bf16 *att_v_slice_bf16_copy = AT(bf16, 2560);  // (1, B, T, D)
-  bf16 *att_mm = AT(bf16, 512);                  // (B, T, T)
-  bf16 *att_softmax_mul_bf16 = AT(bf16, 512);    // (B, T, T)
-  bf16 *att_mm_2 = AT(bf16, 0);                  // (B, T, D)
-  bf16 *a_add_bf16 = AT(bf16, 512);              // (B, T, D)
-  bf16 *w_bf16 = AT(bf16, 1024);                 // (H, D)
-  bf16 *h_mm = AT(bf16, 1280);                   // (B, T, H)
-  bf16 *h_gelu_mul_2_bf16 = AT(bf16, 1280);      // (B, T, H)
-  bf16 *mm = AT(bf16, 512);                      // (B, T, D)
-  bf16 *cast = AT(bf16, 512);                    // (B, T, D)
-  bf16 *rhs_lhs_arg1_mm = AT(bf16, 1280);        // (B, T, H)
-  bf16 *rhs_mm = AT(bf16, 512);                  // (B, T, D)
-  real *add = (real *)run->outputs + 0;          // (B, T, D)
+  const real *x = (const real *)batch[0];          // (B, T, D)
+  bf16 *ln_add_2_bf16 = AT(bf16, 0);               // (B, T, D)
+  bf16 *att_qkv_weight_bf16 = AT(bf16, 512);       // (18, D)
+  bf16 *att_qkv_mm = AT(bf16, 768);                // (B, T, 18)
+  bf16 *att_q_reshape_2_bf16_copy = AT(bf16, 0);   // (B, T, D)
+  bf16 *att_k_reshape_bf16_copy = AT(bf16, 2048);  // (B, T, D)
+  bf16 *att_v_reshape_bf16_copy = AT(bf16, 2560);  // (B, T, D)
+  bf16 *att_mm_2_attention = AT(bf16, 512);        // (B, T, D)
+  bf16 *a_add_bf16 = AT(bf16, 0);                  // (B, T, D)
+  bf16 *w_bf16 = AT(bf16, 1024);                   // (H, D)
+  bf16 *h_mm = AT(bf16, 1280);                     // (B, T, H)
+  bf16 *h_gelu_mul_2_bf16 = AT(bf16, 1280);        // (B, T, H)
+  bf16 *mm = AT(bf16, 0);                          // (B, T, D)
+  bf16 *cast = AT(bf16, 0);                        // (B, T, D)
+  bf16 *rhs_lhs_arg1_mm = AT(bf16, 1280);          // (B, T, H)
+  bf16 *rhs_mm = AT(bf16, 0);                      // (B, T, D)
+  real *add = (real *)run->outputs + 0;            // (B, T, D)
 
   // model.mt:11
   STEP(ln_rows_2(ln_add_2_bf16, x, p.ln_weight, p.ln_bias, rows));
@@ -607,18 +518,15 @@ static void predict_step(MtRun *run, const void *const *batch, int64_t rows) {
   STEP(att_qkv_weight_bf16_map(att_qkv_weight_bf16, p.att_qkv_weight));
   STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NT, rows * T, 18, D, ln_add_2_bf16, att_qkv_weight_bf16,
                     att_qkv_mm));
-  STEP(att_q_slice_bf16_map(att_q_slice_bf16_copy, att_k_slice_bf16_copy, att_v_slice_bf16_copy,
-                            att_qkv_mm, p.att_qkv_bias, rows));
+  STEP(att_q_map(att_q_reshape_2_bf16_copy, att_k_reshape_bf16_copy, att_v_reshape_bf16_copy, att_qkv_mm,
+                 p.att_qkv_bias, rows));
 
   // model.mt:7
-  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_NT, rows, T, T, D, att_q_slice_bf16_copy, D, T * D,
-                            att_k_slice_bf16_copy, D, T * D, att_mm, T, T * T));
-  STEP(att_softmax_mul_bf16_rows(att_softmax_mul_bf16, rows));
-  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_NN, rows, T, D, T, att_softmax_mul_bf16, T, T * T,
-                            att_v_slice_bf16_copy, D, T * D, att_mm_2, D, T * D));
+  STEP(mt_attention(run, MT_BF16, MT_FULL, rows, T, T, D, 0.4082482904638631, att_q_reshape_2_bf16_copy,
+                    att_k_reshape_bf16_copy, att_v_reshape_bf16_copy, att_mm_2_attention));
 
   // model.mt:11
-  STEP(a_add_bf16_map(a_add_bf16, x, att_mm_2, rows));
+  STEP(a_add_bf16_map(a_add_bf16, x, att_mm_2_attention, rows));
 
   // model.mt:10
   STEP(w_bf16_map(w_bf16, p.w));
@@ -632,7 +540,7 @@ static void predict_step(MtRun *run, const void *const *batch, int64_t rows) {
   STEP(cast_map_2(cast, rows));
   STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NT, rows * T, H, D, cast, w_bf16, rhs_lhs_arg1_mm));
   STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NN, rows * T, D, H, rhs_lhs_arg1_mm, w_bf16, rhs_mm));
-  STEP(add_map(add, x, att_mm_2, rhs_mm, rows));
+  STEP(add_map(add, x, att_mm_2_attention, rhs_mm, rows));
 }
 
 // Hyper-parameters of the update at hand.
@@ -689,50 +597,47 @@ static const MtValue train_values[] = {
   {0,  "net.ln.add.2_bf16",                                  "model.mt:11", MT_IN_ARENA_BF16, 768,  192, 24},
   {1,  "net.att.qkv.weight_bf16",                            "model.mt:6",  MT_IN_ARENA_BF16, 1280, 108, 0},
   {2,  "net.att.qkv.mm",                                     "model.mt:6",  MT_IN_ARENA_BF16, 1536, 576, 72},
-  {4,  "net.att.mm",                                         "model.mt:7",  MT_IN_ARENA_BF16, 1536, 128, 16},
-  {5,  "net.att.softmax.max",                                "model.mt:7",  MT_IN_ARENA,      1792, 32,  4},
-  {5,  "net.att.softmax.sum",                                "model.mt:7",  MT_IN_ARENA,      2048, 32,  4},
-  {5,  "net.att.softmax.mul_bf16",                           "model.mt:7",  MT_IN_ARENA_BF16, 2304, 128, 16},
-  {6,  "net.att.mm.2",                                       "model.mt:7",  MT_IN_ARENA_BF16, 4352, 192, 24},
-  {7,  "net.a.add",                                          "model.mt:11", MT_IN_ARENA,      4864, 192, 24},
-  {7,  "net.a.add_bf16",                                     "model.mt:11", MT_IN_ARENA_BF16, 4352, 192, 24},
-  {8,  "net.w_bf16",                                         "model.mt:10", MT_IN_ARENA_BF16, 2560, 60,  0},
-  {9,  "net.h.mm",                                           "model.mt:12", MT_IN_ARENA_BF16, 5632, 320, 40},
-  {10, "net.h.gelu.mul.2_bf16",                              "model.mt:12", MT_IN_ARENA_BF16, 6400, 320, 40},
-  {11, "net.mm",                                             "model.mt:13", MT_IN_ARENA_BF16, 7168, 192, 24},
-  {12, "net.cast",                                           "model.mt:13", MT_IN_ARENA_BF16, 7168, 192, 24},
-  {13, "net.rhs.lhs.arg1.mm",                                "model.mt:13", MT_IN_ARENA_BF16, 7936, 320, 40},
-  {14, "net.rhs.mm",                                         "model.mt:13", MT_IN_ARENA_BF16, 8704, 192, 24},
-  {15, "loss.mse.mean.div",                                  "model.mt:17", MT_IN_OUTPUTS,    0,    1,   0},
-  {15, "grad.update0.net.rhs.mm.cast",                       "model.mt:13", MT_IN_ARENA_BF16, 9216, 192, 24},
-  {16, "grad.update0.net.w.mm.4",                            "model.mt:10", MT_IN_ARENA,      9728, 60,  0},
-  {17, "grad.update0.net.rhs.lhs.arg1.mm.mm",                "model.mt:13", MT_IN_ARENA_BF16, 7936, 320, 40},
-  {18, "grad.update0.net.w_bf16.transpose.3",                "model.mt:13", MT_IN_ARENA,      9216, 60,  0},
-  {19, "grad.update0.net.cast.mm",                           "model.mt:13", MT_IN_ARENA_BF16, 7168, 192, 24},
-  {20, "grad.update0.net.mm.cast",                           "model.mt:13", MT_IN_ARENA_BF16, 7168, 192, 24},
-  {21, "grad.update0.net.w.mm.2",                            "model.mt:10", MT_IN_ARENA,      9472, 60,  0},
-  {22, "grad.update0.net.h.gelu.mul.2_bf16.mm",              "model.mt:13", MT_IN_ARENA_BF16, 6400, 320, 40},
-  {23, "grad.update0.net.h.mm.cast",                         "model.mt:12", MT_IN_ARENA_BF16, 5632, 320, 40},
-  {24, "grad.update0.net.w_bf16.transpose.2.2",              "model.mt:12", MT_IN_ARENA,      6400, 60,  0},
-  {25, "grad.update0.net.w.add.3",                           "model.mt:10", MT_IN_GRADS,      0,    60,  0},
-  {26, "grad.update0.net.a.add_bf16.mm",                     "model.mt:12", MT_IN_ARENA_BF16, 4352, 192, 24},
-  {27, "grad.update0.net.att.mm.2.cast",                     "model.mt:7",  MT_IN_ARENA_BF16, 8704, 192, 24},
-  {28, "grad.update0.net.att.softmax.mul_bf16.mm",           "model.mt:7",  MT_IN_ARENA_BF16, 2560, 128, 16},
-  {29, "grad.update0.net.att.mm.cast",                       "model.mt:7",  MT_IN_ARENA_BF16, 1536, 128, 16},
-  {30, "grad.update0.net.att.v.reshape_bf16.mm",             "model.mt:7",  MT_IN_ARENA_BF16, 1792, 192, 24},
-  {31, "grad.update0.net.att.q.reshape.2_bf16.mm",           "model.mt:7",  MT_IN_ARENA_BF16, 2304, 192, 24},
-  {32, "grad.update0.net.att.k.reshape_bf16.transpose",      "model.mt:7",  MT_IN_ARENA_BF16, 3328, 192, 24},
-  {33, "grad.update0.net.att.qkv.bias.sum",                  "model.mt:6",  MT_IN_GRADS,      320,  18,  0},
-  {34, "grad.update0.net.att.q.reshape_bf16.transpose.copy", "model.mt:6",  MT_IN_ARENA_BF16, 3840, 576, 72},
-  {35, "grad.update0.net.att.qkv.weight_bf16.transpose.2",   "model.mt:6",  MT_IN_GRADS,      192,  108, 0},
-  {36, "grad.update0.net.ln.add.2_bf16.mm",                  "model.mt:6",  MT_IN_ARENA_BF16, 768,  192, 24},
-  {37, "grad.update0.net.ln.bias.sum",                       "model.mt:11", MT_IN_GRADS,      128,  6,   0},
-  {37, "grad.update0.net.ln.weight.sum",                     "model.mt:11", MT_IN_GRADS,      64,   6,   0},
+  {3,  "net.att.q.reshape.2_bf16.copy",                      "model.mt:6",  MT_IN_ARENA_BF16, 2816, 192, 24},
+  {3,  "net.att.k.reshape_bf16.copy",                        "model.mt:6",  MT_IN_ARENA_BF16, 3328, 192, 24},
+  {3,  "net.att.v.reshape_bf16.copy",                        "model.mt:6",  MT_IN_ARENA_BF16, 3840, 192, 24},
+  {4,  "net.att.mm.2.attention",                             "model.mt:7",  MT_IN_ARENA_BF16, 1536, 192, 24},
+  {5,  "net.a.add",                                          "model.mt:11", MT_IN_ARENA,      2048, 192, 24},
+  {5,  "net.a.add_bf16",                                     "model.mt:11", MT_IN_ARENA_BF16, 4352, 192, 24},
+  {6,  "net.w_bf16",                                         "model.mt:10", MT_IN_ARENA_BF16, 4864, 60,  0},
+  {7,  "net.h.mm",                                           "model.mt:12", MT_IN_ARENA_BF16, 5120, 320, 40},
+  {8,  "net.h.gelu.mul.2_bf16",                              "model.mt:12", MT_IN_ARENA_BF16, 5888, 320, 40},
+  {9,  "net.mm",                                             "model.mt:13", MT_IN_ARENA_BF16, 6656, 192, 24},
+  {10, "net.cast",                                           "model.mt:13", MT_IN_ARENA_BF16, 6656, 192, 24},
+  {11, "net.rhs.lhs.arg1.mm",                                "model.mt:13", MT_IN_ARENA_BF16, 7424, 320, 40},
+  {12, "net.rhs.mm",                                         "model.mt:13", MT_IN_ARENA_BF16, 8192, 192, 24},
+  {13, "loss.mse.mean.div",                                  "model.mt:17", MT_IN_OUTPUTS,    0,    1,   0},
+  {13, "grad.update0.net.rhs.mm.cast",                       "model.mt:13", MT_IN_ARENA_BF16, 8704, 192, 24},
+  {14, "grad.update0.net.w.mm.4",                            "model.mt:10", MT_IN_ARENA,      9216, 60,  0},
+  {15, "grad.update0.net.rhs.lhs.arg1.mm.mm",                "model.mt:13", MT_IN_ARENA_BF16, 7424, 320, 40},
+  {16, "grad.update0.net.w_bf16.transpose.3",                "model.mt:13", MT_IN_ARENA,      8704, 60,  0},
+  {17, "grad.update0.net.cast.mm",                           "model.mt:13", MT_IN_ARENA_BF16, 6656, 192, 24},
+  {18, "grad.update0.net.mm.cast",                           "model.mt:13", MT_IN_ARENA_BF16, 6656, 192, 24},
+  {19, "grad.update0.net.w.mm.2",                            "model.mt:10", MT_IN_ARENA,      8960, 60,  0},
+  {20, "grad.update0.net.h.gelu.mul.2_bf16.mm",              "model.mt:13", MT_IN_ARENA_BF16, 5888, 320, 40},
+  {21, "grad.update0.net.h.mm.cast",                         "model.mt:12", MT_IN_ARENA_BF16, 5120, 320, 40},
+  {22, "grad.update0.net.w_bf16.transpose.2.2",              "model.mt:12", MT_IN_ARENA,      5888, 60,  0},
+  {23, "grad.update0.net.w.add.3",                           "model.mt:10", MT_IN_GRADS,      0,    60,  0},
+  {24, "grad.update0.net.a.add_bf16.mm",                     "model.mt:12", MT_IN_ARENA_BF16, 4352, 192, 24},
+  {25, "grad.update0.net.att.mm.2.attention.cast",           "model.mt:7",  MT_IN_ARENA_BF16, 1536, 192, 24},
+  {25, "grad.update0.net.att.mm.2.attention.sum",            "model.mt:7",  MT_IN_ARENA,      8704, 32,  4},
+  {26, "grad.update0.net.att.mm.2.attention.lse",            "model.mt:7",  MT_IN_ARENA,      8960, 32,  4},
+  {27, "grad.update0.net.att.mm.2.attention.dq",             "model.mt:7",  MT_IN_ARENA_BF16, 2048, 192, 24},
+  {29, "grad.update0.net.att.qkv.bias.sum",                  "model.mt:6",  MT_IN_GRADS,      320,  18,  0},
+  {30, "grad.update0.net.att.q.reshape_bf16.transpose.copy", "model.mt:6",  MT_IN_ARENA_BF16, 2560, 576, 72},
+  {31, "grad.update0.net.att.qkv.weight_bf16.transpose.2",   "model.mt:6",  MT_IN_GRADS,      192,  108, 0},
+  {32, "grad.update0.net.ln.add.2_bf16.mm",                  "model.mt:6",  MT_IN_ARENA_BF16, 768,  192, 24},
+  {33, "grad.update0.net.ln.bias.sum",                       "model.mt:11", MT_IN_GRADS,      128,  6,   0},
+  {33, "grad.update0.net.ln.weight.sum",                     "model.mt:11", MT_IN_GRADS,      64,   6,   0},
 };
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
 // elements moved from, how many, logs from, how many, groups from, how many, calls, values
 static const MtPhase train_phases[] = {
-  {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 384, 0, 0, 0, 1, 38, 43, train_values},
+  {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 384, 0, 0, 0, 1, 34, 40, train_values},
 };
 static const MtTrain train = {
   0,                                 // data: samples
@@ -742,7 +647,7 @@ static const MtTrain train = {
   1,                                 // micro-batches an update
   false,                             // matrix products in TF32
   1, train_phases,                   // a step, from update to update
-  {9984, 1},                         // bytes of its arena, elements of its outputs
+  {9472, 1},                         // bytes of its arena, elements of its outputs
   0, NULL,                           // logs
   1, train_groups,                   // update groups
   0, NULL,                           // what happens every so often
@@ -783,8 +688,7 @@ int main(int argc, char **argv) { return mt_main(argc, argv, &program); }
 #define params_at params_at_f64
 #define ln_rows ln_rows_f64
 #define att_qkv_weight_bf16_map att_qkv_weight_bf16_map_f64
-#define att_q_slice_bf16_map att_q_slice_bf16_map_f64
-#define att_softmax_rows att_softmax_rows_f64
+#define att_q_map att_q_map_f64
 #define a_map a_map_f64
 #define w_bf16_map w_bf16_map_f64
 #define h_gelu_map h_gelu_map_f64
@@ -793,7 +697,6 @@ int main(int argc, char **argv) { return mt_main(argc, argv, &program); }
 #define d_mm_map d_mm_map_f64
 #define d_h_map d_h_map_f64
 #define d_w_map d_w_map_f64
-#define d_att_map d_att_map_f64
 #define d_att_rows d_att_rows_f64
 #define d_att_qkv_bias_columns d_att_qkv_bias_columns_f64
 #define d_att_q_reshape_bf16_map d_att_q_reshape_bf16_map_f64

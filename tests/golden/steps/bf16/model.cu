@@ -8,6 +8,7 @@
 #ifndef MT_DOUBLE  // this file is read twice: its end says why
 #include "mtrt_cuda.cuh"
 #include "mtrt_update.cuh"
+#include "mtrt_attention.cuh"
 #include "mtrt_bf16.h"
 
 #define real float
@@ -77,68 +78,35 @@ static __global__ void att_qkv_weight_bf16_map(bf16 *__restrict__ weight_bf16,
   weight_bf16[i] = to_bf16(weight[i]);
 }
 
-// model.mt:6  att.q.slice_bf16.copy = bf16(att.qkv.mm + att.qkv.bias)
-// att.k.slice_bf16.copy = bf16(att.qkv.mm + att.qkv.bias)
-// att.v.slice_bf16.copy = bf16(att.qkv.mm + att.qkv.bias)
+// model.mt:6  att.q.reshape.2_bf16.copy = bf16(att.qkv.mm + att.qkv.bias)
+// att.k.reshape_bf16.copy = bf16(att.qkv.mm + att.qkv.bias)
+// att.v.reshape_bf16.copy = bf16(att.qkv.mm + att.qkv.bias)
 // called 2 times
-// fused 3 nodes of net.att.q.slice_bf16, net.att.k.slice_bf16 and net.att.v.slice_bf16: reads 1.2 KB,
-//   writes 1.2 KB; saves 2.2 KB; recomputes 3
-static __global__ void att_q_slice_bf16_map(bf16 *__restrict__ slice_bf16_copy,
-                                            bf16 *__restrict__ slice_bf16_copy_2,
-                                            bf16 *__restrict__ slice_bf16_copy_3,
-                                            const bf16 *__restrict__ qkv_mm, const real *__restrict__ bias,
-                                            int rows) {
+// fused 3 nodes of net.att.q.reshape.2_bf16, net.att.k.reshape_bf16 and net.att.v.reshape_bf16: reads 1.2
+//   KB, writes 1.2 KB; saves 2.2 KB; recomputes 3
+static __global__ void att_q_map(bf16 *__restrict__ reshape_2_bf16_copy,
+                                 bf16 *__restrict__ reshape_bf16_copy,
+                                 bf16 *__restrict__ reshape_bf16_copy_2, const bf16 *__restrict__ qkv_mm,
+                                 const real *__restrict__ bias, int rows) {
   const int i = blockIdx.x * 256 + threadIdx.x;
   if (i >= rows * T * D) return;
   const real qkv_add = from_bf16(qkv_mm[(i / D) * 18 + i % D]) + bias[i % D];
   const real qkv_add_at = from_bf16(qkv_mm[(i / D) * 18 + i % D + 6]) + bias[i % D + 6];
   const real qkv_add_at_2 = from_bf16(qkv_mm[(i / D) * 18 + i % D + 12]) + bias[i % D + 12];
-  slice_bf16_copy[i] = to_bf16(qkv_add);
-  slice_bf16_copy_2[i] = to_bf16(qkv_add_at);
-  slice_bf16_copy_3[i] = to_bf16(qkv_add_at_2);
+  reshape_2_bf16_copy[i] = to_bf16(qkv_add);
+  reshape_bf16_copy[i] = to_bf16(qkv_add_at);
+  reshape_bf16_copy_2[i] = to_bf16(qkv_add_at_2);
 }
 
-// model.mt:7  att.softmax.max = max(att.mm / 2.449489742783178)
-// att.softmax.sum = sum(exp(att.mm_f32 / 2.449489742783178 - max(att.div)))
-// att.softmax.mul_bf16 = bf16(exp(att.div - att.softmax.max) * (1 / sum(att.softmax.exp)))
-// fused 9 nodes of net.att.mm_f32, net.att, net.att.softmax and 1 more: reads 256 B, writes 512 B; saves
-//   6.7 KB
-static __global__ void att_softmax_rows(real *__restrict__ softmax_max, real *__restrict__ softmax_sum,
-                                        bf16 *__restrict__ mul_bf16, const bf16 *__restrict__ att_mm,
-                                        int rows) {
-  const int row = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;
-  if (row >= rows * T) return;
-  const int i = lane;
-  real att_div = 0;
-  real softmax_exp = 0;
-  real highest = -INFINITY;
-  if (i < T) {
-    att_div = from_bf16(att_mm[row * T + i]) / (real)2.449489742783178;
-    highest = mt_maximum(highest, att_div);
-  }
-  highest = warp_max(highest);
-  if (lane == 0) softmax_max[row] = highest;
-  real sum = 0;
-  if (i < T) {
-    softmax_exp = exp(att_div - highest);
-    sum += softmax_exp;
-  }
-  sum = warp_sum(sum);
-  const real softmax_div = 1 / sum;
-  if (lane == 0) softmax_sum[row] = sum;
-  if (i < T)
-    mul_bf16[row * T + i] = to_bf16(softmax_exp * softmax_div);
-}
-
-// model.mt:11  a.add = x + att.mm.2
-// a.add_bf16 = bf16(x + att.mm.2)
-// fused 3 nodes of net.att.mm.2_f32, net.a and net.a.add_bf16: reads 1.2 KB, writes 1.2 KB; saves 2.3 KB
+// model.mt:11  a.add = x + att.mm.2.attention
+// a.add_bf16 = bf16(x + att.mm.2.attention)
+// fused 3 nodes of net.att.mm.2.attention_f32, net.a and net.a.add_bf16: reads 1.2 KB, writes 1.2 KB; saves
+//   2.3 KB
 static __global__ void a_map(real *__restrict__ a_add, bf16 *__restrict__ add_bf16,
-                             const real *__restrict__ x, int rows) {
+                             const real *__restrict__ x, const bf16 *__restrict__ mm_2_attention, int rows) {
   const int i = blockIdx.x * 256 + threadIdx.x;
   if (i >= rows * T * D) return;
-  const real att_mm_2 = from_bf16(add_bf16[i]);
-  const real a_add_at = x[i] + att_mm_2;
+  const real a_add_at = x[i] + from_bf16(mm_2_attention[i]);
   a_add[i] = a_add_at;
   add_bf16[i] = to_bf16(a_add_at);
 }
@@ -233,64 +201,41 @@ static __global__ void d_w_map(real *__restrict__ d_w_add_3, const real *__restr
   d_w_add_3[i] = d_w_add_2 + d_transpose_2_2[i];
 }
 
-// model.mt:7  d(att.mm.2.cast) = bf16(d(loss.mse.e.sub.mul) + d(loss.mse.e.sub.mul) + d(a.add_bf16.mm))
-// fused 3 nodes of net.a and net.att: reads 2.3 KB, writes 384 B; saves 1.9 KB; recomputes 5
-static __global__ void d_att_map(bf16 *__restrict__ d_mm_2_cast, const real *__restrict__ a_add,
-                                 const real *__restrict__ y, const bf16 *__restrict__ d_add_bf16_mm,
-                                 int rows) {
-  const int i = blockIdx.x * 256 + threadIdx.x;
-  if (i >= rows * T * D) return;
-  const real rhs_mm = from_bf16(d_mm_2_cast[i]);
-  const real d_e_sub_mul = 1 / ((real)rows * 24) * (a_add[i] + rhs_mm - y[i]);
-  const real d_a_add_add = d_e_sub_mul + d_e_sub_mul + from_bf16(d_add_bf16_mm[i]);
-  d_mm_2_cast[i] = to_bf16(d_a_add_add);
-}
-
-// model.mt:7  d(att.mm.cast) = bf16(d(att.softmax.exp.add) * att.softmax.exp / 2.449489742783178)
-// fused 10 nodes of net.att.softmax, net.att.mm_f32 and net.att: reads 768 B, writes 256 B; saves 8.3 KB;
-//   recomputes 5
-static __global__ void d_att_rows(bf16 *__restrict__ d_att_mm_cast, const bf16 *__restrict__ d_mul_bf16_mm,
-                                  const real *__restrict__ softmax_sum, const real *__restrict__ softmax_max,
-                                  int rows) {
+// model.mt:7  d(att.mm.2.attention.cast) = bf16(d(loss.mse.e.sub.add) + d(a.add.cast))
+// d(att.mm.2.attention.sum) = sum(bf16(d(a.add.add)) * att.mm.2.attention)
+// fused 6 nodes of net.a and net.att: reads 2.7 KB, writes 512 B; saves 5.8 KB; recomputes 6
+static __global__ void d_att_rows(bf16 *__restrict__ d_2_attention_cast,
+                                  real *__restrict__ d_2_attention_sum, const real *__restrict__ a_add,
+                                  const bf16 *__restrict__ rhs_mm, const real *__restrict__ y,
+                                  const bf16 *__restrict__ d_add_bf16_mm, int rows) {
   const int row = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;
   if (row >= rows * T) return;
-  const int i = lane;
-  real d_mul_bf16_mm_at = 0;
-  real softmax_exp = 0;
-  const real softmax_sum_at = softmax_sum[row];
-  const real softmax_div = 1 / softmax_sum_at;
-  const real softmax_max_at = softmax_max[row];
-  real d_softmax_div_reshape = 0;
-  if (i < T) {
-    d_mul_bf16_mm_at = from_bf16(d_mul_bf16_mm[row * T + i]);
-    const real att_mm = from_bf16(d_att_mm_cast[row * T + i]);
-    const real softmax_sub = att_mm / (real)2.449489742783178 - softmax_max_at;
-    softmax_exp = exp(softmax_sub);
-    d_softmax_div_reshape += d_mul_bf16_mm_at * softmax_exp;
+  const real d_mean_sum_div = 1 / ((real)rows * 24);
+  real sum = 0;
+  for (int i = lane; i < D; i += 32) {
+    const real add = a_add[row * D + i] + from_bf16(rhs_mm[row * D + i]);
+    const real d_e_sub_mul = d_mean_sum_div * (add - y[row * D + i]);
+    const real d_a_add_add = d_e_sub_mul + d_e_sub_mul + from_bf16(d_add_bf16_mm[row * D + i]);
+    const real d_2_attention_cast_at = as_bf16(d_a_add_add);
+    const real mm_2_attention = from_bf16(d_2_attention_cast[row * D + i]);
+    sum += d_2_attention_cast_at * mm_2_attention;
+    d_2_attention_cast[row * D + i] = to_bf16(d_2_attention_cast_at);
   }
-  d_softmax_div_reshape = warp_sum(d_softmax_div_reshape);
-  const real d_softmax_sum_mul = d_softmax_div_reshape / softmax_sum_at * softmax_div;
-  if (i < T) {
-    const real d_softmax_exp_add = d_mul_bf16_mm_at * softmax_div - d_softmax_sum_mul;
-    const real d_mm_f32_div = d_softmax_exp_add * softmax_exp / (real)2.449489742783178;
-    d_att_mm_cast[row * T + i] = to_bf16(d_mm_f32_div);
-  }
+  sum = warp_sum(sum);
+  if (lane == 0) d_2_attention_sum[row] = sum;
 }
 
 // model.mt:6  d(att.qkv.bias.sum) = sum(d(att.q.transpose_bf16.add) + d(att.q.transpose_bf16.pad.3))
 // fused 2 nodes of net.att.qkv and net.att.qkv.bias: reads 1.2 KB, writes 72 B; saves 4.6 KB; recomputes 2
-static __global__ void d_att_qkv_bias_columns(real *__restrict__ d_bias_sum,
-                                              const bf16 *__restrict__ d_reshape_bf16_mm,
-                                              const bf16 *__restrict__ d_reshape_bf16_transpose,
-                                              const bf16 *__restrict__ d_reshape_2_bf16_mm, int rows) {
+static __global__ void d_att_qkv_bias_columns(real *__restrict__ d_bias_sum, const bf16 *__restrict__ d_dkv,
+                                              const bf16 *__restrict__ d_dq, int rows) {
   const int own = blockIdx.x * 32 + threadIdx.x, column = own < 18 ? own : 18 - 1;
   real sum = 0;
   for (int row = threadIdx.y; row < rows * T; row += 8) {
-    const real d_reshape_bf16_mm_at = column / 6 - 2 >= 0 ? from_bf16(d_reshape_bf16_mm[row * D + column % D]) : 0;
-    const real d_reshape_bf16_transpose_at = column / 6 - 1 >= 0 && column / 6 - 1 < 1 ? from_bf16(d_reshape_bf16_transpose[row * D + column % D]) : 0;
-    const real d_transpose_bf16_add = as_bf16(d_reshape_bf16_mm_at + d_reshape_bf16_transpose_at);
-    const real d_reshape_2_bf16_mm_at = column / 6 < 1 ? from_bf16(d_reshape_2_bf16_mm[row * D + column % D]) : 0;
-    const real d_transpose_bf16_add_2 = as_bf16(d_transpose_bf16_add + d_reshape_2_bf16_mm_at);
+    const real d_dkv_at = column / 6 - 2 >= 0 ? from_bf16(d_dkv[(column / D) * B * T * D + row * D + column % D - 192]) : 0;
+    const real d_dkv_at_2 = column / 6 - 1 >= 0 && column / 6 - 1 < 1 ? from_bf16(d_dkv[(column / D) * B * T * D + row * D + column % D - 192]) : 0;
+    const real d_dq_at = column / 6 < 1 ? from_bf16(d_dq[row * D + column % D]) : 0;
+    const real d_transpose_bf16_add_2 = as_bf16(as_bf16(d_dkv_at + d_dkv_at_2) + d_dq_at);
     sum += d_transpose_bf16_add_2;
   }
   sum = column_sum(sum);
@@ -301,16 +246,14 @@ static __global__ void d_att_qkv_bias_columns(real *__restrict__ d_bias_sum,
 //   d(att.q.transpose_bf16.pad.3)
 // net.att.q.reshape_bf16: reads 1.2 KB, writes 1.2 KB; recomputes 2
 static __global__ void d_att_q_reshape_bf16_map(bf16 *__restrict__ d_reshape_bf16_transpose_copy,
-                                                const bf16 *__restrict__ d_reshape_bf16_mm,
-                                                const bf16 *__restrict__ d_reshape_bf16_transpose,
-                                                const bf16 *__restrict__ d_reshape_2_bf16_mm, int rows) {
+                                                const bf16 *__restrict__ d_dkv,
+                                                const bf16 *__restrict__ d_dq, int rows) {
   const int i = blockIdx.x * 256 + threadIdx.x;
   if (i >= rows * 72) return;
-  const real d_reshape_bf16_mm_at = i / D % 3 - 2 >= 0 ? from_bf16(d_reshape_bf16_mm[(i / 18) * D + i % D]) : 0;
-  const real d_reshape_bf16_transpose_at = i / D % 3 - 1 >= 0 && i / D % 3 - 1 < 1 ? from_bf16(d_reshape_bf16_transpose[(i / 18) * D + i % D]) : 0;
-  const real d_transpose_bf16_add = as_bf16(d_reshape_bf16_mm_at + d_reshape_bf16_transpose_at);
-  const real d_reshape_2_bf16_mm_at = i / D % 3 < 1 ? from_bf16(d_reshape_2_bf16_mm[(i / 18) * D + i % D]) : 0;
-  const real d_transpose_bf16_add_2 = as_bf16(d_transpose_bf16_add + d_reshape_2_bf16_mm_at);
+  const real d_dkv_at = i / D % 3 - 2 >= 0 ? from_bf16(d_dkv[(i / D % 3) * B * T * D + (i / 18) * D + i % D - 192]) : 0;
+  const real d_dkv_at_2 = i / D % 3 - 1 >= 0 && i / D % 3 - 1 < 1 ? from_bf16(d_dkv[(i / D % 3) * B * T * D + (i / 18) * D + i % D - 192]) : 0;
+  const real d_dq_at = i / D % 3 < 1 ? from_bf16(d_dq[(i / 18) * D + i % D]) : 0;
+  const real d_transpose_bf16_add_2 = as_bf16(as_bf16(d_dkv_at + d_dkv_at_2) + d_dq_at);
   d_reshape_bf16_transpose_copy[i] = to_bf16(d_transpose_bf16_add_2);
 }
 
@@ -346,42 +289,37 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   bf16 *ln_add_2_bf16 = AT(bf16, 768);                         // (B, T, D)
   bf16 *att_qkv_weight_bf16 = AT(bf16, 1280);                  // (18, D)
   bf16 *att_qkv_mm = AT(bf16, 1536);                           // (B, T, 18)
-  bf16 *att_q_slice_bf16_copy = AT(bf16, 2816);                // (1, B, T, D)
-  bf16 *att_k_slice_bf16_copy = AT(bf16, 3328);                // (1, B, T, D)
-  bf16 *att_v_slice_bf16_copy = AT(bf16, 3840);                // (1, B, T, D)
-  bf16 *att_mm = AT(bf16, 1536);                               // (B, T, T)
-  real *att_softmax_max = AT(real, 1792);                      // (B, T, 1)
-  real *att_softmax_sum = AT(real, 2048);                      // (B, T, 1)
-  bf16 *att_softmax_mul_bf16 = AT(bf16, 2304);                 // (B, T, T)
-  bf16 *att_mm_2 = AT(bf16, 4352);                             // (B, T, D)
-  real *a_add = AT(real, 4864);                                // (B, T, D)
+  bf16 *att_q_reshape_2_bf16_copy = AT(bf16, 2816);            // (B, T, D)
+  bf16 *att_k_reshape_bf16_copy = AT(bf16, 3328);              // (B, T, D)
+  bf16 *att_v_reshape_bf16_copy = AT(bf16, 3840);              // (B, T, D)
+  bf16 *att_mm_2_attention = AT(bf16, 1536);                   // (B, T, D)
+  real *a_add = AT(real, 2048);                                // (B, T, D)
   bf16 *a_add_bf16 = AT(bf16, 4352);                           // (B, T, D)
-  bf16 *w_bf16 = AT(bf16, 2560);                               // (H, D)
-  bf16 *h_mm = AT(bf16, 5632);                                 // (B, T, H)
-  bf16 *h_gelu_mul_2_bf16 = AT(bf16, 6400);                    // (B, T, H)
-  bf16 *mm = AT(bf16, 7168);                                   // (B, T, D)
-  bf16 *cast = AT(bf16, 7168);                                 // (B, T, D)
-  bool *d_mm_f32_le = AT(bool, 7680);                          // (B, T, D)
-  bf16 *rhs_lhs_arg1_mm = AT(bf16, 7936);                      // (B, T, H)
-  bf16 *rhs_mm = AT(bf16, 8704);                               // (B, T, D)
-  bf16 *d_rhs_mm_cast = AT(bf16, 9216);                        // (B, T, D)
-  real *d_w_mm_4 = AT(real, 9728);                             // (H, D)
-  bf16 *d_rhs_lhs_arg1_mm_mm = AT(bf16, 7936);                 // (B, T, H)
-  real *d_w_bf16_transpose_3 = AT(real, 9216);                 // (H, D)
-  bf16 *d_cast_mm = AT(bf16, 7168);                            // (B, T, D)
-  bf16 *d_mm_cast = AT(bf16, 7168);                            // (B, T, D)
-  real *d_w_mm_2 = AT(real, 9472);                             // (H, D)
-  bf16 *d_h_gelu_mul_2_bf16_mm = AT(bf16, 6400);               // (B, T, H)
-  bf16 *d_h_mm_cast = AT(bf16, 5632);                          // (B, T, H)
-  real *d_w_bf16_transpose_2_2 = AT(real, 6400);               // (H, D)
+  bf16 *w_bf16 = AT(bf16, 4864);                               // (H, D)
+  bf16 *h_mm = AT(bf16, 5120);                                 // (B, T, H)
+  bf16 *h_gelu_mul_2_bf16 = AT(bf16, 5888);                    // (B, T, H)
+  bf16 *mm = AT(bf16, 6656);                                   // (B, T, D)
+  bf16 *cast = AT(bf16, 6656);                                 // (B, T, D)
+  bool *d_mm_f32_le = AT(bool, 7168);                          // (B, T, D)
+  bf16 *rhs_lhs_arg1_mm = AT(bf16, 7424);                      // (B, T, H)
+  bf16 *rhs_mm = AT(bf16, 8192);                               // (B, T, D)
+  bf16 *d_rhs_mm_cast = AT(bf16, 8704);                        // (B, T, D)
+  real *d_w_mm_4 = AT(real, 9216);                             // (H, D)
+  bf16 *d_rhs_lhs_arg1_mm_mm = AT(bf16, 7424);                 // (B, T, H)
+  real *d_w_bf16_transpose_3 = AT(real, 8704);                 // (H, D)
+  bf16 *d_cast_mm = AT(bf16, 6656);                            // (B, T, D)
+  bf16 *d_mm_cast = AT(bf16, 6656);                            // (B, T, D)
+  real *d_w_mm_2 = AT(real, 8960);                             // (H, D)
+  bf16 *d_h_gelu_mul_2_bf16_mm = AT(bf16, 5888);               // (B, T, H)
+  bf16 *d_h_mm_cast = AT(bf16, 5120);                          // (B, T, H)
+  real *d_w_bf16_transpose_2_2 = AT(real, 5888);               // (H, D)
   bf16 *d_a_add_bf16_mm = AT(bf16, 4352);                      // (B, T, D)
-  bf16 *d_att_mm_2_cast = AT(bf16, 8704);                      // (B, T, D)
-  bf16 *d_att_softmax_mul_bf16_mm = AT(bf16, 2560);            // (B, T, T)
-  bf16 *d_att_mm_cast = AT(bf16, 1536);                        // (B, T, T)
-  bf16 *d_att_v_reshape_bf16_mm = AT(bf16, 1792);              // (B, T, D)
-  bf16 *d_att_q_reshape_2_bf16_mm = AT(bf16, 2304);            // (B, T, D)
-  bf16 *d_att_k_reshape_bf16_transpose = AT(bf16, 3328);       // (B, T, D)
-  bf16 *d_att_q_reshape_bf16_transpose_copy = AT(bf16, 3840);  // (B, T, 3, D)
+  bf16 *d_att_mm_2_attention_cast = AT(bf16, 1536);            // (B, T, D)
+  real *d_att_mm_2_attention_sum = AT(real, 8704);             // (B, T)
+  real *d_att_mm_2_attention_lse = AT(real, 8960);             // (B, T)
+  bf16 *d_att_mm_2_attention_dq = AT(bf16, 2048);              // (B, T, D)
+  bf16 *d_att_mm_2_attention_dkv = AT(bf16, 4352);             // (2, B, T, D)
+  bf16 *d_att_q_reshape_bf16_transpose_copy = AT(bf16, 2560);  // (B, T, 3, D)
   bf16 *d_ln_add_2_bf16_mm = AT(bf16, 768);                    // (B, T, D)
   real *loss_mse_mean_div = (real *)run->outputs + 0;          // ()
 
@@ -393,20 +331,16 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   LAUNCH(att_qkv_weight_bf16_map, mt_blocks(108, 256), 256, 0, run)(att_qkv_weight_bf16, p.att_qkv_weight);
   STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NT, rows * T, 18, D, ln_add_2_bf16, att_qkv_weight_bf16,
                     att_qkv_mm));
-  LAUNCH(att_q_slice_bf16_map, mt_blocks(rows * T * D, 256), 256, 0, run)(
-      att_q_slice_bf16_copy, att_k_slice_bf16_copy, att_v_slice_bf16_copy, att_qkv_mm, p.att_qkv_bias,
-      rows);
+  LAUNCH(att_q_map, mt_blocks(rows * T * D, 256), 256, 0, run)(
+      att_q_reshape_2_bf16_copy, att_k_reshape_bf16_copy, att_v_reshape_bf16_copy, att_qkv_mm,
+      p.att_qkv_bias, rows);
 
   // model.mt:7
-  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_NT, rows, T, T, D, att_q_slice_bf16_copy, D, T * D,
-                            att_k_slice_bf16_copy, D, T * D, att_mm, T, T * T));
-  LAUNCH(att_softmax_rows, mt_blocks(rows * T, 4), 128, 0, run)(
-      att_softmax_max, att_softmax_sum, att_softmax_mul_bf16, att_mm, rows);
-  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_NN, rows, T, D, T, att_softmax_mul_bf16, T, T * T,
-                            att_v_slice_bf16_copy, D, T * D, att_mm_2, D, T * D));
+  mt_attention<D, MT_FULL>(run, rows, T, T, 0.4082482904638631, att_q_reshape_2_bf16_copy,
+                           att_k_reshape_bf16_copy, att_v_reshape_bf16_copy, att_mm_2_attention);
 
   // model.mt:11
-  LAUNCH(a_map, mt_blocks(rows * T * D, 256), 256, 0, run)(a_add, a_add_bf16, x, rows);
+  LAUNCH(a_map, mt_blocks(rows * T * D, 256), 256, 0, run)(a_add, a_add_bf16, x, att_mm_2_attention, rows);
 
   // model.mt:10
   LAUNCH(w_bf16_map, mt_blocks(H * D, 256), 256, 0, run)(w_bf16, p.w);
@@ -453,26 +387,23 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NN, rows * T, D, H, d_h_mm_cast, w_bf16, d_a_add_bf16_mm));
 
   // model.mt:7, backward
-  LAUNCH(d_att_map, mt_blocks(rows * T * D, 256), 256, 0, run)(
-      d_att_mm_2_cast, a_add, y, d_a_add_bf16_mm, rows);
-  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_NT, rows, T, T, D, d_att_mm_2_cast, D, T * D,
-                            att_v_slice_bf16_copy, D, T * D, d_att_softmax_mul_bf16_mm, T, T * T));
   LAUNCH(d_att_rows, mt_blocks(rows * T, 4), 128, 0, run)(
-      d_att_mm_cast, d_att_softmax_mul_bf16_mm, att_softmax_sum, att_softmax_max, rows);
-  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_TN, rows, T, D, T, att_softmax_mul_bf16, T, T * T,
-                            d_att_mm_2_cast, D, T * D, d_att_v_reshape_bf16_mm, D, T * D));
-  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_NN, rows, T, D, T, d_att_mm_cast, T, T * T,
-                            att_k_slice_bf16_copy, D, T * D, d_att_q_reshape_2_bf16_mm, D, T * D));
-  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_TN, rows, T, D, T, d_att_mm_cast, T, T * T,
-                            att_q_slice_bf16_copy, D, T * D, d_att_k_reshape_bf16_transpose, D, T * D));
+      d_att_mm_2_attention_cast, d_att_mm_2_attention_sum, a_add, rhs_mm, y, d_a_add_bf16_mm, rows);
+  mt_attention_lse<D, MT_FULL>(run, rows, T, T, 0.4082482904638631, att_q_reshape_2_bf16_copy,
+                               att_k_reshape_bf16_copy, d_att_mm_2_attention_lse);
+  mt_attention_dq<D, MT_FULL>(run, rows, T, T, 0.4082482904638631, att_q_reshape_2_bf16_copy,
+                              att_k_reshape_bf16_copy, att_v_reshape_bf16_copy, d_att_mm_2_attention_lse,
+                              d_att_mm_2_attention_cast, d_att_mm_2_attention_sum, d_att_mm_2_attention_dq);
+  mt_attention_dkv<D, MT_FULL>(run, rows, T, T, 0.4082482904638631, att_q_reshape_2_bf16_copy,
+                               att_k_reshape_bf16_copy, att_v_reshape_bf16_copy, d_att_mm_2_attention_lse,
+                               d_att_mm_2_attention_cast, d_att_mm_2_attention_sum,
+                               d_att_mm_2_attention_dkv, d_att_mm_2_attention_dkv + B * T * D);
 
   // model.mt:6, backward
   LAUNCH(d_att_qkv_bias_columns, mt_blocks(18, 32), dim3(32, 8), 0, run)(
-      d.att_qkv_bias, d_att_v_reshape_bf16_mm, d_att_k_reshape_bf16_transpose, d_att_q_reshape_2_bf16_mm,
-      rows);
+      d.att_qkv_bias, d_att_mm_2_attention_dkv, d_att_mm_2_attention_dq, rows);
   LAUNCH(d_att_q_reshape_bf16_map, mt_blocks(rows * 72, 256), 256, 0, run)(
-      d_att_q_reshape_bf16_transpose_copy, d_att_v_reshape_bf16_mm, d_att_k_reshape_bf16_transpose,
-      d_att_q_reshape_2_bf16_mm, rows);
+      d_att_q_reshape_bf16_transpose_copy, d_att_mm_2_attention_dkv, d_att_mm_2_attention_dq, rows);
   STEP(mt_gemm_bf16(run, MT_TO_REAL, MT_TN, 18, D, rows * 4, d_att_q_reshape_bf16_transpose_copy,
                     ln_add_2_bf16, d.att_qkv_weight));
   STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NN, rows * T, D, 18, d_att_q_reshape_bf16_transpose_copy,
@@ -513,40 +444,14 @@ static __global__ void ln_rows_2(bf16 *__restrict__ ln_add_2_bf16, const real *_
   }
 }
 
-// model.mt:7  att.softmax.mul_bf16 = bf16(exp(att.div - att.softmax.max) * (1 / sum(att.softmax.exp)))
-// fused 9 nodes of net.att.mm_f32, net.att, net.att.softmax and 1 more: reads 256 B, writes 256 B; saves
-//   6.9 KB
-static __global__ void att_softmax_mul_bf16_rows(bf16 *__restrict__ mul_bf16, int rows) {
-  const int row = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;
-  if (row >= rows * T) return;
-  const int i = lane;
-  real att_div = 0;
-  real softmax_exp = 0;
-  real softmax_max = -INFINITY;
-  if (i < T) {
-    const real att_mm = from_bf16(mul_bf16[row * T + i]);
-    att_div = att_mm / (real)2.449489742783178;
-    softmax_max = mt_maximum(softmax_max, att_div);
-  }
-  softmax_max = warp_max(softmax_max);
-  real softmax_sum = 0;
-  if (i < T) {
-    softmax_exp = exp(att_div - softmax_max);
-    softmax_sum += softmax_exp;
-  }
-  softmax_sum = warp_sum(softmax_sum);
-  const real softmax_div = 1 / softmax_sum;
-  if (i < T)
-    mul_bf16[row * T + i] = to_bf16(softmax_exp * softmax_div);
-}
-
-// model.mt:11  a.add_bf16 = bf16(x + att.mm.2)
-// fused 3 nodes of net.att.mm.2_f32, net.a and net.a.add_bf16: reads 1.2 KB, writes 384 B; saves 3.1 KB
+// model.mt:11  a.add_bf16 = bf16(x + att.mm.2.attention)
+// fused 3 nodes of net.att.mm.2.attention_f32, net.a and net.a.add_bf16: reads 1.2 KB, writes 384 B; saves
+//   3.1 KB
 static __global__ void a_add_bf16_map(bf16 *__restrict__ add_bf16, const real *__restrict__ x,
-                                      const bf16 *__restrict__ att_mm_2, int rows) {
+                                      const bf16 *__restrict__ mm_2_attention, int rows) {
   const int i = blockIdx.x * 256 + threadIdx.x;
   if (i >= rows * T * D) return;
-  add_bf16[i] = to_bf16(x[i] + from_bf16(att_mm_2[i]));
+  add_bf16[i] = to_bf16(x[i] + from_bf16(mm_2_attention[i]));
 }
 
 // model.mt:12  h.gelu.mul.2_bf16 = bf16(0.5 * h.mm * (1 + erf(h.mm * 0.7071067811865476)))
@@ -571,38 +476,37 @@ static __global__ void cast_map_2(bf16 *__restrict__ cast, int rows) {
   cast[i] = to_bf16(mm_f32 < 0 ? 0 : mm_f32);
 }
 
-// model.mt:13  add = x + att.mm.2 + rhs.mm
+// model.mt:13  add = x + att.mm.2.attention + rhs.mm
 // fused 2 nodes of net.rhs.mm_f32 and net: reads 1.5 KB, writes 768 B; saves 1.2 KB; recomputes 2
 static __global__ void add_map(real *__restrict__ add, const real *__restrict__ x,
-                               const bf16 *__restrict__ att_mm_2, const bf16 *__restrict__ rhs_mm, int rows) {
+                               const bf16 *__restrict__ mm_2_attention, const bf16 *__restrict__ rhs_mm,
+                               int rows) {
   const int i = blockIdx.x * 256 + threadIdx.x;
   if (i >= rows * T * D) return;
-  const real add_at = x[i] + from_bf16(att_mm_2[i]) + from_bf16(rhs_mm[i]);
+  const real add_at = x[i] + from_bf16(mm_2_attention[i]) + from_bf16(rhs_mm[i]);
   add[i] = add_at;
 }
 
 // Inference.
 static void predict_step(MtRun *run, const void *const *batch, int64_t rows) {
   const Params p = params_at(run->params);
-  const real *x = (const real *)batch[0];        // (B, T, D)
-  bf16 *ln_add_2_bf16 = AT(bf16, 0);             // (B, T, D)
-  bf16 *att_qkv_weight_bf16 = AT(bf16, 512);     // (18, D)
-  bf16 *att_qkv_mm = AT(bf16, 768);              // (B, T, 18)
-  bf16 *att_q_slice_bf16_copy = AT(bf16, 0);     // (1, B, T, D)
-  bf16 *att_k_slice_bf16_copy = AT(bf16, 2048);  // (1, B, T, D)
-  bf16 *att_v_slice_bf16_copy = AT(bf16, 2560);  // (1, B, T, D)
-  bf16 *att_mm = AT(bf16, 512);                  // (B, T, T)
-  bf16 *att_softmax_mul_bf16 = AT(bf16, 512);    // (B, T, T)
-  bf16 *att_mm_2 = AT(bf16, 0);                  // (B, T, D)
-  bf16 *a_add_bf16 = AT(bf16, 512);              // (B, T, D)
-  bf16 *w_bf16 = AT(bf16, 1024);                 // (H, D)
-  bf16 *h_mm = AT(bf16, 1280);                   // (B, T, H)
-  bf16 *h_gelu_mul_2_bf16 = AT(bf16, 1280);      // (B, T, H)
-  bf16 *mm = AT(bf16, 512);                      // (B, T, D)
-  bf16 *cast = AT(bf16, 512);                    // (B, T, D)
-  bf16 *rhs_lhs_arg1_mm = AT(bf16, 1280);        // (B, T, H)
-  bf16 *rhs_mm = AT(bf16, 512);                  // (B, T, D)
-  real *add = (real *)run->outputs + 0;          // (B, T, D)
+  const real *x = (const real *)batch[0];          // (B, T, D)
+  bf16 *ln_add_2_bf16 = AT(bf16, 0);               // (B, T, D)
+  bf16 *att_qkv_weight_bf16 = AT(bf16, 512);       // (18, D)
+  bf16 *att_qkv_mm = AT(bf16, 768);                // (B, T, 18)
+  bf16 *att_q_reshape_2_bf16_copy = AT(bf16, 0);   // (B, T, D)
+  bf16 *att_k_reshape_bf16_copy = AT(bf16, 2048);  // (B, T, D)
+  bf16 *att_v_reshape_bf16_copy = AT(bf16, 2560);  // (B, T, D)
+  bf16 *att_mm_2_attention = AT(bf16, 512);        // (B, T, D)
+  bf16 *a_add_bf16 = AT(bf16, 0);                  // (B, T, D)
+  bf16 *w_bf16 = AT(bf16, 1024);                   // (H, D)
+  bf16 *h_mm = AT(bf16, 1280);                     // (B, T, H)
+  bf16 *h_gelu_mul_2_bf16 = AT(bf16, 1280);        // (B, T, H)
+  bf16 *mm = AT(bf16, 0);                          // (B, T, D)
+  bf16 *cast = AT(bf16, 0);                        // (B, T, D)
+  bf16 *rhs_lhs_arg1_mm = AT(bf16, 1280);          // (B, T, H)
+  bf16 *rhs_mm = AT(bf16, 0);                      // (B, T, D)
+  real *add = (real *)run->outputs + 0;            // (B, T, D)
 
   // model.mt:11
   LAUNCH(ln_rows_2, mt_blocks(rows * T, 4), 128, 0, run)(ln_add_2_bf16, x, p.ln_weight, p.ln_bias, rows);
@@ -611,19 +515,17 @@ static void predict_step(MtRun *run, const void *const *batch, int64_t rows) {
   LAUNCH(att_qkv_weight_bf16_map, mt_blocks(108, 256), 256, 0, run)(att_qkv_weight_bf16, p.att_qkv_weight);
   STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NT, rows * T, 18, D, ln_add_2_bf16, att_qkv_weight_bf16,
                     att_qkv_mm));
-  LAUNCH(att_q_slice_bf16_map, mt_blocks(rows * T * D, 256), 256, 0, run)(
-      att_q_slice_bf16_copy, att_k_slice_bf16_copy, att_v_slice_bf16_copy, att_qkv_mm, p.att_qkv_bias,
-      rows);
+  LAUNCH(att_q_map, mt_blocks(rows * T * D, 256), 256, 0, run)(
+      att_q_reshape_2_bf16_copy, att_k_reshape_bf16_copy, att_v_reshape_bf16_copy, att_qkv_mm,
+      p.att_qkv_bias, rows);
 
   // model.mt:7
-  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_NT, rows, T, T, D, att_q_slice_bf16_copy, D, T * D,
-                            att_k_slice_bf16_copy, D, T * D, att_mm, T, T * T));
-  LAUNCH(att_softmax_mul_bf16_rows, mt_blocks(rows * T, 4), 128, 0, run)(att_softmax_mul_bf16, rows);
-  STEP(mt_gemm_bf16_batched(run, MT_TO_BF16, MT_NN, rows, T, D, T, att_softmax_mul_bf16, T, T * T,
-                            att_v_slice_bf16_copy, D, T * D, att_mm_2, D, T * D));
+  mt_attention<D, MT_FULL>(run, rows, T, T, 0.4082482904638631, att_q_reshape_2_bf16_copy,
+                           att_k_reshape_bf16_copy, att_v_reshape_bf16_copy, att_mm_2_attention);
 
   // model.mt:11
-  LAUNCH(a_add_bf16_map, mt_blocks(rows * T * D, 256), 256, 0, run)(a_add_bf16, x, att_mm_2, rows);
+  LAUNCH(a_add_bf16_map, mt_blocks(rows * T * D, 256), 256, 0, run)(a_add_bf16, x, att_mm_2_attention,
+                                                                    rows);
 
   // model.mt:10
   LAUNCH(w_bf16_map, mt_blocks(H * D, 256), 256, 0, run)(w_bf16, p.w);
@@ -637,7 +539,7 @@ static void predict_step(MtRun *run, const void *const *batch, int64_t rows) {
   LAUNCH(cast_map_2, mt_blocks(rows * T * D, 256), 256, 0, run)(cast, rows);
   STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NT, rows * T, H, D, cast, w_bf16, rhs_lhs_arg1_mm));
   STEP(mt_gemm_bf16(run, MT_TO_BF16, MT_NN, rows * T, D, H, rhs_lhs_arg1_mm, w_bf16, rhs_mm));
-  LAUNCH(add_map, mt_blocks(rows * T * D, 256), 256, 0, run)(add, x, att_mm_2, rhs_mm, rows);
+  LAUNCH(add_map, mt_blocks(rows * T * D, 256), 256, 0, run)(add, x, att_mm_2_attention, rhs_mm, rows);
 }
 
 // Hyper-parameters of the update at hand.
@@ -705,50 +607,47 @@ static const MtValue train_values[] = {
   {0,  "net.ln.add.2_bf16",                                  "model.mt:11", MT_IN_ARENA_BF16, 768,  192, 24},
   {1,  "net.att.qkv.weight_bf16",                            "model.mt:6",  MT_IN_ARENA_BF16, 1280, 108, 0},
   {2,  "net.att.qkv.mm",                                     "model.mt:6",  MT_IN_ARENA_BF16, 1536, 576, 72},
-  {4,  "net.att.mm",                                         "model.mt:7",  MT_IN_ARENA_BF16, 1536, 128, 16},
-  {5,  "net.att.softmax.max",                                "model.mt:7",  MT_IN_ARENA,      1792, 32,  4},
-  {5,  "net.att.softmax.sum",                                "model.mt:7",  MT_IN_ARENA,      2048, 32,  4},
-  {5,  "net.att.softmax.mul_bf16",                           "model.mt:7",  MT_IN_ARENA_BF16, 2304, 128, 16},
-  {6,  "net.att.mm.2",                                       "model.mt:7",  MT_IN_ARENA_BF16, 4352, 192, 24},
-  {7,  "net.a.add",                                          "model.mt:11", MT_IN_ARENA,      4864, 192, 24},
-  {7,  "net.a.add_bf16",                                     "model.mt:11", MT_IN_ARENA_BF16, 4352, 192, 24},
-  {8,  "net.w_bf16",                                         "model.mt:10", MT_IN_ARENA_BF16, 2560, 60,  0},
-  {9,  "net.h.mm",                                           "model.mt:12", MT_IN_ARENA_BF16, 5632, 320, 40},
-  {10, "net.h.gelu.mul.2_bf16",                              "model.mt:12", MT_IN_ARENA_BF16, 6400, 320, 40},
-  {11, "net.mm",                                             "model.mt:13", MT_IN_ARENA_BF16, 7168, 192, 24},
-  {12, "net.cast",                                           "model.mt:13", MT_IN_ARENA_BF16, 7168, 192, 24},
-  {13, "net.rhs.lhs.arg1.mm",                                "model.mt:13", MT_IN_ARENA_BF16, 7936, 320, 40},
-  {14, "net.rhs.mm",                                         "model.mt:13", MT_IN_ARENA_BF16, 8704, 192, 24},
-  {15, "loss.mse.mean.div",                                  "model.mt:17", MT_IN_OUTPUTS,    0,    1,   0},
-  {15, "grad.update0.net.rhs.mm.cast",                       "model.mt:13", MT_IN_ARENA_BF16, 9216, 192, 24},
-  {16, "grad.update0.net.w.mm.4",                            "model.mt:10", MT_IN_ARENA,      9728, 60,  0},
-  {17, "grad.update0.net.rhs.lhs.arg1.mm.mm",                "model.mt:13", MT_IN_ARENA_BF16, 7936, 320, 40},
-  {18, "grad.update0.net.w_bf16.transpose.3",                "model.mt:13", MT_IN_ARENA,      9216, 60,  0},
-  {19, "grad.update0.net.cast.mm",                           "model.mt:13", MT_IN_ARENA_BF16, 7168, 192, 24},
-  {20, "grad.update0.net.mm.cast",                           "model.mt:13", MT_IN_ARENA_BF16, 7168, 192, 24},
-  {21, "grad.update0.net.w.mm.2",                            "model.mt:10", MT_IN_ARENA,      9472, 60,  0},
-  {22, "grad.update0.net.h.gelu.mul.2_bf16.mm",              "model.mt:13", MT_IN_ARENA_BF16, 6400, 320, 40},
-  {23, "grad.update0.net.h.mm.cast",                         "model.mt:12", MT_IN_ARENA_BF16, 5632, 320, 40},
-  {24, "grad.update0.net.w_bf16.transpose.2.2",              "model.mt:12", MT_IN_ARENA,      6400, 60,  0},
-  {25, "grad.update0.net.w.add.3",                           "model.mt:10", MT_IN_GRADS,      0,    60,  0},
-  {26, "grad.update0.net.a.add_bf16.mm",                     "model.mt:12", MT_IN_ARENA_BF16, 4352, 192, 24},
-  {27, "grad.update0.net.att.mm.2.cast",                     "model.mt:7",  MT_IN_ARENA_BF16, 8704, 192, 24},
-  {28, "grad.update0.net.att.softmax.mul_bf16.mm",           "model.mt:7",  MT_IN_ARENA_BF16, 2560, 128, 16},
-  {29, "grad.update0.net.att.mm.cast",                       "model.mt:7",  MT_IN_ARENA_BF16, 1536, 128, 16},
-  {30, "grad.update0.net.att.v.reshape_bf16.mm",             "model.mt:7",  MT_IN_ARENA_BF16, 1792, 192, 24},
-  {31, "grad.update0.net.att.q.reshape.2_bf16.mm",           "model.mt:7",  MT_IN_ARENA_BF16, 2304, 192, 24},
-  {32, "grad.update0.net.att.k.reshape_bf16.transpose",      "model.mt:7",  MT_IN_ARENA_BF16, 3328, 192, 24},
-  {33, "grad.update0.net.att.qkv.bias.sum",                  "model.mt:6",  MT_IN_GRADS,      320,  18,  0},
-  {34, "grad.update0.net.att.q.reshape_bf16.transpose.copy", "model.mt:6",  MT_IN_ARENA_BF16, 3840, 576, 72},
-  {35, "grad.update0.net.att.qkv.weight_bf16.transpose.2",   "model.mt:6",  MT_IN_GRADS,      192,  108, 0},
-  {36, "grad.update0.net.ln.add.2_bf16.mm",                  "model.mt:6",  MT_IN_ARENA_BF16, 768,  192, 24},
-  {37, "grad.update0.net.ln.bias.sum",                       "model.mt:11", MT_IN_GRADS,      128,  6,   0},
-  {37, "grad.update0.net.ln.weight.sum",                     "model.mt:11", MT_IN_GRADS,      64,   6,   0},
+  {3,  "net.att.q.reshape.2_bf16.copy",                      "model.mt:6",  MT_IN_ARENA_BF16, 2816, 192, 24},
+  {3,  "net.att.k.reshape_bf16.copy",                        "model.mt:6",  MT_IN_ARENA_BF16, 3328, 192, 24},
+  {3,  "net.att.v.reshape_bf16.copy",                        "model.mt:6",  MT_IN_ARENA_BF16, 3840, 192, 24},
+  {4,  "net.att.mm.2.attention",                             "model.mt:7",  MT_IN_ARENA_BF16, 1536, 192, 24},
+  {5,  "net.a.add",                                          "model.mt:11", MT_IN_ARENA,      2048, 192, 24},
+  {5,  "net.a.add_bf16",                                     "model.mt:11", MT_IN_ARENA_BF16, 4352, 192, 24},
+  {6,  "net.w_bf16",                                         "model.mt:10", MT_IN_ARENA_BF16, 4864, 60,  0},
+  {7,  "net.h.mm",                                           "model.mt:12", MT_IN_ARENA_BF16, 5120, 320, 40},
+  {8,  "net.h.gelu.mul.2_bf16",                              "model.mt:12", MT_IN_ARENA_BF16, 5888, 320, 40},
+  {9,  "net.mm",                                             "model.mt:13", MT_IN_ARENA_BF16, 6656, 192, 24},
+  {10, "net.cast",                                           "model.mt:13", MT_IN_ARENA_BF16, 6656, 192, 24},
+  {11, "net.rhs.lhs.arg1.mm",                                "model.mt:13", MT_IN_ARENA_BF16, 7424, 320, 40},
+  {12, "net.rhs.mm",                                         "model.mt:13", MT_IN_ARENA_BF16, 8192, 192, 24},
+  {13, "loss.mse.mean.div",                                  "model.mt:17", MT_IN_OUTPUTS,    0,    1,   0},
+  {13, "grad.update0.net.rhs.mm.cast",                       "model.mt:13", MT_IN_ARENA_BF16, 8704, 192, 24},
+  {14, "grad.update0.net.w.mm.4",                            "model.mt:10", MT_IN_ARENA,      9216, 60,  0},
+  {15, "grad.update0.net.rhs.lhs.arg1.mm.mm",                "model.mt:13", MT_IN_ARENA_BF16, 7424, 320, 40},
+  {16, "grad.update0.net.w_bf16.transpose.3",                "model.mt:13", MT_IN_ARENA,      8704, 60,  0},
+  {17, "grad.update0.net.cast.mm",                           "model.mt:13", MT_IN_ARENA_BF16, 6656, 192, 24},
+  {18, "grad.update0.net.mm.cast",                           "model.mt:13", MT_IN_ARENA_BF16, 6656, 192, 24},
+  {19, "grad.update0.net.w.mm.2",                            "model.mt:10", MT_IN_ARENA,      8960, 60,  0},
+  {20, "grad.update0.net.h.gelu.mul.2_bf16.mm",              "model.mt:13", MT_IN_ARENA_BF16, 5888, 320, 40},
+  {21, "grad.update0.net.h.mm.cast",                         "model.mt:12", MT_IN_ARENA_BF16, 5120, 320, 40},
+  {22, "grad.update0.net.w_bf16.transpose.2.2",              "model.mt:12", MT_IN_ARENA,      5888, 60,  0},
+  {23, "grad.update0.net.w.add.3",                           "model.mt:10", MT_IN_GRADS,      0,    60,  0},
+  {24, "grad.update0.net.a.add_bf16.mm",                     "model.mt:12", MT_IN_ARENA_BF16, 4352, 192, 24},
+  {25, "grad.update0.net.att.mm.2.attention.cast",           "model.mt:7",  MT_IN_ARENA_BF16, 1536, 192, 24},
+  {25, "grad.update0.net.att.mm.2.attention.sum",            "model.mt:7",  MT_IN_ARENA,      8704, 32,  4},
+  {26, "grad.update0.net.att.mm.2.attention.lse",            "model.mt:7",  MT_IN_ARENA,      8960, 32,  4},
+  {27, "grad.update0.net.att.mm.2.attention.dq",             "model.mt:7",  MT_IN_ARENA_BF16, 2048, 192, 24},
+  {29, "grad.update0.net.att.qkv.bias.sum",                  "model.mt:6",  MT_IN_GRADS,      320,  18,  0},
+  {30, "grad.update0.net.att.q.reshape_bf16.transpose.copy", "model.mt:6",  MT_IN_ARENA_BF16, 2560, 576, 72},
+  {31, "grad.update0.net.att.qkv.weight_bf16.transpose.2",   "model.mt:6",  MT_IN_GRADS,      192,  108, 0},
+  {32, "grad.update0.net.ln.add.2_bf16.mm",                  "model.mt:6",  MT_IN_ARENA_BF16, 768,  192, 24},
+  {33, "grad.update0.net.ln.bias.sum",                       "model.mt:11", MT_IN_GRADS,      128,  6,   0},
+  {33, "grad.update0.net.ln.weight.sum",                     "model.mt:11", MT_IN_GRADS,      64,   6,   0},
 };
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
 // elements moved from, how many, logs from, how many, groups from, how many, calls, values
 static const MtPhase train_phases[] = {
-  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 384, 0, 0, 0, 1, 38, 43, train_values},
+  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 384, 0, 0, 0, 1, 34, 40, train_values},
 };
 static const MtTrain train = {
   0,                                 // data: samples
@@ -758,7 +657,7 @@ static const MtTrain train = {
   1,                                 // micro-batches an update
   false,                             // matrix products in TF32
   1, train_phases,                   // a step, from update to update
-  {9984, 1},                         // bytes of its arena, elements of its outputs
+  {9472, 1},                         // bytes of its arena, elements of its outputs
   0, NULL,                           // logs
   1, train_groups,                   // update groups
   0, NULL,                           // what happens every so often

@@ -9,6 +9,7 @@
 #ifndef MT_DOUBLE  // this file is read twice: its end says why
 #include "mtrt.h"
 #include "mtrt_math.h"
+#include "mtrt_attention.h"
 
 #define real float
 // An array of the arena; offsets are in bytes for floats.
@@ -45,42 +46,15 @@ static void x_map(real *restrict x_gather, const int32_t *restrict ids, const re
   }
 }
 
-// model.mt:8  p.softmax.max = max(p.mm / 2.449489742783178)
-// p.softmax.sum = sum(exp(p.mm / 2.449489742783178 - max(p.mm / 2.449489742783178)))
-// p.softmax.mul = exp(p.mm / 2.449489742783178 - max(p.div)) * (1 / sum(exp(p.softmax.sub)))
-// fused 7 nodes of net.p and net.p.softmax: reads 400 B, writes 560 B; saves 3.5 KB
-static void p_softmax_rows(real *restrict softmax_max, real *restrict softmax_sum,
-                           real *restrict softmax_mul, const real *restrict p_mm, int64_t rows) {
-  for (int64_t i = 0; i < rows * T; i++) {
-    real softmax_exp[T];
-    real highest = -INFINITY;
-    for (int64_t j = 0; j < T; j++)
-      highest = mt_maximum(highest, p_mm[i * T + j] / (real)2.449489742783178);
-    softmax_max[i] = highest;
-    real sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < T; j++) {
-      const real softmax_sub = p_mm[i * T + j] / (real)2.449489742783178 - highest;
-      softmax_exp[j] = exp(softmax_sub);
-      sum += softmax_exp[j];
-    }
-    const real softmax_div = 1 / sum;
-    softmax_sum[i] = sum;
-#pragma omp simd
-    for (int64_t j = 0; j < T; j++)
-      softmax_mul[i * T + j] = softmax_exp[j] * softmax_div;
-  }
-}
-
-// model.mt:9  mean.div = sum(mm) / 5
+// model.mt:9  mean.div = sum(attention) / 5
 // fused 2 nodes of net: reads 480 B, writes 96 B; saves 192 B
-static void mean_columns(real *restrict mean_div, const real *restrict mm, int64_t rows) {
+static void mean_columns(real *restrict mean_div, const real *restrict attention, int64_t rows) {
   for (int64_t row = 0; row < rows; row++) {
     real mean_sum[D] = {0};
     for (int64_t j = 0; j < T; j++) {
 #pragma omp simd
       for (int64_t i = 0; i < D; i++)
-        mean_sum[i] += mm[row * T * D + j * D + i];
+        mean_sum[i] += attention[row * T * D + j * D + i];
     }
 #pragma omp simd
     for (int64_t i = 0; i < D; i++)
@@ -180,53 +154,33 @@ static void d_mean_map(real *restrict d_mean_sum_div, int64_t rows) {
   }
 }
 
-// model.mt:9  d(mm.broadcast.copy) = d(mean.sum.div)
-// net: reads 96 B, writes 480 B
-static void d_mm_map(real *restrict d_mm_broadcast_copy, const real *restrict d_mean_sum_div, int64_t rows) {
+// model.mt:9  d(attention.sum) = sum(d(mean.sum.div) * attention)
+// d(attention.broadcast.copy) = d(mean.sum.div)
+// fused 3 nodes of net: reads 576 B, writes 560 B; saves 1.1 KB
+static void d_attention_rows(real *restrict d_attention_sum, real *restrict d_attention_broadcast_copy,
+                             const real *restrict d_mean_sum_div, int64_t rows) {
   for (int64_t row = 0; row < rows; row++) {
     for (int64_t i = 0; i < T; i++) {
-#pragma omp simd
-      for (int64_t j = 0; j < D; j++)
-        d_mm_broadcast_copy[row * T * D + i * D + j] = d_mean_sum_div[row * D + j];
+      real sum = 0;
+#pragma omp simd reduction(+ : sum)
+      for (int64_t j = 0; j < D; j++) {
+        const real d_mean_sum_div_at = d_mean_sum_div[row * D + j];
+        const real attention = d_attention_broadcast_copy[row * T * D + i * D + j];
+        sum += d_mean_sum_div_at * attention;
+        d_attention_broadcast_copy[row * T * D + i * D + j] = d_mean_sum_div_at;
+      }
+      d_attention_sum[row * T + i] = sum;
     }
   }
 }
 
-// model.mt:8  d(p.mm.div) = d(p.softmax.exp.add) * p.softmax.exp / 2.449489742783178
-// fused 8 nodes of net.p.softmax and net.p: reads 960 B, writes 400 B; saves 4.6 KB; recomputes 4
-static void d_p_rows(real *restrict d_p_mm_div, const real *restrict d_softmax_mul_mm,
-                     const real *restrict softmax_sum, const real *restrict softmax_max, int64_t rows) {
-  for (int64_t i = 0; i < rows * T; i++) {
-    real softmax_exp[T];
-    const real softmax_sum_at = softmax_sum[i];
-    const real softmax_div = 1 / softmax_sum_at;
-    const real softmax_max_at = softmax_max[i];
-    real d_softmax_div_reshape = 0;
-#pragma omp simd reduction(+ : d_softmax_div_reshape)
-    for (int64_t j = 0; j < T; j++) {
-      const real p_mm = d_p_mm_div[i * T + j];
-      softmax_exp[j] = exp(p_mm / (real)2.449489742783178 - softmax_max_at);
-      d_softmax_div_reshape += d_softmax_mul_mm[i * T + j] * softmax_exp[j];
-    }
-    const real d_softmax_sum_mul = d_softmax_div_reshape / softmax_sum_at * softmax_div;
-#pragma omp simd
-    for (int64_t j = 0; j < T; j++) {
-      const real d_softmax_exp_add = d_softmax_mul_mm[i * T + j] * softmax_div - d_softmax_sum_mul;
-      const real d_p_mm_div_at = d_softmax_exp_add * softmax_exp[j] / (real)2.449489742783178;
-      d_p_mm_div[i * T + j] = d_p_mm_div_at;
-    }
-  }
-}
-
-// model.mt:8  d(x.gather.add.2) = d(x.gather.mm) + d(x.gather.mm.2) + d(x.gather.transpose)
-// fused 2 nodes of net.x: reads 1.4 KB, writes 480 B; saves 960 B
-static void d_x_map(real *restrict d_gather_add_2, const real *restrict d_gather_mm_2,
-                    const real *restrict d_x_gather_transpose, int64_t rows) {
+// model.mt:9  d(x.gather.add.2) = d(attention.dq) + d(attention.dkv) + d(attention.dkv)
+// fused 2 nodes of net.x: reads 1.4 KB, writes 480 B; saves 1.9 KB
+static void d_x_map(real *restrict d_gather_add_2, const real *restrict d_dkv, int64_t rows) {
 #pragma omp simd
   for (int64_t i = 0; i < rows * T * D; i++) {
-    const real d_x_gather_mm = d_gather_add_2[i];
-    const real d_gather_add_2_at = d_x_gather_mm + d_gather_mm_2[i] + d_x_gather_transpose[i];
-    d_gather_add_2[i] = d_gather_add_2_at;
+    const real d_dq = d_gather_add_2[i];
+    d_gather_add_2[i] = d_dq + d_dkv[i] + d_dkv[i + 120];
   }
 }
 
@@ -249,38 +203,29 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   const int32_t *ids = (const int32_t *)batch[0];                        // (B, T)
   const int32_t *y = (const int32_t *)batch[1];                          // (B)
   real *x_gather = AT(real, 0);                                          // (B, T, D)
-  real *p_mm = AT(real, 512);                                            // (B, T, T)
-  real *p_softmax_max = AT(real, 1024);                                  // (B, T, 1)
-  real *p_softmax_sum = AT(real, 1280);                                  // (B, T, 1)
-  real *p_softmax_mul = AT(real, 1536);                                  // (B, T, T)
-  real *mm = AT(real, 2048);                                             // (B, T, D)
-  real *mean_div = AT(real, 2560);                                       // (B, D)
-  real *head_mm = AT(real, 2048);                                        // (B, K)
-  real *loss_cross_entropy_norm_sum_2 = AT(real, 2304);                  // ()
-  real *loss_cross_entropy_nll_where_2 = AT(real, 2816);                 // (B)
-  real *d_loss_cross_entropy_logp_log_softmax_sub_add = AT(real, 2048);  // (B, K)
-  real *d_mean_div_mm = AT(real, 2304);                                  // (B, D)
-  real *d_mean_sum_div = AT(real, 2304);                                 // (B, D)
-  real *d_mm_broadcast_copy = AT(real, 2560);                            // (B, T, D)
-  real *d_p_softmax_mul_mm = AT(real, 2048);                             // (B, T, T)
-  real *d_p_mm_div = AT(real, 512);                                      // (B, T, T)
-  real *d_x_gather_mm = AT(real, 1024);                                  // (B, T, D)
-  real *d_x_gather_mm_2 = AT(real, 1536);                                // (B, T, D)
-  real *d_x_gather_transpose = AT(real, 2048);                           // (B, T, D)
-  real *d_x_gather_add_2 = AT(real, 1024);                               // (B, T, D)
+  real *attention = AT(real, 512);                                       // (B, T, D)
+  real *mean_div = AT(real, 1024);                                       // (B, D)
+  real *head_mm = AT(real, 1280);                                        // (B, K)
+  real *loss_cross_entropy_norm_sum_2 = AT(real, 1536);                  // ()
+  real *loss_cross_entropy_nll_where_2 = AT(real, 1792);                 // (B)
+  real *d_loss_cross_entropy_logp_log_softmax_sub_add = AT(real, 1280);  // (B, K)
+  real *d_mean_div_mm = AT(real, 1024);                                  // (B, D)
+  real *d_mean_sum_div = AT(real, 1024);                                 // (B, D)
+  real *d_attention_lse = AT(real, 1280);                                // (B, T)
+  real *d_attention_sum = AT(real, 1536);                                // (B, T)
+  real *d_attention_broadcast_copy = AT(real, 512);                      // (B, T, D)
+  real *d_attention_dq = AT(real, 1792);                                 // (B, T, D)
+  real *d_attention_dkv = AT(real, 2304);                                // (2, B, T, D)
+  real *d_x_gather_add_2 = AT(real, 1792);                               // (B, T, D)
   real *loss_cross_entropy_div = (real *)run->outputs + 0;               // ()
 
   // model.mt:7
   STEP(x_map(x_gather, ids, p.table, rows));
 
-  // model.mt:8
-  STEP(mt_gemm_batched(run, MT_NT, rows, T, T, D, x_gather, D, T * D, x_gather, D, T * D, p_mm, T, T * T));
-  STEP(p_softmax_rows(p_softmax_max, p_softmax_sum, p_softmax_mul, p_mm, rows));
-
   // model.mt:9
-  STEP(mt_gemm_batched(run, MT_NN, rows, T, D, T, p_softmax_mul, T, T * T, x_gather, D, T * D, mm, D,
-                       T * D));
-  STEP(mean_columns(mean_div, mm, rows));
+  STEP(mt_attention(run, MT_F32, MT_FULL, rows, T, T, D, 0.4082482904638631, x_gather, x_gather, x_gather,
+                    attention));
+  STEP(mean_columns(mean_div, attention, rows));
   STEP(mt_gemm(run, MT_NT, rows, K, D, mean_div, p.head_weight, head_mm));
 
   // model.mt:13
@@ -288,37 +233,26 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   STEP(loss_cross_entropy_nll_rows(loss_cross_entropy_nll_where_2,
                                    d_loss_cross_entropy_logp_log_softmax_sub_add, y, p.head_bias,
                                    loss_cross_entropy_norm_sum_2, rows));
-
-  // model.mt:9, backward
-  STEP(mt_gemm(run, MT_TN, K, D, rows, d_loss_cross_entropy_logp_log_softmax_sub_add, mean_div,
-               d.head_weight));
-
-  // model.mt:13
   STEP(loss_cross_entropy_rows(loss_cross_entropy_div, loss_cross_entropy_nll_where_2,
                                loss_cross_entropy_norm_sum_2, rows));
 
   // model.mt:9, backward
   STEP(d_head_bias_columns(d.head_bias, d_loss_cross_entropy_logp_log_softmax_sub_add, rows));
+  STEP(mt_gemm(run, MT_TN, K, D, rows, d_loss_cross_entropy_logp_log_softmax_sub_add, mean_div,
+               d.head_weight));
   STEP(mt_gemm(run, MT_NN, rows, D, K, d_loss_cross_entropy_logp_log_softmax_sub_add, p.head_weight,
                d_mean_div_mm));
   STEP(d_mean_map(d_mean_sum_div, rows));
-  STEP(d_mm_map(d_mm_broadcast_copy, d_mean_sum_div, rows));
-  STEP(mt_gemm_batched(run, MT_NT, rows, T, T, D, d_mm_broadcast_copy, D, T * D, x_gather, D, T * D,
-                       d_p_softmax_mul_mm, T, T * T));
-
-  // model.mt:8, backward
-  STEP(d_p_rows(d_p_mm_div, d_p_softmax_mul_mm, p_softmax_sum, p_softmax_max, rows));
-
-  // model.mt:9, backward
-  STEP(mt_gemm_batched(run, MT_TN, rows, T, D, T, p_softmax_mul, T, T * T, d_mm_broadcast_copy, D, T * D,
-                       d_x_gather_mm, D, T * D));
-
-  // model.mt:8, backward
-  STEP(mt_gemm_batched(run, MT_NN, rows, T, D, T, d_p_mm_div, T, T * T, x_gather, D, T * D,
-                       d_x_gather_mm_2, D, T * D));
-  STEP(mt_gemm_batched(run, MT_TN, rows, T, D, T, d_p_mm_div, T, T * T, x_gather, D, T * D,
-                       d_x_gather_transpose, D, T * D));
-  STEP(d_x_map(d_x_gather_add_2, d_x_gather_mm_2, d_x_gather_transpose, rows));
+  STEP(mt_attention_lse(run, MT_F32, MT_FULL, rows, T, T, D, 0.4082482904638631, x_gather, x_gather,
+                        d_attention_lse));
+  STEP(d_attention_rows(d_attention_sum, d_attention_broadcast_copy, d_mean_sum_div, rows));
+  STEP(mt_attention_dq(run, MT_F32, MT_FULL, rows, T, T, D, 0.4082482904638631, x_gather, x_gather,
+                       x_gather, d_attention_lse, d_attention_broadcast_copy, d_attention_sum,
+                       d_attention_dq));
+  STEP(mt_attention_dkv(run, MT_F32, MT_FULL, rows, T, T, D, 0.4082482904638631, x_gather, x_gather,
+                        x_gather, d_attention_lse, d_attention_broadcast_copy, d_attention_sum,
+                        d_attention_dkv, d_attention_dkv + B * T * D));
+  STEP(d_x_map(d_x_gather_add_2, d_attention_dkv, rows));
 
   // model.mt:7, backward
   STEP(d_table_scatter(d.table, d_x_gather_add_2, ids, rows));
@@ -375,34 +309,28 @@ static const MtGroup train_groups[] = {
 // call, value, where, place, offset, elements, elements a row
 static const MtValue train_values[] = {
   {0,  "net.x.gather",                                             "model.mt:7",  MT_IN_ARENA,   0,    120, 30},
-  {1,  "net.p.mm",                                                 "model.mt:8",  MT_IN_ARENA,   512,  100, 25},
-  {2,  "net.p.softmax.max",                                        "model.mt:8",  MT_IN_ARENA,   1024, 20,  5},
-  {2,  "net.p.softmax.sum",                                        "model.mt:8",  MT_IN_ARENA,   1280, 20,  5},
-  {2,  "net.p.softmax.mul",                                        "model.mt:8",  MT_IN_ARENA,   1536, 100, 25},
-  {3,  "net.mm",                                                   "model.mt:9",  MT_IN_ARENA,   2048, 120, 30},
-  {4,  "net.mean.div",                                             "model.mt:9",  MT_IN_ARENA,   2560, 24,  6},
-  {5,  "net.head.mm",                                              "model.mt:9",  MT_IN_ARENA,   2048, 8,   2},
-  {6,  "loss.cross_entropy.norm.sum.2",                            "model.mt:13", MT_IN_ARENA,   2304, 1,   0},
-  {7,  "loss.cross_entropy.nll.where.2",                           "model.mt:13", MT_IN_ARENA,   2816, 4,   1},
-  {7,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:13", MT_IN_ARENA,   2048, 8,   2},
+  {1,  "net.attention",                                            "model.mt:9",  MT_IN_ARENA,   512,  120, 30},
+  {2,  "net.mean.div",                                             "model.mt:9",  MT_IN_ARENA,   1024, 24,  6},
+  {3,  "net.head.mm",                                              "model.mt:9",  MT_IN_ARENA,   1280, 8,   2},
+  {4,  "loss.cross_entropy.norm.sum.2",                            "model.mt:13", MT_IN_ARENA,   1536, 1,   0},
+  {5,  "loss.cross_entropy.nll.where.2",                           "model.mt:13", MT_IN_ARENA,   1792, 4,   1},
+  {5,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:13", MT_IN_ARENA,   1280, 8,   2},
+  {6,  "loss.cross_entropy.div",                                   "model.mt:13", MT_IN_OUTPUTS, 0,    1,   0},
+  {7,  "grad.update0.net.head.bias.sum",                           "model.mt:9",  MT_IN_GRADS,   192,  2,   0},
   {8,  "grad.update0.net.head.weight.transpose",                   "model.mt:9",  MT_IN_GRADS,   128,  12,  0},
-  {9,  "loss.cross_entropy.div",                                   "model.mt:13", MT_IN_OUTPUTS, 0,    1,   0},
-  {10, "grad.update0.net.head.bias.sum",                           "model.mt:9",  MT_IN_GRADS,   192,  2,   0},
-  {11, "grad.update0.net.mean.div.mm",                             "model.mt:9",  MT_IN_ARENA,   2304, 24,  6},
-  {12, "grad.update0.net.mean.sum.div",                            "model.mt:9",  MT_IN_ARENA,   2304, 24,  6},
-  {13, "grad.update0.net.mm.broadcast.copy",                       "model.mt:9",  MT_IN_ARENA,   2560, 120, 30},
-  {14, "grad.update0.net.p.softmax.mul.mm",                        "model.mt:9",  MT_IN_ARENA,   2048, 100, 25},
-  {15, "grad.update0.net.p.mm.div",                                "model.mt:8",  MT_IN_ARENA,   512,  100, 25},
-  {16, "grad.update0.net.x.gather.mm",                             "model.mt:9",  MT_IN_ARENA,   1024, 120, 30},
-  {17, "grad.update0.net.x.gather.mm.2",                           "model.mt:8",  MT_IN_ARENA,   1536, 120, 30},
-  {18, "grad.update0.net.x.gather.transpose",                      "model.mt:8",  MT_IN_ARENA,   2048, 120, 30},
-  {19, "grad.update0.net.x.gather.add.2",                          "model.mt:8",  MT_IN_ARENA,   1024, 120, 30},
-  {20, "grad.update0.net.table.scatter_add",                       "model.mt:7",  MT_IN_GRADS,   0,    120, 0},
+  {9,  "grad.update0.net.mean.div.mm",                             "model.mt:9",  MT_IN_ARENA,   1024, 24,  6},
+  {10, "grad.update0.net.mean.sum.div",                            "model.mt:9",  MT_IN_ARENA,   1024, 24,  6},
+  {11, "grad.update0.net.attention.lse",                           "model.mt:9",  MT_IN_ARENA,   1280, 20,  5},
+  {12, "grad.update0.net.attention.sum",                           "model.mt:9",  MT_IN_ARENA,   1536, 20,  5},
+  {12, "grad.update0.net.attention.broadcast.copy",                "model.mt:9",  MT_IN_ARENA,   512,  120, 30},
+  {13, "grad.update0.net.attention.dq",                            "model.mt:9",  MT_IN_ARENA,   1792, 120, 30},
+  {15, "grad.update0.net.x.gather.add.2",                          "model.mt:9",  MT_IN_ARENA,   1792, 120, 30},
+  {16, "grad.update0.net.table.scatter_add",                       "model.mt:7",  MT_IN_GRADS,   0,    120, 0},
 };
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
 // elements moved from, how many, logs from, how many, groups from, how many, calls, values
 static const MtPhase train_phases[] = {
-  {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 256, 0, 0, 0, 1, 21, 24, train_values},
+  {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 256, 0, 0, 0, 1, 17, 18, train_values},
 };
 static const MtTrain train = {
   0,                                 // data: d0
@@ -412,7 +340,7 @@ static const MtTrain train = {
   1,                                 // micro-batches an update
   true,                              // matrix products in TF32
   1, train_phases,                   // a step, from update to update
-  {3072, 1},                         // bytes of its arena, elements of its outputs
+  {3328, 1},                         // bytes of its arena, elements of its outputs
   0, NULL,                           // logs
   1, train_groups,                   // update groups
   0, NULL,                           // what happens every so often
@@ -438,15 +366,13 @@ int main(int argc, char **argv) { return mt_main(argc, argv, &program); }
 #define Params Params_f64
 #define params_at params_at_f64
 #define x_map x_map_f64
-#define p_softmax_rows p_softmax_rows_f64
 #define mean_columns mean_columns_f64
 #define loss_cross_entropy_norm_rows loss_cross_entropy_norm_rows_f64
 #define loss_cross_entropy_nll_rows loss_cross_entropy_nll_rows_f64
 #define loss_cross_entropy_rows loss_cross_entropy_rows_f64
 #define d_head_bias_columns d_head_bias_columns_f64
 #define d_mean_map d_mean_map_f64
-#define d_mm_map d_mm_map_f64
-#define d_p_rows d_p_rows_f64
+#define d_attention_rows d_attention_rows_f64
 #define d_x_map d_x_map_f64
 #define d_table_scatter d_table_scatter_f64
 #define train_gradients train_gradients_f64

@@ -8,6 +8,7 @@
 #ifndef MT_DOUBLE  // this file is read twice: its end says why
 #include "mtrt_cuda.cuh"
 #include "mtrt_update.cuh"
+#include "mtrt_attention.cuh"
 
 #define real float
 
@@ -39,44 +40,16 @@ static __global__ void x_map(real *__restrict__ x_gather, const int32_t *__restr
   x_gather[i] = table[ids[i / D] * D + i % D];
 }
 
-// model.mt:8  p.softmax.max = max(p.mm / 2.449489742783178)
-// p.softmax.sum = sum(exp(p.mm / 2.449489742783178 - max(p.mm / 2.449489742783178)))
-// p.softmax.mul = exp(p.mm / 2.449489742783178 - max(p.div)) * (1 / sum(exp(p.softmax.sub)))
-// fused 7 nodes of net.p and net.p.softmax: reads 400 B, writes 560 B; saves 3.5 KB
-static __global__ void p_softmax_rows(real *__restrict__ softmax_max, real *__restrict__ softmax_sum,
-                                      real *__restrict__ softmax_mul, const real *__restrict__ p_mm,
-                                      int rows) {
-  const int row = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;
-  if (row >= rows * T) return;
-  const int i = lane;
-  real p_div = 0;
-  real softmax_exp = 0;
-  real highest = -INFINITY;
-  if (i < T) {
-    p_div = p_mm[row * T + i] / (real)2.449489742783178;
-    highest = mt_maximum(highest, p_div);
-  }
-  highest = warp_max(highest);
-  if (lane == 0) softmax_max[row] = highest;
-  real sum = 0;
-  if (i < T) {
-    softmax_exp = exp(p_div - highest);
-    sum += softmax_exp;
-  }
-  sum = warp_sum(sum);
-  const real softmax_div = 1 / sum;
-  if (lane == 0) softmax_sum[row] = sum;
-  if (i < T)
-    softmax_mul[row * T + i] = softmax_exp * softmax_div;
-}
-
-// model.mt:9  mean.div = sum(mm) / 5
+// model.mt:9  mean.div = sum(attention) / 5
 // fused 2 nodes of net: reads 480 B, writes 96 B; saves 192 B
-static __global__ void mean_columns(real *__restrict__ mean_div, const real *__restrict__ mm, int rows) {
+static __global__ void mean_columns(real *__restrict__ mean_div, const real *__restrict__ attention,
+                                    int rows) {
   const int own = blockIdx.x * 32 + threadIdx.x, column = own < rows * D ? own : rows * D - 1;
   real mean_sum = 0;
-  for (int row = threadIdx.y; row < T; row += 8)
-    mean_sum += mm[(column / D) * T * D + row * D + column % D];
+  for (int row = threadIdx.y; row < T; row += 8) {
+    const real attention_at = attention[(column / D) * T * D + row * D + column % D];
+    mean_sum += attention_at;
+  }
   mean_sum = column_sum(mean_sum);
   if (threadIdx.y == 0 && own == column) mean_div[column] = mean_sum / 5;
 }
@@ -176,53 +149,32 @@ static __global__ void d_mean_product(real *__restrict__ d_mean_sum_div,
   d_mean_sum_div[row * D + column] = d_mean_div_mm / 5;
 }
 
-// model.mt:9  d(mm.broadcast.copy) = d(mean.sum.div)
-// net: reads 96 B, writes 480 B
-static __global__ void d_mm_map(real *__restrict__ d_mm_broadcast_copy,
-                                const real *__restrict__ d_mean_sum_div, int rows) {
-  const int i = blockIdx.x * 256 + threadIdx.x;
-  if (i >= rows * T * D) return;
-  d_mm_broadcast_copy[i] = d_mean_sum_div[(i / (T * D)) * D + i % D];
-}
-
-// model.mt:8  d(p.mm.div) = d(p.softmax.exp.add) * p.softmax.exp / 2.449489742783178
-// fused 8 nodes of net.p.softmax and net.p: reads 960 B, writes 400 B; saves 4.6 KB; recomputes 4
-static __global__ void d_p_rows(real *__restrict__ d_p_mm_div, const real *__restrict__ d_softmax_mul_mm,
-                                const real *__restrict__ softmax_sum, const real *__restrict__ softmax_max,
-                                int rows) {
+// model.mt:9  d(attention.sum) = sum(d(mean.sum.div) * attention)
+// d(attention.broadcast.copy) = d(mean.sum.div)
+// fused 3 nodes of net: reads 576 B, writes 560 B; saves 1.1 KB
+static __global__ void d_attention_rows(real *__restrict__ d_attention_sum,
+                                        real *__restrict__ d_attention_broadcast_copy,
+                                        const real *__restrict__ d_mean_sum_div, int rows) {
   const int row = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;
   if (row >= rows * T) return;
-  const int i = lane;
-  real d_softmax_mul_mm_at = 0;
-  real softmax_exp = 0;
-  const real softmax_sum_at = softmax_sum[row];
-  const real softmax_div = 1 / softmax_sum_at;
-  const real softmax_max_at = softmax_max[row];
-  real d_softmax_div_reshape = 0;
-  if (i < T) {
-    d_softmax_mul_mm_at = d_softmax_mul_mm[row * T + i];
-    const real p_mm = d_p_mm_div[row * T + i];
-    softmax_exp = exp(p_mm / (real)2.449489742783178 - softmax_max_at);
-    d_softmax_div_reshape += d_softmax_mul_mm_at * softmax_exp;
+  real sum = 0;
+  for (int i = lane; i < D; i += 32) {
+    const real d_mean_sum_div_at = d_mean_sum_div[(row / T) * D + i];
+    const real attention = d_attention_broadcast_copy[row * D + i];
+    sum += d_mean_sum_div_at * attention;
+    d_attention_broadcast_copy[row * D + i] = d_mean_sum_div_at;
   }
-  d_softmax_div_reshape = warp_sum(d_softmax_div_reshape);
-  const real d_softmax_sum_mul = d_softmax_div_reshape / softmax_sum_at * softmax_div;
-  if (i < T) {
-    const real d_softmax_exp_add = d_softmax_mul_mm_at * softmax_div - d_softmax_sum_mul;
-    const real d_p_mm_div_at = d_softmax_exp_add * softmax_exp / (real)2.449489742783178;
-    d_p_mm_div[row * T + i] = d_p_mm_div_at;
-  }
+  sum = warp_sum(sum);
+  if (lane == 0) d_attention_sum[row] = sum;
 }
 
-// model.mt:8  d(x.gather.add.2) = d(x.gather.mm) + d(x.gather.mm.2) + d(x.gather.transpose)
-// fused 2 nodes of net.x: reads 1.4 KB, writes 480 B; saves 960 B
-static __global__ void d_x_map(real *__restrict__ d_gather_add_2, const real *__restrict__ d_gather_mm_2,
-                               const real *__restrict__ d_x_gather_transpose, int rows) {
+// model.mt:9  d(x.gather.add.2) = d(attention.dq) + d(attention.dkv) + d(attention.dkv)
+// fused 2 nodes of net.x: reads 1.4 KB, writes 480 B; saves 1.9 KB
+static __global__ void d_x_map(real *__restrict__ d_gather_add_2, const real *__restrict__ d_dkv, int rows) {
   const int i = blockIdx.x * 256 + threadIdx.x;
   if (i >= rows * T * D) return;
-  const real d_x_gather_mm = d_gather_add_2[i];
-  const real d_gather_add_2_at = d_x_gather_mm + d_gather_mm_2[i] + d_x_gather_transpose[i];
-  d_gather_add_2[i] = d_gather_add_2_at;
+  const real d_dq = d_gather_add_2[i];
+  d_gather_add_2[i] = d_dq + d_dkv[i] + d_dkv[i + 120];
 }
 
 // model.mt:7  d(table.scatter_add) = scatter_add(d(x.gather.add.2), ids)
@@ -240,38 +192,28 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   const int32_t *ids = (const int32_t *)batch[0];                        // (B, T)
   const int32_t *y = (const int32_t *)batch[1];                          // (B)
   real *x_gather = AT(real, 0);                                          // (B, T, D)
-  real *p_mm = AT(real, 512);                                            // (B, T, T)
-  real *p_softmax_max = AT(real, 1024);                                  // (B, T, 1)
-  real *p_softmax_sum = AT(real, 1280);                                  // (B, T, 1)
-  real *p_softmax_mul = AT(real, 1536);                                  // (B, T, T)
-  real *mm = AT(real, 2048);                                             // (B, T, D)
-  real *mean_div = AT(real, 2560);                                       // (B, D)
-  real *head_mm = AT(real, 2048);                                        // (B, K)
-  real *loss_cross_entropy_norm_sum_2 = AT(real, 2304);                  // ()
-  real *loss_cross_entropy_nll_where_2 = AT(real, 2816);                 // (B)
-  real *d_loss_cross_entropy_logp_log_softmax_sub_add = AT(real, 2048);  // (B, K)
-  real *d_mean_sum_div = AT(real, 2304);                                 // (B, D)
-  real *d_mm_broadcast_copy = AT(real, 2560);                            // (B, T, D)
-  real *d_p_softmax_mul_mm = AT(real, 2048);                             // (B, T, T)
-  real *d_p_mm_div = AT(real, 512);                                      // (B, T, T)
-  real *d_x_gather_mm = AT(real, 1024);                                  // (B, T, D)
-  real *d_x_gather_mm_2 = AT(real, 1536);                                // (B, T, D)
-  real *d_x_gather_transpose = AT(real, 2048);                           // (B, T, D)
-  real *d_x_gather_add_2 = AT(real, 1024);                               // (B, T, D)
+  real *attention = AT(real, 512);                                       // (B, T, D)
+  real *mean_div = AT(real, 1024);                                       // (B, D)
+  real *head_mm = AT(real, 1280);                                        // (B, K)
+  real *loss_cross_entropy_norm_sum_2 = AT(real, 1536);                  // ()
+  real *loss_cross_entropy_nll_where_2 = AT(real, 1792);                 // (B)
+  real *d_loss_cross_entropy_logp_log_softmax_sub_add = AT(real, 1280);  // (B, K)
+  real *d_mean_sum_div = AT(real, 1024);                                 // (B, D)
+  real *d_attention_lse = AT(real, 1280);                                // (B, T)
+  real *d_attention_sum = AT(real, 1536);                                // (B, T)
+  real *d_attention_broadcast_copy = AT(real, 512);                      // (B, T, D)
+  real *d_attention_dq = AT(real, 1792);                                 // (B, T, D)
+  real *d_attention_dkv = AT(real, 2304);                                // (2, B, T, D)
+  real *d_x_gather_add_2 = AT(real, 1792);                               // (B, T, D)
   real *loss_cross_entropy_div = (real *)run->outputs + 0;               // ()
 
   // model.mt:7
   LAUNCH(x_map, mt_blocks(rows * T * D, 256), 256, 0, run)(x_gather, ids, p.table, rows);
 
-  // model.mt:8
-  STEP(mt_gemm_batched(run, MT_NT, rows, T, T, D, x_gather, D, T * D, x_gather, D, T * D, p_mm, T, T * T));
-  LAUNCH(p_softmax_rows, mt_blocks(rows * T, 4), 128, 0, run)(
-      p_softmax_max, p_softmax_sum, p_softmax_mul, p_mm, rows);
-
   // model.mt:9
-  STEP(mt_gemm_batched(run, MT_NN, rows, T, D, T, p_softmax_mul, T, T * T, x_gather, D, T * D, mm, D,
-                       T * D));
-  LAUNCH(mean_columns, mt_blocks(rows * D, 32), dim3(32, 8), 0, run)(mean_div, mm, rows);
+  mt_attention<D, MT_FULL, MT_TF32>(run, rows, T, T, 0.4082482904638631, x_gather, x_gather, x_gather,
+                                    attention);
+  LAUNCH(mean_columns, mt_blocks(rows * D, 32), dim3(32, 8), 0, run)(mean_div, attention, rows);
   STEP(mt_gemm(run, MT_NT, rows, K, D, mean_div, p.head_weight, head_mm));
 
   // model.mt:13
@@ -279,39 +221,27 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   LAUNCH(loss_cross_entropy_nll_rows, mt_blocks(rows, 4), 128, 0, run)(
       loss_cross_entropy_nll_where_2, d_loss_cross_entropy_logp_log_softmax_sub_add, y, p.head_bias,
       loss_cross_entropy_norm_sum_2, rows);
-
-  // model.mt:9, backward
-  STEP(mt_gemm(run, MT_TN, K, D, rows, d_loss_cross_entropy_logp_log_softmax_sub_add, mean_div,
-               d.head_weight));
-
-  // model.mt:13
   LAUNCH(loss_cross_entropy_rows, 1, 32, 0, run)(loss_cross_entropy_div, loss_cross_entropy_nll_where_2,
                                                  loss_cross_entropy_norm_sum_2, rows);
 
   // model.mt:9, backward
   LAUNCH(d_head_bias_columns, mt_blocks(K, 32), dim3(32, 8), 0, run)(
       d.head_bias, d_loss_cross_entropy_logp_log_softmax_sub_add, rows);
+  STEP(mt_gemm(run, MT_TN, K, D, rows, d_loss_cross_entropy_logp_log_softmax_sub_add, mean_div,
+               d.head_weight));
   LAUNCH(d_mean_product, dim3(mt_blocks(D, 16), mt_blocks(rows, 16)), dim3(16, 16), 0, run)(
       d_mean_sum_div, d_loss_cross_entropy_logp_log_softmax_sub_add, p.head_weight, rows);
-  LAUNCH(d_mm_map, mt_blocks(rows * T * D, 256), 256, 0, run)(d_mm_broadcast_copy, d_mean_sum_div, rows);
-  STEP(mt_gemm_batched(run, MT_NT, rows, T, T, D, d_mm_broadcast_copy, D, T * D, x_gather, D, T * D,
-                       d_p_softmax_mul_mm, T, T * T));
-
-  // model.mt:8, backward
-  LAUNCH(d_p_rows, mt_blocks(rows * T, 4), 128, 0, run)(
-      d_p_mm_div, d_p_softmax_mul_mm, p_softmax_sum, p_softmax_max, rows);
-
-  // model.mt:9, backward
-  STEP(mt_gemm_batched(run, MT_TN, rows, T, D, T, p_softmax_mul, T, T * T, d_mm_broadcast_copy, D, T * D,
-                       d_x_gather_mm, D, T * D));
-
-  // model.mt:8, backward
-  STEP(mt_gemm_batched(run, MT_NN, rows, T, D, T, d_p_mm_div, T, T * T, x_gather, D, T * D,
-                       d_x_gather_mm_2, D, T * D));
-  STEP(mt_gemm_batched(run, MT_TN, rows, T, D, T, d_p_mm_div, T, T * T, x_gather, D, T * D,
-                       d_x_gather_transpose, D, T * D));
-  LAUNCH(d_x_map, mt_blocks(rows * T * D, 256), 256, 0, run)(
-      d_x_gather_add_2, d_x_gather_mm_2, d_x_gather_transpose, rows);
+  mt_attention_lse<D, MT_FULL, MT_TF32>(run, rows, T, T, 0.4082482904638631, x_gather, x_gather,
+                                        d_attention_lse);
+  LAUNCH(d_attention_rows, mt_blocks(rows * T, 4), 128, 0, run)(
+      d_attention_sum, d_attention_broadcast_copy, d_mean_sum_div, rows);
+  mt_attention_dq<D, MT_FULL, MT_TF32>(run, rows, T, T, 0.4082482904638631, x_gather, x_gather, x_gather,
+                                       d_attention_lse, d_attention_broadcast_copy, d_attention_sum,
+                                       d_attention_dq);
+  mt_attention_dkv<D, MT_FULL, MT_TF32>(run, rows, T, T, 0.4082482904638631, x_gather, x_gather, x_gather,
+                                        d_attention_lse, d_attention_broadcast_copy, d_attention_sum,
+                                        d_attention_dkv, d_attention_dkv + B * T * D);
+  LAUNCH(d_x_map, mt_blocks(rows * T * D, 256), 256, 0, run)(d_x_gather_add_2, d_attention_dkv, rows);
 
   // model.mt:7, backward
   LAUNCH(d_table_scatter, dim3(mt_blocks(V, 8), mt_blocks(D, 32)), 256, 0, run)(
@@ -380,33 +310,27 @@ static const MtGroup train_groups[] = {
 // call, value, where, place, offset, elements, elements a row
 static const MtValue train_values[] = {
   {0,  "net.x.gather",                                             "model.mt:7",  MT_IN_ARENA,   0,    120, 30},
-  {1,  "net.p.mm",                                                 "model.mt:8",  MT_IN_ARENA,   512,  100, 25},
-  {2,  "net.p.softmax.max",                                        "model.mt:8",  MT_IN_ARENA,   1024, 20,  5},
-  {2,  "net.p.softmax.sum",                                        "model.mt:8",  MT_IN_ARENA,   1280, 20,  5},
-  {2,  "net.p.softmax.mul",                                        "model.mt:8",  MT_IN_ARENA,   1536, 100, 25},
-  {3,  "net.mm",                                                   "model.mt:9",  MT_IN_ARENA,   2048, 120, 30},
-  {4,  "net.mean.div",                                             "model.mt:9",  MT_IN_ARENA,   2560, 24,  6},
-  {5,  "net.head.mm",                                              "model.mt:9",  MT_IN_ARENA,   2048, 8,   2},
-  {6,  "loss.cross_entropy.norm.sum.2",                            "model.mt:13", MT_IN_ARENA,   2304, 1,   0},
-  {7,  "loss.cross_entropy.nll.where.2",                           "model.mt:13", MT_IN_ARENA,   2816, 4,   1},
-  {7,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:13", MT_IN_ARENA,   2048, 8,   2},
+  {1,  "net.attention",                                            "model.mt:9",  MT_IN_ARENA,   512,  120, 30},
+  {2,  "net.mean.div",                                             "model.mt:9",  MT_IN_ARENA,   1024, 24,  6},
+  {3,  "net.head.mm",                                              "model.mt:9",  MT_IN_ARENA,   1280, 8,   2},
+  {4,  "loss.cross_entropy.norm.sum.2",                            "model.mt:13", MT_IN_ARENA,   1536, 1,   0},
+  {5,  "loss.cross_entropy.nll.where.2",                           "model.mt:13", MT_IN_ARENA,   1792, 4,   1},
+  {5,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:13", MT_IN_ARENA,   1280, 8,   2},
+  {6,  "loss.cross_entropy.div",                                   "model.mt:13", MT_IN_OUTPUTS, 0,    1,   0},
+  {7,  "grad.update0.net.head.bias.sum",                           "model.mt:9",  MT_IN_GRADS,   192,  2,   0},
   {8,  "grad.update0.net.head.weight.transpose",                   "model.mt:9",  MT_IN_GRADS,   128,  12,  0},
-  {9,  "loss.cross_entropy.div",                                   "model.mt:13", MT_IN_OUTPUTS, 0,    1,   0},
-  {10, "grad.update0.net.head.bias.sum",                           "model.mt:9",  MT_IN_GRADS,   192,  2,   0},
-  {11, "grad.update0.net.mean.sum.div",                            "model.mt:9",  MT_IN_ARENA,   2304, 24,  6},
-  {12, "grad.update0.net.mm.broadcast.copy",                       "model.mt:9",  MT_IN_ARENA,   2560, 120, 30},
-  {13, "grad.update0.net.p.softmax.mul.mm",                        "model.mt:9",  MT_IN_ARENA,   2048, 100, 25},
-  {14, "grad.update0.net.p.mm.div",                                "model.mt:8",  MT_IN_ARENA,   512,  100, 25},
-  {15, "grad.update0.net.x.gather.mm",                             "model.mt:9",  MT_IN_ARENA,   1024, 120, 30},
-  {16, "grad.update0.net.x.gather.mm.2",                           "model.mt:8",  MT_IN_ARENA,   1536, 120, 30},
-  {17, "grad.update0.net.x.gather.transpose",                      "model.mt:8",  MT_IN_ARENA,   2048, 120, 30},
-  {18, "grad.update0.net.x.gather.add.2",                          "model.mt:8",  MT_IN_ARENA,   1024, 120, 30},
-  {19, "grad.update0.net.table.scatter_add",                       "model.mt:7",  MT_IN_GRADS,   0,    120, 0},
+  {9,  "grad.update0.net.mean.sum.div",                            "model.mt:9",  MT_IN_ARENA,   1024, 24,  6},
+  {10, "grad.update0.net.attention.lse",                           "model.mt:9",  MT_IN_ARENA,   1280, 20,  5},
+  {11, "grad.update0.net.attention.sum",                           "model.mt:9",  MT_IN_ARENA,   1536, 20,  5},
+  {11, "grad.update0.net.attention.broadcast.copy",                "model.mt:9",  MT_IN_ARENA,   512,  120, 30},
+  {12, "grad.update0.net.attention.dq",                            "model.mt:9",  MT_IN_ARENA,   1792, 120, 30},
+  {14, "grad.update0.net.x.gather.add.2",                          "model.mt:9",  MT_IN_ARENA,   1792, 120, 30},
+  {15, "grad.update0.net.table.scatter_add",                       "model.mt:7",  MT_IN_GRADS,   0,    120, 0},
 };
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
 // elements moved from, how many, logs from, how many, groups from, how many, calls, values
 static const MtPhase train_phases[] = {
-  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 256, 0, 0, 0, 1, 20, 23, train_values},
+  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 256, 0, 0, 0, 1, 16, 17, train_values},
 };
 static const MtTrain train = {
   0,                                 // data: d0
@@ -416,7 +340,7 @@ static const MtTrain train = {
   1,                                 // micro-batches an update
   true,                              // matrix products in TF32
   1, train_phases,                   // a step, from update to update
-  {3072, 1},                         // bytes of its arena, elements of its outputs
+  {3328, 1},                         // bytes of its arena, elements of its outputs
   0, NULL,                           // logs
   1, train_groups,                   // update groups
   0, NULL,                           // what happens every so often
