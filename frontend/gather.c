@@ -60,19 +60,22 @@ static bool taking(Lower *l, Call *call, const Builtin *self, Taking *t) {
   return true;
 }
 
-/* Where in the row the element is that each index means. */
+/* Where in the row the element is that each index means: -1, outside of it, for one outside of the axis. */
 static Node *places(Taking *t) {
   const Type *type = &t->x->type;
-  Node *sum = NULL;
+  Builder *b = &t->b;
+  Node *sum = NULL, *ids = b_cast(b, t->ids, I32);
   int64_t stride = 1;
   for (int i = type->rank - 1; i >= 0; stride *= type->dim[i--].size) {
     Type line = {.dtype = I32, .rank = type->rank};
     for (int k = 0; k < line.rank; k++) line.dim[k] = k == i ? type->dim[k] : dim_literal(1);
-    Node *index = i == t->axis ? b_cast(&t->b, t->ids, I32) : b_iota(&t->b, &line, i);
-    Node *far = stride == 1 ? index : b_scalar(&t->b, OP_mul, index, (double)stride);
-    sum = sum ? b_binary(&t->b, OP_add, sum, far) : far;
+    Node *index = i == t->axis ? ids : b_iota(b, &line, i);
+    Node *far = stride == 1 ? index : b_scalar(b, OP_mul, index, (double)stride);
+    sum = sum ? b_binary(b, OP_add, sum, far) : far;
   }
-  return sum;
+  if (type->rank == 1) return sum;
+  Node *inside = b_binary(b, OP_and, b_scalar(b, OP_ge, ids, 0), b_scalar(b, OP_lt, ids, (double)type->dim[t->axis].size));
+  return b_where(b, inside, sum, b_const(b, I32, -1));
 }
 
 Value gather_call(Lower *l, Call *call, const Builtin *self) {

@@ -181,8 +181,8 @@ void change_state(Lower *l, const char *path, Node *value) {
   held->changed = true;
 }
 
-static bool is_carried(const LoopFrame *f, const Held *held) { return held->changed && !stands_in(f, held->path); }
-static bool is_collected(const LoopFrame *f, const Held *held) { return held->changed && stands_in(f, held->path); }
+static bool state_is_carried(const LoopFrame *f, const Held *held) { return held->changed && !stands_in(f, held->path); }
+static bool state_is_collected(const LoopFrame *f, const Held *held) { return held->changed && stands_in(f, held->path); }
 
 static void end_states(LoopFrame *f, bool (*which)(const LoopFrame *, const Held *)) {
   for (int i = 0; i < f->n_held; i++)
@@ -193,7 +193,7 @@ static void end_states(LoopFrame *f, bool (*which)(const LoopFrame *, const Held
 static void take_states(Lower *l, LoopFrame *f) {
   for (int i = 0; i < f->n_held; i++) {
     Taken taken = {f->held[i].from, f->held[i].input};
-    if (is_carried(f, &f->held[i])) continue;
+    if (state_is_carried(f, &f->held[i])) continue;
     if (stands_in(f, f->held[i].path)) LIST_PUSH(l->arena, f->stacked, f->n_stacked, taken);
     else LIST_PUSH(l->arena, f->read, f->n_read, taken);
   }
@@ -252,13 +252,28 @@ static Node *as_stack(Lower *l, const LoopFrame *f, Node *x, int axis, const Exp
   return b_slice(&b, front, &cut, start, step);
 }
 
-Node *element_of_turn(Lower *l, Node *x, int axis, const Node *index, const Expr *e) {
+/* The loop whose turn the index is; NULL where it is another number. */
+static const LoopFrame *loop_of(const Lower *l, const Node *index) {
   const LoopFrame *f = l->frame;
   while (f && f->variable != index && !(f != l->frame && origin(l->frame, f, (Node *)index) == f->variable)) f = f->up;
-  if (!f || f != l->frame || !f->variable || x->type.dim[axis].rows) return NULL;
+  return f && f->variable ? f : NULL;
+}
+
+bool turns_fit(Lower *l, const Node *x, int axis, const Node *index, const Expr *e) {
+  const LoopFrame *f = loop_of(l, index);
+  int64_t size = x->type.dim[axis].size;
+  if (!f || x->type.dim[axis].rows || f->first + f->turns.size <= size) return true;
+  report(l->d, E0210, place(l, e->args[axis + 1]->at), "the loop counts up to %lld, which is outside an axis of %lld",
+         (long long)(f->first + f->turns.size - 1), (long long)size);
+  report_help(l->d, "0..T counts from 0 to T - 1");
+  return false;
+}
+
+Node *element_of_turn(Lower *l, Node *x, int axis, const Node *index, const Expr *e) {
+  const LoopFrame *f = loop_of(l, index);
+  if (!f || f != l->frame || x->type.dim[axis].rows) return NULL;
   Node *from = origin(f, f, x);
-  if (!from || f->first + f->turns.size > from->type.dim[axis].size) return NULL;
-  return take_element(l, (LoopFrame *)f, as_stack(l, f, from, axis, e));
+  return from ? take_element(l, (LoopFrame *)f, as_stack(l, f, from, axis, e)) : NULL;
 }
 
 /* ---- the source ---- */
@@ -478,7 +493,7 @@ static Node *make_loop(Lower *l, const Syntax *s, LoopFrame *f) {
   Node **in = NULL;
   for (int i = 0; i < f->n_carried; i++) add_carried(l, f->carried[i].start, f->carried[i].input, &n, &in);
   for (int i = 0; i < f->n_held; i++)
-    if (is_carried(f, &f->held[i])) add_carried(l, f->held[i].from, f->held[i].input, &n, &in);
+    if (state_is_carried(f, &f->held[i])) add_carried(l, f->held[i].from, f->held[i].input, &n, &in);
   attrs.carried = n;
   take_states(l, f);
   graph_sweep(f->body); /* such as what an assignment outside of training would have stored */
@@ -499,7 +514,7 @@ static Value result_of(Lower *l, Node *loop, int index, const char *name, const 
 
 /* Behind the loop its names are the values after the last turn, and the stacks. */
 static void define_results(Lower *l, const Syntax *s, LoopFrame *f, Node *loop) {
-  int first = loop ? leave_states(l, f, loop, f->n_carried, is_carried) : 0;
+  int first = loop ? leave_states(l, f, loop, f->n_carried, state_is_carried) : 0;
   for (int i = 0; i < f->n_carried; i++) {
     Entry *entry = lookup(l->scope, f->carried[i].name, false);
     Value v = loop ? result_of(l, loop, i, arena_print(l->arena, "%s.last", entry->name), place(l, s->at)) : poison();
@@ -511,7 +526,7 @@ static void define_results(Lower *l, const Syntax *s, LoopFrame *f, Node *loop) 
     Value v = loop ? result_of(l, loop, first + i, s->collect[i], place(l, s->at)) : poison();
     define(l, s->collect[i], v, s->at)->is_let = true;
   }
-  if (loop) leave_states(l, f, loop, first + f->n_collected, is_collected);
+  if (loop) leave_states(l, f, loop, first + f->n_collected, state_is_collected);
 }
 
 static bool run_turn(Lower *l, const Syntax *s, LoopFrame *f) {
@@ -527,9 +542,9 @@ static bool run_turn(Lower *l, const Syntax *s, LoopFrame *f) {
     report_help(l->d, "carry the value, and return it behind the loop");
   }
   bool ok = !o.returned && end_carried(l, s, f);
-  end_states(f, is_carried);
+  end_states(f, state_is_carried);
   ok = ok && end_collected(l, s, f);
-  end_states(f, is_collected);
+  end_states(f, state_is_collected);
   if (ok) warn_unused(l, l->scope);
   l->frame = f->up;
   l->graph = graph;

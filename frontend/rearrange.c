@@ -272,6 +272,7 @@ Value eval_index(Lower *l, const Expr *e) {
     if (at && at->kind != EXPR_SLICE) {
       Value index = eval(l, at);
       if (index.kind == POISON) return poison();
+      if (index.kind == TENSOR && !turns_fit(l, x, i, index.node, e)) return poison();
       if (index.kind == TENSOR && only_index(e, i)) {
         Node *element = element_of_turn(l, x, i, index.node, e);
         return element ? tensor_value(element) : gather(l, e, x, i, &index);

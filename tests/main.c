@@ -59,6 +59,7 @@ static void start_suite(int i, Running *running, Outcome *outcome) {
   if (running->process > 0) return;
   dup2(fileno(running->said), STDOUT_FILENO);
   dup2(fileno(running->said), STDERR_FILENO);
+  setenv("OMP_WAIT_POLICY", "passive", 0); /* trainers share the cores: one that spins keeps another from its turn */
   run_suite(i, outcome);
   fflush(stdout);
   end_child(0);
