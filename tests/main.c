@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -68,14 +69,17 @@ static void start_suite(int i, Running *running, Outcome *outcome) {
 /* Waits for any suite to end and shows what it said. */
 static void end_suite(Running *running, Outcome *outcome) {
   int status, c, i = 0;
-  pid_t process = wait(&status);
+  struct rusage used;
+  pid_t process = wait4(-1, &status, 0, &used);
   while (i < N_SUITES && running[i].process != process) i++;
   if (i == N_SUITES) return;
   rewind(running[i].said);
   while ((c = getc(running[i].said)) != EOF) putchar(c);
   fclose(running[i].said);
   if (!outcome[i].ended) outcome[i] = (Outcome){1, 1, true}, printf("%s ended early: status %d\n", suites[i].name, status);
-  else printf("%s took %.0f s\n", suites[i].name, difftime(time(NULL), running[i].start));
+  else
+    printf("%s took %.0f s, %ld s of processor time\n", suites[i].name, difftime(time(NULL), running[i].start),
+           (long)(used.ru_utime.tv_sec + used.ru_stime.tv_sec));
 }
 
 static void run_beside_each_other(int jobs, const int *list, int n, Outcome *outcome) {
