@@ -39,6 +39,9 @@ typedef struct Cut {
 static bool is_kind(const Node *node, Kind kind) { return op_info[node->op].kind == kind; }
 static bool changes(const Node *node) { return node->op == OP_param || node->op == OP_state; }
 
+/* Not made anew wherever it is read: work was done for it.  A loop's results are one with the loop. */
+static bool is_computed(const Node *node) { return node->op == OP_result || (!is_kind(node, LEAF) && !is_kind(node, VIEW)); }
+
 /* The latest phase up to `phase` that always runs: the first does. */
 static int always(const Cut *c, int phase) {
   while (c->train->phases[phase].every > 1) phase--;
@@ -88,7 +91,7 @@ static void find_lives(Cut *c) {
       if (change) c->first[i] = least(assigned_in(c, node->attrs.path, change - 1), c->n - 2) + 1;
       c->last[i] = least(assigned_in(c, node->attrs.path, change), c->n - 1);
     }
-    c->is_free[i] = is_kind(node, LEAF) ? !changes(node) : is_kind(node, MAP) || is_kind(node, VIEW);
+    c->is_free[i] = !is_computed(node) ? !changes(node) : is_kind(node, MAP);
     for (int k = 0; k < node->n_in; k++) {
       int operand = node->in[k]->id;
       c->is_free[i] &= c->is_free[operand] && node->in[k]->op != OP_input;
@@ -140,10 +143,16 @@ static void find_phases(Cut *c) {
   for (int i = c->whole->n_nodes - 1; i >= 0; i--) {
     const Node *node = c->whole->nodes[i];
     if (c->phase[i] == NOWHERE) continue;
-    bool moves = !is_kind(node, LEAF) && !is_kind(node, VIEW);
+    bool moves = is_computed(node) && node->op != OP_result;
     if (moves && c->last[i] < c->phase[i] && always(c, c->last[i]) >= c->first[i]) c->phase[i] = always(c, c->last[i]);
     if (moves || is_output(c, node)) keep_for(c, node);
     for (int k = 0; k < node->n_in; k++) need(c, node->in[k], c->phase[i]);
+  }
+  for (int i = 0; i < c->whole->n_nodes; i++) {
+    const Node *node = c->whole->nodes[i];
+    if (node->op != OP_result || c->phase[i] == NOWHERE) continue;
+    c->phase[i] = c->phase[node->in[0]->id];
+    keep_for(c, node);
   }
 }
 
@@ -171,6 +180,11 @@ static Node *again(Cut *c, int phase, Node *node) {
   Node *copy = node_new(c->train->phases[phase].graph, node->op, in, node->n_in, &attrs, node->name, node->span);
   for (int i = 0; i < node->n_aliases && copy->name == node->name; i++)
     LIST_PUSH(c->program->arena, copy->aliases, copy->n_aliases, node->aliases[i]);
+  if (node->body) {
+    copy->body = graph_new(c->program, node->body->name, c->train->phases[phase].graph);
+    copy->body->rows = node->body->rows;
+    graph_copy_whole(copy->body, node->body);
+  }
   return copy;
 }
 
@@ -193,7 +207,7 @@ static void build(Cut *c, int phase) {
   p->graph->rows = c->whole->rows;
   for (int i = 0; i < c->whole->n_nodes; i++) {
     Node *node = c->whole->nodes[i];
-    if (c->phase[i] == phase && !is_kind(node, LEAF) && !is_kind(node, VIEW)) made_in(c, phase, node);
+    if (c->phase[i] == phase && is_computed(node)) made_in(c, phase, node);
   }
   for (int o = 0; o < c->whole->n_outputs; o++) {
     Output output = c->whole->outputs[o];
@@ -210,8 +224,7 @@ static void keep_used(Cut *c) {
   int *now = arena_alloc(c->context->arena, sizeof *now * (size_t)c->n), n = 0;
   for (int o = 0; o < c->whole->n_outputs; o++) used[c->at[o]] = true;
   for (int i = 0; i < c->whole->n_nodes; i++)
-    if (c->phase[i] != NOWHERE && !is_kind(c->whole->nodes[i], LEAF) && !is_kind(c->whole->nodes[i], VIEW))
-      used[c->phase[i]] = true;
+    if (c->phase[i] != NOWHERE && is_computed(c->whole->nodes[i])) used[c->phase[i]] = true;
   for (int i = 0; i < c->n; i++) {
     now[i] = n;
     if (used[i] || c->train->phases[i].update >= 0) c->train->phases[n++] = c->train->phases[i];
@@ -232,15 +245,6 @@ static bool may_accumulate(const Cut *c) {
   report(c->context->diagnostics, E0507, at, "accumulate: takes one update, and nothing that is computed behind it");
   report_help(c->context->diagnostics, "take `accumulate` away, or make the batch larger");
   return false;
-}
-
-static bool has_no_loop(const Cut *c) {
-  for (int i = 0; i < c->whole->n_nodes; i++)
-    if (is_kind(c->whole->nodes[i], LOOP)) {
-      report(c->context->diagnostics, E0901, c->whole->nodes[i]->span, "a loop in a step of several updates cannot be compiled yet");
-      return false;
-    }
-  return true;
 }
 
 void cut_phases(PassContext *context) {
@@ -269,7 +273,7 @@ void cut_phases(PassContext *context) {
       if (whole->outputs[o].role != OUT_GRAD) whole->outputs[o].index = 0;
     return;
   }
-  if (!may_accumulate(&c) || !has_no_loop(&c)) return;
+  if (!may_accumulate(&c)) return;
   c.made = arena_alloc(arena, sizeof *c.made * (size_t)c.n);
   for (int i = 0; i < c.n; i++) c.made[i] = arena_alloc(arena, n * sizeof **c.made);
   for (int i = 0; i < c.n; i++) build(&c, i);

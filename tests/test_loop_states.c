@@ -20,40 +20,52 @@
 typedef struct Pair {
   const char *what, *loop, *flat;
   double within; /* of programs: sums of a loop and of its turns may be grouped otherwise; 0: to the bit */
+  const struct Pair *judge; /* a net that an update before this one moves, and whose judgement is in the loss; or NULL */
 } Pair;
+
+static const Pair judge = {"two blocks", "for b in stack(Turn(), 2) carry r { r = b(r) }\n let r1 = r",
+                           "let b0 = Turn()\n let b1 = Turn()\n let r1 = b1(b0(r))", 1e-5, NULL};
 
 static const Pair pairs[] = {
     {"blocks, each with states of its own", "for b in stack(Turn(), 3) carry r { r = b(r) }\n let r1 = r",
-     "let b0 = Turn()\n let b1 = Turn()\n let b2 = Turn()\n let r1 = b2(b1(b0(r)))", 0},
+     "let b0 = Turn()\n let b1 = Turn()\n let b2 = Turn()\n let r1 = b2(b1(b0(r)))", 0, NULL},
     {"one block that all turns share", "let one = Turn()\n for i in 0..3 carry r { r = one(r) }\n let r1 = r",
-     "let one = Turn()\n let r1 = one(one(one(r)))", 0},
+     "let one = Turn()\n let r1 = one(one(one(r)))", 0, NULL},
     {"blocks in a loop over time",
      "for i in 0..2 carry r {\n for b in stack(Turn(), 2) carry r { r = b(r) }\n }\n let r1 = r",
-     "let b0 = Turn()\n let b1 = Turn()\n let r1 = b1(b0(b1(b0(r))))", 0},
+     "let b0 = Turn()\n let b1 = Turn()\n let r1 = b1(b0(b1(b0(r))))", 0, NULL},
     {"a state of the module around the loop, changed before, in and behind it",
      "state c: [] = constant(0.5)\n c <- 0.5 * c + 0.25\n for i in 0..3 carry r collect y {\n  c <- c + 0.125 * mean(r)\n"
      "  r = sin(r * c)\n  y = c\n }\n c <- 0.25 * c + 0.125 * sum(y)\n let r1 = r + c",
      "state c: [] = constant(0.5)\n c <- 0.5 * c + 0.25\n c <- c + 0.125 * mean(r)\n let y0 = c\n let ra = sin(r * c)\n"
      " c <- c + 0.125 * mean(ra)\n let y1 = c\n let rb = sin(ra * c)\n c <- c + 0.125 * mean(rb)\n let y2 = c\n"
-     " let rc = sin(rb * c)\n c <- 0.25 * c + 0.125 * (y0 + y1 + y2)\n let r1 = rc + c", 1e-5},
+     " let rc = sin(rb * c)\n c <- 0.25 * c + 0.125 * (y0 + y1 + y2)\n let r1 = rc + c", 1e-5, NULL},
     {"a block twice a turn, computed again for its gradient",
      "for b in stack(Turn(), 2) carry r remat {\n  r = b(r)\n  r = b(sin(r))\n }\n let r1 = r",
-     "let b0 = Turn()\n let b1 = Turn()\n let r0 = b0(sin(b0(r)))\n let r1 = b1(sin(b1(r0)))", 1e-5},
+     "let b0 = Turn()\n let b1 = Turn()\n let r0 = b0(sin(b0(r)))\n let r1 = b1(sin(b1(r0)))", 1e-5, NULL},
     {"read and never changed", "state c: [f] = constant(0.5)\n for i in 0..3 carry r { r = tanh(r) * c }\n let r1 = r",
-     "state c: [f] = constant(0.5)\n let r1 = tanh(tanh(tanh(r) * c) * c) * c", 0}};
-static const int emulated[] = {0, 2};
+     "state c: [f] = constant(0.5)\n let r1 = tanh(tanh(tanh(r) * c) * c) * c", 0, NULL},
+    {"loops in a step of two updates", "for b in stack(Turn(), 3) carry r { r = b(r) }\n let r1 = r",
+     "let b0 = Turn()\n let b1 = Turn()\n let b2 = Turn()\n let r1 = b2(b1(b0(r)))", 1e-5, &judge}};
+static const int emulated[] = {0, 2, 6};
 enum { PAIRS = sizeof pairs / sizeof *pairs, ROWS = 4, WIDTH = 5, MOST = 64 };
 
-static const char *model(Arena *arena, const char *body) {
+static const char *net(Arena *arena, const char *name, const char *body) {
+  return arena_print(arena, "module %s()(x: [n, f]) -> [n, f] {\n param v: [f] = ones\n let r = x * v\n %s\n return r1\n}\n", name, body);
+}
+
+static const char *model(Arena *arena, const char *body, const char *other) {
   return arena_print(arena,
                      "use nn\ndim B = 6, P = 5\n"
-                     "data d0 = random(rows: 20, seed: 1) -> { x: f32[B, P], y: f32[B, P] }\n" TURN
-                     "module Net()(x: [n, f]) -> [n, f] {\n param v: [f] = ones\n let r = x * v\n %s\n return r1\n}\n"
-                     "let net = Net()\ntrain d in d0 for 9 steps {\n let loss = mean((net(d.x) - d.y) ^ 2)\n"
+                     "data d0 = random(rows: 20, seed: 1) -> { x: f32[B, P], y: f32[B, P] }\n" TURN "%s%s"
+                     "let net = Net()\n%strain d in d0 for 9 steps {\n let out = net(d.x)\n%s"
+                     " let loss = mean((out - d.y) ^ 2)%s\n"
                      " update net minimize loss using sgd(lr: 0.1)\n"
                      " every 1 epochs eval e in d0 { log l = mean(net(e.x) ^ 2) }\n}\n"
                      "predict p in { x: f32[B, P] } -> net(p.x)\n",
-                     body);
+                     net(arena, "Net", body), other ? net(arena, "Judge", other) : "", other ? "let judge = Judge()\n" : "",
+                     other ? " let right = mean((judge(stop(out)) - 1) ^ 2)\n update judge minimize right using sgd(lr: 0.1)\n" : "",
+                     other ? " + 0.1 * mean(judge(out))" : "");
 }
 
 /* ---- by the evaluator ---- */
@@ -106,8 +118,8 @@ static int step(const Program *p, Arena *arena, double *out) {
 START_TEST(a_loop_means_its_turns) {
   Arena *arena = arena_new();
   double loop[MOST], flat[MOST];
-  int n = step(compiled(arena, model(arena, pairs[_i].loop)), arena, loop);
-  ck_assert_int_eq(n, step(compiled(arena, model(arena, pairs[_i].flat)), arena, flat));
+  int n = step(compiled(arena, model(arena, pairs[_i].loop, NULL)), arena, loop);
+  ck_assert_int_eq(n, step(compiled(arena, model(arena, pairs[_i].flat, NULL)), arena, flat));
   for (int i = 0; i < n; i++)
     ck_assert_msg(loop[i] == flat[i], "%s: %d of %d is %.17g and not %.17g", pairs[_i].what, i, n, loop[i], flat[i]);
   arena_free(arena);
@@ -163,8 +175,8 @@ static void compare_weights(const char *folder, const Pair *pair) {
 
 static const char *write_both(Arena *arena, int pair) {
   const char *folder = scratch_folder();
-  write_model(folder, "loop", model(arena, pairs[pair].loop));
-  write_model(folder, "flat", model(arena, pairs[pair].flat));
+  write_model(folder, "loop", model(arena, pairs[pair].loop, pairs[pair].judge ? pairs[pair].judge->loop : NULL));
+  write_model(folder, "flat", model(arena, pairs[pair].flat, pairs[pair].judge ? pairs[pair].judge->flat : NULL));
   return folder;
 }
 

@@ -390,7 +390,7 @@ static void judge_last(Author *a) {
 }
 
 static void training(Author *a, const char *out) {
-  bool classes = chance(a, 2), judged = chance(a, 3) && !a->turns, judge_first = judged && chance(a, 2);
+  bool classes = chance(a, 2), judged = chance(a, 3), judge_first = judged && chance(a, 2);
   int accumulate = judged ? 1 : 1 + pick(a, 3);
   if (judged)
     text_add(&a->text, "\nmodule Judge()(x: [n, i]) -> [n] {\n  return sum(tanh(x |> %sl: Linear(3)), over: -1)\n}\nlet judge = Judge()\n",
