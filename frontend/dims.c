@@ -101,8 +101,16 @@ static bool combine(Lower *l, const Expr *e, const Dim *x, const Dim *y, Dim *ou
   return true;
 }
 
+static bool is_size(const Expr *e) {
+  return e->kind == EXPR_CALL && e->args[0]->kind == EXPR_NAME && !strcmp(e->args[0]->name, "size");
+}
+
 bool dim_of(Lower *l, const Expr *e, Dim *out) {
   Dim x, y;
+  if (is_size(e)) {
+    Value v = eval(l, e);
+    return v.kind == DIM && (*out = v.dim, true);
+  }
   if (e->kind == EXPR_NUMBER) {
     if (e->is_float || e->number < 0 || e->number > 9e15)
       return report(l->d, E0207, place(l, e->at), "a dim is a whole number of at least 0"), false;

@@ -430,9 +430,7 @@ module LSTMStates(hidden: dim, bias: bool = true)(x: [b, s, d], h: [b, hidden] =
 # Over the last two axes, places and features.  A place sees what `mask` holds of the others, [.., rows, columns], and if
 # `causal` none behind it; one that sees nothing gets zeros.  `bias` is added to the scores.
 fn scaled_dot_product_attention(q, k, v, mask = true, bias = 0.0, causal = false, dropout_p = 0.0) = {
-  let rows = size(q, over: -2)
-  let columns = size(k, over: -2)
-  let past = if causal { outer(reshape(iota(rows), [rows, 1]) >= iota(columns)) } else { true }
+  let past = if causal { outer(reshape(iota(size(q, over: -2)), [size(q, over: -2), 1]) >= iota(size(k, over: -2))) } else { true }
   let seen = mask and past
   let scores = q @ t(k) / sqrt(size(q, over: -1)) + bias
   let p = where(seen, softmax(where(seen, scores, -1e30), over: -1), 0.0)

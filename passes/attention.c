@@ -138,9 +138,12 @@ static bool swaps_last(const Node *n) {
 static bool match_scores(Node *x, Found *f) {
   double value;
   f->scale = 1;
-  for (; x->op != OP_matmul; x = x->in[0]) {
-    bool by_number = x->n_in == 2 && is_number(x->in[1], &value) && type_same_shape(&x->type, &x->in[0]->type);
-    if (!by_number) return false;
+  for (Node *rest; x->op != OP_matmul; x = rest) {
+    if (x->n_in != 2) return false;
+    bool behind = is_number(x->in[1], &value);
+    rest = x->in[behind ? 0 : 1];
+    bool before = !behind && (x->op == OP_mul || x->op == OP_add) && is_number(x->in[0], &value);
+    if ((!behind && !before) || !type_same_shape(&x->type, &rest->type)) return false;
     if (x->op == OP_mul) f->scale *= value;
     else if (x->op == OP_div) f->scale /= value;
     else if (x->op != OP_add || value != 0) return false;

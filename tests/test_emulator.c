@@ -104,6 +104,7 @@ static const struct {
     {"tests/emulator/shapes.mt", "clang++", "", "--stop-after 6"},
     {"tests/emulator/windows.mt", "g++", "", "--stop-after 5"},
     {"tests/emulator/axes.mt", "g++", "", "--stop-after 5"},
+    {"tests/emulator/attention.mt", "g++", "", "--stop-after 4"},
     {"tests/emulator/windows.mt", "clang++", "-fsanitize=address,undefined -fno-sanitize-recover=undefined",
      "--stop-after 3"},
     {"tests/emulator/axes.mt", "clang++", "-fsanitize=address,undefined -fno-sanitize-recover=undefined",

@@ -143,6 +143,7 @@ static bool open_device(MtRun *run, bool tf32) {
   sigaction(SIGSEGV, &action, nullptr);
   const char *seed = getenv("MTC_SCHEDULE");
   schedule = seed ? strtoull(seed, nullptr, 10) : 0;
+  run->parts = allocate(MT_PARTS * sizeof(double));
   return mt_cpu.open(run, tf32);
 }
 

@@ -1,0 +1,124 @@
+/* test_attention.c - the pass attention: which spellings become the op, and which only look like it.  What the op
+ * computes is for the tests of values: PyTorch's cases of attention run before and after all passes.
+ */
+#include <check.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "frontend/frontend.h"
+#include "passes/passes.h"
+
+typedef struct Spelling {
+  const char *what, *body; /* of q, k and v, [n, H, T, E], to z */
+  const char *op;          /* its attributes; NULL: it is no attention */
+} Spelling;
+
+#define SCORES "let s = q @ t(k) / sqrt(E)\n"
+#define PAST "let past = outer(reshape(iota(T), [T, 1]) >= iota(T))\n"
+
+static const Spelling spellings[] = {
+    {"PyTorch's name", "let z = scaled_dot_product_attention(q, k, v)\n", "{scale=0.5}"},
+    {"PyTorch's name, causal", "let z = scaled_dot_product_attention(q, k, v, causal: true)\n", "{scale=0.5 causal}"},
+    {"written out", SCORES "let z = softmax(s, over: -1) @ v\n", "{scale=0.5}"},
+    {"scaled by a product", "let s = 0.5 * (q @ t(k)) * 0.25\nlet z = softmax(s, over: -1) @ v\n", "{scale=0.125}"},
+    {"not scaled", "let z = softmax(q @ t(k), over: -1) @ v\n", "{scale=1}"},
+    {"by causal()", SCORES "let z = softmax(causal(s), over: -1) @ v\n", "{scale=0.5 causal}"},
+    {"masked with a large number", SCORES PAST "let z = softmax(where(past, s, -1e9), over: -1) @ v\n", "{scale=0.5 causal}"},
+    {"the condition turned round", SCORES "let z = softmax(where(outer(iota(T) <= reshape(iota(T), [T, 1])), s, -1e30), over: -1) @ v\n",
+     "{scale=0.5 causal}"},
+    {"one more is past", SCORES "let z = softmax(where(outer(reshape(iota(T), [T, 1]) + 1 > iota(T)), s, -1e30), over: -1) @ v\n",
+     "{scale=0.5 causal}"},
+    {"masked with a small number", SCORES PAST "let z = softmax(where(past, s, -10.0), over: -1) @ v\n", NULL},
+    {"those behind it", SCORES "let z = softmax(where(outer(reshape(iota(T), [T, 1]) <= iota(T)), s, -1e30), over: -1) @ v\n", NULL},
+    {"not itself", SCORES "let z = softmax(where(outer(reshape(iota(T), [T, 1]) > iota(T)), s, -1e30), over: -1) @ v\n", NULL},
+    {"every second place", SCORES "let z = softmax(where(outer(2 * reshape(iota(T), [T, 1]) >= iota(T)), s, -1e30), over: -1) @ v\n", NULL},
+    {"a mask of its own", SCORES "let z = softmax(where(q[:, :, :, :1] > 0, s, -1e30), over: -1) @ v\n", NULL},
+    {"over the rows", SCORES "let z = softmax(s, over: -2) @ v\n", NULL},
+    {"something added", SCORES "let z = softmax(s + 0.1 * iota(T), over: -1) @ v\n", NULL},
+    {"dropped in training alone", "let z = scaled_dot_product_attention(q, k, v, dropout_p: 0.1)\n", "{scale=0.5}"},
+    {"weights that are read twice", SCORES "let p = softmax(s, over: -1)\nlet z = p @ v + mean(p)\n", NULL},
+    {"weights turned", SCORES "let z = t(softmax(s, over: -1)) @ v\n", NULL},
+    {"no softmax", SCORES "let z = (exp(s) / sum(exp(s), over: -2, keep: true)) @ v\n", NULL},
+};
+enum { N_SPELLINGS = sizeof spellings / sizeof *spellings, COUNT = 2 * 3 * 5 * 4 };
+
+static Program *compiled(Arena *arena, Diagnostics *d, const char *body) {
+  const char *text = arena_print(arena,
+                                 "use nn\ndim B = 2, H = 3, T = 5, E = 4\n"
+                                 "module Net()(q: [n, H, T, E], k: [n, H, T, E], v: [n, H, T, E]) -> [n, H, T, E] {\n%sreturn z\n}\n"
+                                 "let net = Net()\npredict p in { q: f32[B, H, T, E], k: f32[B, H, T, E], v: f32[B, H, T, E] } -> net(p.q, p.k, p.v)\n",
+                                 body);
+  Source *source = arena_alloc(arena, sizeof *source);
+  *source = (Source){"m.mt", text, strlen(text), false};
+  Program *p = compile(source, &(FrontendOptions){0}, arena, d);
+  if (!p) diagnostics_print(d, stderr, false);
+  ck_assert_msg(p != NULL, "%s", text);
+  return p;
+}
+
+/* Of q, k and v that differ in every element. */
+static Tensor value_of(const Graph *graph, Arena *arena) {
+  Binding bindings[3];
+  for (int i = 0; i < 3; i++) {
+    double *data = arena_alloc(arena, sizeof *data * COUNT);
+    for (int j = 0; j < COUNT; j++) data[j] = sin(j * (i + 1.0) + i);
+    bindings[i] = (Binding){(const char *const[]){"p.q", "p.k", "p.v"}[i], data};
+  }
+  Tensor out;
+  const char *missing = "?";
+  ck_assert_msg(evaluate(graph, bindings, 3, &(EvaluateOptions){.rows = 2}, &out, &missing), "no %s", missing);
+  return out;
+}
+
+START_TEST(spellings_are_told_from_what_looks_alike) {
+  const Spelling *spelling = &spellings[_i];
+  Arena *arena = arena_new();
+  Diagnostics *d = diagnostics_new();
+  Program *p = compiled(arena, d, spelling->body);
+  Graph *graph = p->predict.graph;
+  Tensor before = value_of(graph, arena);
+  PassContext context = {.program = p, .arena = arena, .diagnostics = d, .level = 2, .bisect_limit = LONG_MAX, .verify_each = true,
+                         .stop_after = "attention"};
+  ck_assert(run_pipeline(&context, NULL, NULL));
+  const Node *found = NULL;
+  int products = 0;
+  for (int i = 0; i < graph->n_nodes; i++) {
+    products += graph->nodes[i]->op == OP_matmul;
+    if (graph->nodes[i]->op == OP_attention) found = graph->nodes[i];
+  }
+  ck_assert_msg((found != NULL) == (spelling->op != NULL), "%s: %s", spelling->what, found ? "attention" : "no attention");
+  ck_assert_msg(products == (found ? 0 : 2), "%s: %d products are left", spelling->what, products);
+  if (found) ck_assert_str_eq(arena_print(arena, "{scale=%g%s}", found->attrs.scale, found->attrs.causal ? " causal" : ""), spelling->op);
+  Tensor after = value_of(graph, arena);
+  ck_assert_int_eq(before.count, COUNT);
+  for (int i = 0; i < COUNT; i++) ck_assert_double_eq_tol(before.data[i], after.data[i], 1e-13);
+  tensor_free(&before);
+  tensor_free(&after);
+  diagnostics_free(d);
+  arena_free(arena);
+}
+END_TEST
+
+/* --bisect-limit leaves it as it was written. */
+START_TEST(the_rewrite_can_be_left_out) {
+  Arena *arena = arena_new();
+  Diagnostics *d = diagnostics_new();
+  Program *p = compiled(arena, d, spellings[0].body);
+  PassContext context = {.program = p, .arena = arena, .diagnostics = d, .level = 2, .verify_each = true, .stop_after = "attention"};
+  ck_assert(run_pipeline(&context, NULL, NULL));
+  for (int i = 0; i < p->predict.graph->n_nodes; i++) ck_assert_int_ne(p->predict.graph->nodes[i]->op, OP_attention);
+  diagnostics_free(d);
+  arena_free(arena);
+}
+END_TEST
+
+Suite *attention_suite(void) {
+  Suite *suite = suite_create("attention");
+  TCase *pass = tcase_create("pass");
+  tcase_add_loop_test(pass, spellings_are_told_from_what_looks_alike, 0, N_SPELLINGS);
+  tcase_add_test(pass, the_rewrite_can_be_left_out);
+  suite_add_tcase(suite, pass);
+  return suite;
+}
