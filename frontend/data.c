@@ -225,16 +225,19 @@ Value batch_value(const char *variable, int n_fields, Field *fields) {
   return (Value){.kind = BATCH, .name = variable, .n = n_fields, .fields = fields};
 }
 
-/* `ids` count classes: where they come straight from the data, each must lie in [0, classes) or be `ignore`. */
-void note_labels(Lower *l, const Node *ids, int64_t classes, int64_t ignore) {
+/* `ids` count classes: where they come straight from the data, each must lie in [0, classes) or be `ignore`.  Do they? */
+bool note_labels(Lower *l, const Node *ids, int64_t classes, int64_t ignore) {
+  bool noted = false;
   while (ids->op == OP_reshape) ids = ids->in[0];
   for (int i = 0; i < l->n_leaves; i++) {
     Field *field = l->leaves[i].field;
     if (l->leaves[i].value != ids || dtype_is_float(field->type.dtype)) continue;
+    noted = true;
     if (field->high && field->high <= classes) continue;
     field->high = classes;
     field->ignore = ignore;
   }
+  return noted;
 }
 
 int data_index(Lower *l, const Expr *e) {

@@ -13,7 +13,24 @@ typedef struct Taking {
   Builder b;
   Node *x, *ids;
   int axis;
+  bool checked; /* the indices, where the data are read */
 } Taking;
+
+static Node *inside(Builder *b, Node *ids, int64_t size) {
+  return b_binary(b, OP_and, b_scalar(b, OP_ge, ids, 0), b_scalar(b, OP_lt, ids, (double)size));
+}
+
+/* Is every one of them by its making one of `size`? */
+static bool stay_inside(const Node *ids, int64_t size) {
+  while (ids->op == OP_reshape || ids->op == OP_broadcast || ids->op == OP_transpose || ids->op == OP_cast) ids = ids->in[0];
+  if (ids->op == OP_iota) return ids->type.dim[ids->attrs.axis].size <= size;
+  if (ids->op == OP_argmax || ids->op == OP_argmin) return ids->in[0]->type.dim[ids->attrs.axes[0]].size <= size;
+  if (ids->op == OP_const) return ids->attrs.value >= 0 && ids->attrs.value < (double)size;
+  if (ids->op != OP_mod || dtype_is_float(ids->type.dtype)) return false;
+  const Node *by = ids->in[1];
+  while (by->op == OP_reshape || by->op == OP_broadcast || by->op == OP_cast) by = by->in[0];
+  return by->op == OP_const && by->attrs.value >= 1 && by->attrs.value <= (double)size;
+}
 
 static Type as_row(const Type *type) {
   Type row = {.dtype = type->dtype, .rank = 1, .dim = {{.size = 1}}};
@@ -55,9 +72,26 @@ static bool taking(Lower *l, Call *call, const Builtin *self, Taking *t) {
   t->ids = as_tensor(l, call->value[1], I32, call->e);
   if (!t->x || !t->ids || !fixed_axis(l, call, self, &t->x->type, &t->axis) || !check_ids(l, call, self, t))
     return false;
-  note_labels(l, t->ids, t->x->type.dim[t->axis].size, 0);
+  int64_t size = t->x->type.dim[t->axis].size;
+  t->checked = note_labels(l, t->ids, size, 0) || stay_inside(t->ids, size);
   t->b = builders(l, call->e, self->name);
   return true;
+}
+
+Node *gathered(Lower *l, const Builder *at, Node *table, Node *ids, bool checked, const Expr *e) {
+  Builder b = *at;
+  Type shape = ids->type;
+  int64_t size = table->type.dim[0].size;
+  if (checked || !size || stay_inside(ids, size) || dtype_is_float(ids->type.dtype) || ids->type.dtype == BOOL)
+    return apply(l, OP_gather, 2, (Node *[]){table, ids}, NULL, e).node;
+  Node *there = inside(&b, ids, size);
+  Node *in[] = {table, b_where(&b, there, ids, b_const(&b, ids->type.dtype, 0))};
+  Node *taken = apply(l, OP_gather, 2, in, NULL, e).node;
+  if (!taken) return NULL;
+  for (int i = 1; i < table->type.rank; i++) shape.dim[shape.rank++] = dim_literal(1);
+  DType dtype = taken->type.dtype;
+  shape.dtype = BOOL;
+  return b_where(&b, b_reshape(&b, there, &shape), taken, b_const(&b, dtype, dtype_is_float(dtype) ? NAN : 0));
 }
 
 /* Where in the row the element is that each index means: -1, outside of it, for one outside of the axis. */
@@ -73,16 +107,16 @@ static Node *places(Taking *t) {
     Node *far = stride == 1 ? index : b_scalar(b, OP_mul, index, (double)stride);
     sum = sum ? b_binary(b, OP_add, sum, far) : far;
   }
-  if (type->rank == 1) return sum;
-  Node *inside = b_binary(b, OP_and, b_scalar(b, OP_ge, ids, 0), b_scalar(b, OP_lt, ids, (double)type->dim[t->axis].size));
-  return b_where(b, inside, sum, b_const(b, I32, -1));
+  if (type->rank == 1 || t->checked) return sum;
+  return b_where(b, inside(b, ids, type->dim[t->axis].size), sum, b_const(b, I32, -1));
 }
 
 Value gather_call(Lower *l, Call *call, const Builtin *self) {
   Taking t;
   if (!taking(l, call, self, &t)) return poison();
   Type row = as_row(&t.x->type);
-  return tensor_value(b_binary(&t.b, OP_gather, b_reshape(&t.b, t.x, &row), places(&t)));
+  Node *taken = gathered(l, &t.b, b_reshape(&t.b, t.x, &row), places(&t), t.checked, call->e);
+  return taken ? tensor_value(taken) : poison();
 }
 
 /* scatter_add(x, ids, y, over: k): x, and y[i, j] added at [i, ids[i, j]]. */

@@ -24,4 +24,8 @@ Node *cut(Builder *b, Node *x, int axis, int64_t start, Dim size); /* elements o
 /* Values of one dtype, equal but along the axis, which becomes `all`. */
 Node *join_parts(Builder *b, const Parts *p, int axis, Dim all);
 
+/* ---- gather.c ---- */
+/* table[ids], whose indices outside of it, if there can be such, give NaN; of integers 0.  NULL after a report. */
+Node *gathered(Lower *l, const Builder *b, Node *table, Node *ids, bool checked, const Expr *e);
+
 #endif

@@ -333,7 +333,7 @@ Node *augmented(Lower *l, const Augment *augment, const char *variable, Node *x)
 /* ---- data.c, train.c, update.c ---- */
 void lower_data(Lower *l, const Syntax *s);
 Value batch_value(const char *variable, int n_fields, Field *fields);
-void note_labels(Lower *l, const Node *ids, int64_t classes, int64_t ignore);
+bool note_labels(Lower *l, const Node *ids, int64_t classes, int64_t ignore);
 int data_index(Lower *l, const Expr *e);                 /* -1 after a report */
 bool path_of(Lower *l, const Expr *e, const char **out); /* net.fc1, without a report */
 bool target_of(Lower *l, const Expr *e, const char **out); /* the same, with parameters under it; reports */

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "frontend/lower.h"
+#include "frontend/join.h"
 
 typedef struct Leaf {
   const char *name;
@@ -233,13 +233,13 @@ static Value gather(Lower *l, const Expr *e, Node *x, int axis, const Value *ids
     return report(l->d, E0211, place(l, e->args[axis + 1]->at),
                   "the batch axis cannot be indexed: the last batch may be shorter"),
            poison();
-  note_labels(l, ids->node, x->type.dim[axis].size, 0);
+  bool checked = note_labels(l, ids->node, x->type.dim[axis].size, 0);
   for (int i = 0; i < x->type.rank; i++) order[i] = i == 0 ? axis : i <= axis ? i - 1 : i;
-  Node *in[2] = {axis ? b_transpose(&b, x, order) : x, ids->node};
-  Value taken = apply(l, OP_gather, 2, in, NULL, e);
-  if (!taken.node || axis == 0) return taken;
-  for (int i = 0; i < taken.node->type.rank; i++) order[i] = i < axis ? rank + i : i < axis + rank ? i - axis : i;
-  return tensor_value(b_transpose(&b, taken.node, order));
+  Node *taken = gathered(l, &b, axis ? b_transpose(&b, x, order) : x, ids->node, checked, e);
+  if (!taken) return poison();
+  if (axis == 0) return tensor_value(taken);
+  for (int i = 0; i < taken->type.rank; i++) order[i] = i < axis ? rank + i : i < axis + rank ? i - axis : i;
+  return tensor_value(b_transpose(&b, taken, order));
 }
 
 /* x[:, i]: all other axes are whole. */

@@ -186,4 +186,18 @@ for shape, r in [((1, 8, 1, 3), 2), ((1, 1, 3, 1), 1), ((2, 16, 1, 1), 4)]:
 case("upsample_nearest(x, 2)", lambda x: F.interpolate(x, scale_factor=2, mode="nearest"), fixed=("x",), x=BEYOND.reshape(1, 1, 5, 4))
 case("pixel_shuffle(x, 2)", lambda x: F.pixel_shuffle(x, 2), fixed=("x",), x=BEYOND.reshape(1, 4, 5, 1))
 
+# Twenty of each.
+for shape in ((2,), (6,), (1, 4), (3, 8)):
+    twice("glu(x)", lambda x: F.glu(x, -1), x=n(*shape) * 3)
+for shape in ((1,), (5,), (1, 1), (2, 2), (3, 1), (1, 6), (2, 3, 2), (4, 2), (2, 1, 5)):
+    case("pairwise_distance(x, y)", F.pairwise_distance, x=n(*shape) * 2, y=n(*shape))
+    case("multilabel_soft_margin(x, y)", F.multilabel_soft_margin_loss, fixed=("y",), x=n(*shape) * 3, y=torch.randint(0, 2, shape))
+    case("log_add(x, y, z)", lambda x, y, z: torch.logsumexp(torch.stack([x, y, z]), 0), x=n(*shape) * 20, y=n(*shape), z=n(*shape))
+    twice("log_add(x, y, y)", lambda x, y: torch.logsumexp(torch.stack([x, y, y]), 0), x=n(*shape), y=n(*shape))
+LOW = torch.tensor([-inf, -inf, 1.0, -inf, nan])
+case("log_add(x, y, z)", lambda x, y, z: torch.logsumexp(torch.stack([x, y, z]), 0), fixed=("x", "y", "z"), x=LOW, y=torch.tensor([-inf, 0.0, -inf, -800.0, 1.0]), z=torch.tensor([-inf, -inf, 800.0, -801.0, 1.0]))
+for r, shape in ((1, (2, 3, 2, 2)), (3, (2, 9, 1, 2)), (2, (1, 8, 2, 1)), (4, (1, 16, 1, 1))):
+    twice("pixel_shuffle(x, %d)" % r, lambda x, r=r: F.pixel_shuffle(x, r), x=n(*shape))
+    twice("upsample_nearest(x, %d)" % r, lambda x, r=r: F.interpolate(x, scale_factor=r, mode="nearest"), x=n(*shape))
+
 print(save("axes.json"), "cases, PyTorch", torch.__version__)
