@@ -190,10 +190,13 @@ void generated_build_emulated(Generated *set) {
   text_add(&table, "};\n");
   write_text(set->folder, "mains.cu", table.data);
   text_free(&table);
+  write_text(set->folder, "all.h", /* read once, for all */
+             "#include \"tests/emulator/emulator.h\"\n#include \"mtrt_cuda.cuh\"\n#include \"mtrt_update.cuh\"\n"
+             "extern \"C\" int catch_program(int argc, char **argv, const MtProgram *program);\n");
   free(shell_ok("cd %s && for f in fibers shared streams device; do ln -s " TESTS_DIR "/emulator/$f.cc $f.cu; done && "
-                "ln -s " TESTS_DIR "/step_driver.cc driver.cu && ls wrapper*.cu mains.cu driver.cu fibers.cu shared.cu "
-                "streams.cu device.cu | xargs -P 2 -n 1 g++ -std=c++17 -O0 -w -I" SOURCE_DIR " -I" SOURCE_DIR
-                "/runtime -include " TESTS_DIR "/emulator/emulator.h -x c++ -c && "
+                "ln -s " TESTS_DIR "/step_driver.cc driver.cu && how='-std=c++17 -O0 -w -I" SOURCE_DIR " -I" SOURCE_DIR "/runtime' && "
+                "g++ $how -x c++-header all.h -o all.h.gch && ls wrapper*.cu mains.cu driver.cu fibers.cu shared.cu "
+                "streams.cu device.cu | xargs -P 2 -n 1 g++ $how -include ./all.h -x c++ -c && "
                 "g++ *.o -fopenmp $(" MTC " --print=libs) -o driver",
                 set->folder));
 }
