@@ -9,9 +9,9 @@
  *   weights  exp(scores - max) by its sum, and 0 where the mask hides
  *   result   weights @ v, the only reader of the weights
  *
- * What the mask hides then takes no part.  It had a weight of 0 before, but in
- * two cases: 0 times an infinity or NaN in a hidden row of v is NaN, and scores
- * near w would have given hidden places some weight.
+ * What the mask hides had a weight of 0, and times an infinity or NaN in a row
+ * of v that is NaN: now so in some places only, those of one tile.  Scores near
+ * w would have given hidden places some weight; now they have none.
  *
  * The pass comes before `precision`, so that rounding sees one op, and before
  * `gradient`, so that the backward pass gets ops of its own.  needs: nothing.

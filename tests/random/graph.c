@@ -352,12 +352,14 @@ static Node *make_matmul(Pool *p, Op op) {
   return NULL;
 }
 
-/* Keys and values are cut from the pool or made of the queries; the derivatives' ops come with gradients. */
+/* Keys and values are cut from the pool or made of the queries; the derivatives' ops come with gradients.  What is hidden
+ * from some is finite: a tile of a kernel multiplies it by 0. */
 static Node *make_attention(Pool *p, Op op) {
   for (int tries = 0; tries < 12; tries++) {
     Node *q = any_float(p), *k = pick(p, 2) ? any_float(p) : q, *v = pick(p, 2) ? any_float(p) : k;
     Attrs a = {.scale = 0.25 * pick(p, 5), .causal = pick(p, 2)};
     Node *in[3] = {q, b_cast(p->b, k, q->type.dtype), b_cast(p->b, v, q->type.dtype)};
+    for (int i = 0; i < 3 && a.causal; i++) in[i] = within(p, number(p, in[i]), -4, 4);
     Node *made = try_op(p, op, 3, in, &a);
     if (made) return made;
   }
