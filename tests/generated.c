@@ -194,9 +194,10 @@ void generated_build_emulated(Generated *set) {
              "#include \"tests/emulator/emulator.h\"\n#include \"mtrt_cuda.cuh\"\n#include \"mtrt_update.cuh\"\n"
              "extern \"C\" int catch_program(int argc, char **argv, const MtProgram *program);\n");
   free(shell_ok("cd %s && for f in fibers shared streams device; do ln -s " TESTS_DIR "/emulator/$f.cc $f.cu; done && "
-                "ln -s " TESTS_DIR "/step_driver.cc driver.cu && how='-std=c++17 -O0 -w -I" SOURCE_DIR " -I" SOURCE_DIR "/runtime' && "
-                "g++ $how -x c++-header all.h -o all.h.gch && ls wrapper*.cu mains.cu driver.cu fibers.cu shared.cu "
-                "streams.cu device.cu | xargs -P 2 -n 1 g++ $how -include ./all.h -x c++ -c && "
+                "ln -s " TESTS_DIR "/step_driver.cc driver.cu && how='-std=c++17 -w -I" SOURCE_DIR " -I" SOURCE_DIR "/runtime' && "
+                "g++ $how -O0 -x c++-header all.h -o all.h.gch && ls wrapper*.cu | xargs -P 2 -n 1 g++ $how -O0 -include ./all.h -x c++ -c && "
+                "ls mains.cu driver.cu fibers.cu shared.cu streams.cu device.cu | xargs -P 2 -n 1 g++ $how -O2 -include " TESTS_DIR
+                "/emulator/emulator.h -x c++ -c && "
                 "g++ *.o -fopenmp $(" MTC " --print=libs) -o driver",
                 set->folder));
 }
