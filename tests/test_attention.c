@@ -2,13 +2,10 @@
  * computes is for the tests of values: PyTorch's cases of attention run before and after all passes.
  */
 #include <check.h>
-#include <limits.h>
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "frontend/frontend.h"
 #include "passes/passes.h"
+#include "tests/compiled.h"
 
 typedef struct Spelling {
   const char *what, *body; /* of q, k and v, [n, H, T, E], to z */
@@ -44,18 +41,12 @@ static const Spelling spellings[] = {
 };
 enum { N_SPELLINGS = sizeof spellings / sizeof *spellings, COUNT = 2 * 3 * 5 * 4 };
 
-static Program *compiled(Arena *arena, Diagnostics *d, const char *body) {
-  const char *text = arena_print(arena,
-                                 "use nn\ndim B = 2, H = 3, T = 5, E = 4\n"
-                                 "module Net()(q: [n, H, T, E], k: [n, H, T, E], v: [n, H, T, E]) -> [n, H, T, E] {\n%sreturn z\n}\n"
-                                 "let net = Net()\npredict p in { q: f32[B, H, T, E], k: f32[B, H, T, E], v: f32[B, H, T, E] } -> net(p.q, p.k, p.v)\n",
-                                 body);
-  Source *source = arena_alloc(arena, sizeof *source);
-  *source = (Source){"m.mt", text, strlen(text), false};
-  Program *p = compile(source, &(FrontendOptions){0}, arena, d);
-  if (!p) diagnostics_print(d, stderr, false);
-  ck_assert_msg(p != NULL, "%s", text);
-  return p;
+static const char *model(Arena *arena, const char *body) {
+  return arena_print(arena,
+                     "use nn\ndim B = 2, H = 3, T = 5, E = 4\n"
+                     "module Net()(q: [n, H, T, E], k: [n, H, T, E], v: [n, H, T, E]) -> [n, H, T, E] {\n%sreturn z\n}\n"
+                     "let net = Net()\npredict p in { q: f32[B, H, T, E], k: f32[B, H, T, E], v: f32[B, H, T, E] } -> net(p.q, p.k, p.v)\n",
+                     body);
 }
 
 /* Of q, k and v that differ in every element. */
@@ -75,13 +66,8 @@ static Tensor value_of(const Graph *graph, Arena *arena) {
 START_TEST(spellings_are_told_from_what_looks_alike) {
   const Spelling *spelling = &spellings[_i];
   Arena *arena = arena_new();
-  Diagnostics *d = diagnostics_new();
-  Program *p = compiled(arena, d, spelling->body);
-  Graph *graph = p->predict.graph;
-  Tensor before = value_of(graph, arena);
-  PassContext context = {.program = p, .arena = arena, .diagnostics = d, .level = 2, .bisect_limit = LONG_MAX, .verify_each = true,
-                         .stop_after = "attention"};
-  ck_assert(run_pipeline(&context, NULL, NULL));
+  const char *text = model(arena, spelling->body);
+  const Graph *graph = compiled_until(arena, text, "attention")->predict.graph;
   const Node *found = NULL;
   int products = 0;
   for (int i = 0; i < graph->n_nodes; i++) {
@@ -91,12 +77,11 @@ START_TEST(spellings_are_told_from_what_looks_alike) {
   ck_assert_msg((found != NULL) == (spelling->op != NULL), "%s: %s", spelling->what, found ? "attention" : "no attention");
   ck_assert_msg(products == (found ? 0 : 2), "%s: %d products are left", spelling->what, products);
   if (found) ck_assert_str_eq(arena_print(arena, "{scale=%g%s}", found->attrs.scale, found->attrs.causal ? " causal" : ""), spelling->op);
-  Tensor after = value_of(graph, arena);
+  Tensor before = value_of(compiled(arena, text)->predict.graph, arena), after = value_of(graph, arena);
   ck_assert_int_eq(before.count, COUNT);
   for (int i = 0; i < COUNT; i++) ck_assert_double_eq_tol(before.data[i], after.data[i], 1e-13);
   tensor_free(&before);
   tensor_free(&after);
-  diagnostics_free(d);
   arena_free(arena);
 }
 END_TEST
@@ -105,7 +90,7 @@ END_TEST
 START_TEST(the_rewrite_can_be_left_out) {
   Arena *arena = arena_new();
   Diagnostics *d = diagnostics_new();
-  Program *p = compiled(arena, d, spellings[0].body);
+  Program *p = compiled(arena, model(arena, spellings[0].body));
   PassContext context = {.program = p, .arena = arena, .diagnostics = d, .level = 2, .verify_each = true, .stop_after = "attention"};
   ck_assert(run_pipeline(&context, NULL, NULL));
   for (int i = 0; i < p->predict.graph->n_nodes; i++) ck_assert_int_ne(p->predict.graph->nodes[i]->op, OP_attention);

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "frontend/frontend.h"
 #include "ir/ir.h"
+#include "tests/compiled.h"
 #include "tests/shell.h"
 
 enum { ROWS = 5, COLORS = 2, H = 4, W = 5, PIXELS = H * W, TIMES = 400, MOST_WAYS = 64 };
@@ -23,14 +23,7 @@ static Program *model(Arena *arena, const char *augment, const char *fields, con
                                  "  every 1 epochs { eval e in train_set { log sum = mean(net(e.x)) } }\n}\n"
                                  "predict p in { x: f32[B, C, H, W] } -> net(p.x)\n",
                                  *augment ? ", " : "", augment, fields, loss);
-  Source *source = arena_alloc(arena, sizeof *source);
-  *source = (Source){"m.mt", text, strlen(text), false};
-  Diagnostics *d = diagnostics_new();
-  Program *p = compile(source, &(FrontendOptions){0}, arena, d);
-  if (!p) diagnostics_print(d, stderr, false);
-  ck_assert_msg(p != NULL, "%s", text);
-  diagnostics_free(d);
-  return p;
+  return compiled(arena, text);
 }
 
 /* The value that training has in the place of a field, as an output of its graph. */

@@ -12,9 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "frontend/frontend.h"
 #include "ir/ir.h"
-#include "passes/passes.h"
+#include "tests/compiled.h"
 #include "tests/generated.h"
 #include "tests/shell.h"
 
@@ -79,21 +78,6 @@ static const char *model_of(json_t *item, Arena *arena) {
   text_free(&shape);
   text_free(&out);
   return text_take(&text, arena);
-}
-
-static Program *compiled(const char *model, const char *stop_after, Arena *arena) {
-  Source *source = arena_alloc(arena, sizeof *source);
-  *source = (Source){.path = "case.mt", .text = model, .length = strlen(model)};
-  Diagnostics *d = diagnostics_new();
-  Program *program = compile(source, &(FrontendOptions){0}, arena, d);
-  PassContext context = {.program = program, .arena = arena, .diagnostics = d, .level = 2, .bisect_limit = LONG_MAX,
-                         .verify_each = true, .stop_after = stop_after};
-  if (!program || !run_pipeline(&context, NULL, NULL)) {
-    diagnostics_print(d, stderr, false);
-    ck_abort_msg("does not compile:\n%s", model);
-  }
-  diagnostics_free(d);
-  return program;
 }
 
 static Held *find(Layer *l, const char *path) {
@@ -200,7 +184,7 @@ static void follow(Layer *l, json_t *item) {
 
 static void check_layer(json_t *item, const char *stop_after) {
   Layer l = {.expression = json_string_value(json_object_get(item, "layer")), .arena = arena_new(), .real_size = 8};
-  l.program = compiled(model_of(item, l.arena), stop_after, l.arena);
+  l.program = compiled_until(l.arena, model_of(item, l.arena), stop_after);
   follow(&l, item);
   arena_free(l.arena);
 }
@@ -238,7 +222,7 @@ static void on_target(Machine machine, int part) {
     if (!json_object_get(item, "body") || (int)(seen++ % BUILDS) != part || (machine == EMULATED && seen % 8 >= 4)) continue;
     ck_assert_int_lt(n, MOST_PROGRAMS);
     items[n] = item;
-    programs[n] = compiled(model_of(item, arena), NULL, arena);
+    programs[n] = compiled_until(arena, model_of(item, arena), NULL);
     if (machine == NATIVE) generated_add(set, programs[n++]);
     else generated_add_cuda(set, programs[n++]);
   }

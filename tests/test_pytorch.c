@@ -18,10 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "frontend/frontend.h"
 #include "ir/ir.h"
 #include "passes/passes.h"
 #include "runtime/mtrt_bf16.h"
+#include "tests/compiled.h"
 #include "tests/generated.h"
 
 enum { MAX_INPUTS = 4, MAX_VALUES = 600 };
@@ -87,30 +87,6 @@ static char *model_of(json_t *item, const char *options, Arena *arena) {
   return text_take(&text, arena);
 }
 
-static Program *compile_case(const char *model, const char *stop_after, Arena *arena) {
-  Source *source = arena_alloc(arena, sizeof *source); /* the program's spans point to it */
-  *source = (Source){.path = "case.mt", .text = model, .length = strlen(model)};
-  Diagnostics *d = diagnostics_new();
-  FrontendOptions none = {0};
-  Program *program = compile(source, &none, arena, d);
-  if (program) {
-    PassContext context = {.program = program,
-                           .arena = arena,
-                           .diagnostics = d,
-                           .level = 2,
-                           .bisect_limit = LONG_MAX,
-                           .verify_each = true,
-                           .stop_after = stop_after};
-    if (!run_pipeline(&context, NULL, NULL)) program = NULL;
-  }
-  if (!program) {
-    diagnostics_print(d, stderr, false);
-    ck_abort_msg("does not compile:\n%s", model);
-  }
-  diagnostics_free(d);
-  return program;
-}
-
 static void compare(const char *expr, const char *what, const double *want, const double *got, int n) {
   for (int i = 0; i < n; i++) {
     bool same = isnan(want[i])   ? isnan(got[i])
@@ -158,7 +134,7 @@ static Tensor *run_graph(const Graph *graph, const Bindings *b, bool round, Aren
 static void check_case(json_t *item, const char *stop_after) {
   Arena *arena = arena_new();
   const char *expr = json_string_value(json_object_get(item, "e"));
-  Program *program = compile_case(model_of(item, "", arena), stop_after, arena);
+  Program *program = compiled_until(arena, model_of(item, "", arena), stop_after);
   static Bindings bindings;
   static double want[MAX_VALUES];
   bind_case(item, &bindings);
@@ -261,7 +237,7 @@ static void as_near(const char *expr, const char *what, json_t *want, double err
 static void check_bf16(json_t *item, const char *options, const char *stop_after, Compare compares) {
   Arena *arena = arena_new();
   const char *expr = json_string_value(json_object_get(item, "e"));
-  Program *program = compile_case(model_of(item, options, arena), stop_after, arena);
+  Program *program = compiled_until(arena, model_of(item, options, arena), stop_after);
   const Graph *graphs[] = {program->predict.graph, program->train.graph};
   static Bindings bindings;
   bind_case(item, &bindings);
@@ -410,7 +386,7 @@ static Block *block_new(json_t *list, size_t first) {
     if (b->module[c] < 0) b->module[c] = b->n_modules++;
     if (b->round[c] >= b->n_rounds) b->n_rounds = b->round[c] + 1;
   }
-  b->program = compile_case(block_model(b), NULL, arena);
+  b->program = compiled_until(arena, block_model(b), NULL);
   return b;
 }
 
@@ -654,7 +630,7 @@ START_TEST(optimizers_on_the_c_target) {
   for (size_t first = 0; first < json_array_size(list); first += (size_t)count_of(list, first)) {
     const char *model = optimizer_model(list, first, count_of(list, first), arena);
     starts[n] = first;
-    programs[n] = compile_case(model, NULL, arena);
+    programs[n] = compiled_until(arena, model, NULL);
     generated_add(set, programs[n++]);
   }
   generated_build(set, "-O0");
