@@ -140,11 +140,12 @@ static void add(Generated *set, const Program *planned, void (*emit)(Text *, con
   ck_assert_int_lt(set->n, MAX_PROGRAMS);
   Text text = {0};
   emit(&text, planned, planned->arena);
-  char name[64], wrapper[256];
+  char name[64], wrapper[512];
   snprintf(name, sizeof name, "model%d.%s", set->n, suffix);
   write_text(set->folder, name, text.data);
-  snprintf(wrapper, sizeof wrapper, "#define main main%d\n#define mt_main catch_program\n#include \"model%d.%s\"\n",
-           set->n, set->n, suffix);
+  snprintf(wrapper, sizeof wrapper,
+           "#include \"mtrt.h\"\n#ifdef __cplusplus\nextern \"C\"\n#endif\nint catch_program(int argc, char **argv, const MtProgram *program);\n"
+           "#define main main%d\n#define mt_main catch_program\n#include \"model%d.%s\"\n", set->n, set->n, suffix);
   snprintf(name, sizeof name, "wrapper%d.%s", set->n, suffix);
   write_text(set->folder, name, wrapper);
   text_free(&text);
@@ -190,12 +191,10 @@ void generated_build_emulated(Generated *set) {
   text_add(&table, "};\n");
   write_text(set->folder, "mains.cu", table.data);
   text_free(&table);
-  write_text(set->folder, "all.h", /* read once, for all */
-             "#include \"tests/emulator/emulator.h\"\n#include \"mtrt_cuda.cuh\"\n#include \"mtrt_update.cuh\"\n"
-             "extern \"C\" int catch_program(int argc, char **argv, const MtProgram *program);\n");
   free(shell_ok("cd %s && for f in fibers shared streams device; do ln -s " TESTS_DIR "/emulator/$f.cc $f.cu; done && "
                 "ln -s " TESTS_DIR "/step_driver.cc driver.cu && how='-std=c++17 -w -I" SOURCE_DIR " -I" SOURCE_DIR "/runtime' && "
-                "g++ $how -O0 -x c++-header all.h -o all.h.gch && ls wrapper*.cu | xargs -P 2 -n 1 g++ $how -O0 -include ./all.h -x c++ -c && "
+                "ln -s " TESTS_DIR "/emulator/emitted.h emitted.h && g++ $how -O0 -x c++-header emitted.h -o emitted.h.gch && "
+                "ls wrapper*.cu | xargs -P 2 -n 1 g++ $how -O0 -include ./emitted.h -x c++ -c && "
                 "ls mains.cu driver.cu fibers.cu shared.cu streams.cu device.cu | xargs -P 2 -n 1 g++ $how -O2 -include " TESTS_DIR
                 "/emulator/emulator.h -x c++ -c && "
                 "g++ *.o -fopenmp $(" MTC " --print=libs) -o driver",
