@@ -31,7 +31,7 @@ SAMPLES = {  # with sizes that a sanitizer can stand
     "digits-cnn": "", "vae": "", "wgan-gp": "", "pinn": "", "sonnets": "", "glyphs-cnn": "", "names-rnn": "", "temperature-lstm": "",
     "resnet18": "-D B=8 -D S=32", "gpt2": "-D L=2 -D D=64 -D H=4 -D T=64 -D V=512 -D B=2",
 }
-STEPS = {"resnet18": 2}  # compared; 10 of the others: normalized by eight rows, C with and without fused multiply-adds is 4e-4 apart at the third
+COMPARED = {"resnet18": "--stop-after 5 --lr 1e-3"}  # of eight rows: at its own rate C with and without fused multiply-adds is 4e-4 apart at the third step, so 2e-6 at the fifth
 QUALITY = {  # the last number behind a word that the trainer prints: at least, at most
     "digits-cnn": ("accuracy ", 0.985, 1), "glyphs-cnn": ("accuracy ", 0.98, 1), "vae": ("bound ", 15, 23), "pinn": ("error ", 0, 0.01),
     "wgan-gp": ("distance ", 0, 4), "sonnets": ("loss ", 0.05, 0.6), "names-rnn": ("nats ", 1.8, 2.05), "temperature-lstm": ("rmse ", 1.5, 2.5),
@@ -107,7 +107,7 @@ def check(name, folder):
     text = open(folder + "/model.mt").read()
     wrong, free = [], next((v for k, v in FREE.items() if "precision: " + k in text), 2e-4)
     for target, save in (("c", "c"), ("cu", "cu"), ("cu", "cu2")):
-        must("./trainer_%s %s --stop-after %d --save-dir %s" % (target, common, STEPS.get(name, 10), save), folder)
+        must("./trainer_%s %s %s --save-dir %s" % (target, common, COMPARED.get(name, "--stop-after 10"), save), folder)
     for target in ("c", "cu"):
         must("./trainer_%s %s --save-dir g_%s --dump-grads g_%s.safetensors" % (target, common, target, target), folder)
     ours, want = columns(os.path.join(folder, "cu")), columns(os.path.join(folder, "c"))
