@@ -10,7 +10,8 @@
  *   - what reads weights as they were is computed before they change;
  *   - logs that stand behind an update but need nothing new come before it;
  *   - leaves and views are made anew in each phase; everything else that a
- *     later phase reads is handed on by an output, OUT_CARRY, and is an input there.
+ *     later phase reads is handed on by an output, OUT_CARRY, and is an input there;
+ *   - a loop is computed in one phase, and its results are handed on.
  *
  * Phases that compute nothing go; a step of one phase stays as it was written.
  */
@@ -143,7 +144,11 @@ static void find_phases(Cut *c) {
   for (int i = c->whole->n_nodes - 1; i >= 0; i--) {
     const Node *node = c->whole->nodes[i];
     if (c->phase[i] == NOWHERE) continue;
-    bool moves = is_computed(node) && node->op != OP_result;
+    if (node->op == OP_result) {
+      need(c, node->in[0], c->phase[i]);
+      continue;
+    }
+    bool moves = is_computed(node);
     if (moves && c->last[i] < c->phase[i] && always(c, c->last[i]) >= c->first[i]) c->phase[i] = always(c, c->last[i]);
     if (moves || is_output(c, node)) keep_for(c, node);
     for (int k = 0; k < node->n_in; k++) need(c, node->in[k], c->phase[i]);
