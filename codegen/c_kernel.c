@@ -268,13 +268,12 @@ static void c_kernel(Writer *w, KernelText *out) {
 }
 
 /* Rows are added in order; threads share the columns. */
-static void scatter_rows(Writer *w, const char *ids, const char *rows, const char *row, bool blocked) {
+static void scatter_rows(Writer *w, const char *ids, const char *row, bool blocked) {
   const char *out = w->k->pointers[0].name, *in = w->k->pointers[1].name, *id = w->k->pointers[2].name;
   const char *columns = blocked ? "for (int64_t i = first; i < last; i++)"
                                 : arena_print(w->arena, "for (int64_t i = 0; i < %s; i++)", row);
   write_line(w, "for (int64_t j = 0; j < %s; j++) {", ids);
   w->indent++;
-  write_line(w, "if (%s[j] < 0 || %s[j] >= %s) continue;", id, id, rows);
   write_line(w, "real *to = %s + (int64_t)%s[j] * %s;", out, id, row);
   write_line(w, "#pragma omp simd");
   write_line(w, "%s to[i] += %s[j * %s + i];", columns, in, row);
@@ -301,7 +300,7 @@ static void c_scatter(Writer *w, KernelText *out) {
     write_line(w, "const int64_t last = first + %d < %s ? first + %d : %s;", SCATTER_BLOCK, row.text, SCATTER_BLOCK,
                row.text);
   }
-  scatter_rows(w, n, expr_within(w->arena, axes_text(w, to, 0, 1), BIND_UNARY), expr_within(w->arena, row, BIND_UNARY), blocked);
+  scatter_rows(w, n, expr_within(w->arena, row, BIND_UNARY), blocked);
   if (blocked) {
     w->indent--;
     write_line(w, "}");

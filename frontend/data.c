@@ -225,17 +225,18 @@ Value batch_value(const char *variable, int n_fields, Field *fields) {
   return (Value){.kind = BATCH, .name = variable, .n = n_fields, .fields = fields};
 }
 
-/* `ids` count classes: where they come straight from the data, each must lie in [0, classes) or be `ignore`.  Do they? */
+/* `ids` count classes: where they come straight from the data, each must lie in [0, classes) or be `ignore` (0: none),
+ * which every use of them has to allow.  True where they do come from there. */
 bool note_labels(Lower *l, const Node *ids, int64_t classes, int64_t ignore) {
   bool noted = false;
   while (ids->op == OP_reshape) ids = ids->in[0];
   for (int i = 0; i < l->n_leaves; i++) {
     Field *field = l->leaves[i].field;
     if (l->leaves[i].value != ids || dtype_is_float(field->type.dtype)) continue;
+    bool first = !field->high;
+    if (first || classes < field->high) field->high = classes;
+    if (first || !ignore) field->ignore = ignore;
     noted = true;
-    if (field->high && field->high <= classes) continue;
-    field->high = classes;
-    field->ignore = ignore;
   }
   return noted;
 }

@@ -11,17 +11,12 @@
 
 typedef struct Taking {
   Builder b;
-  Node *x, *ids;
+  Node *x, *ids, *inside; /* inside: as index_inside */
   int axis;
-  bool checked; /* the indices, where the data are read */
 } Taking;
 
-static Node *inside(Builder *b, Node *ids, int64_t size) {
-  return b_binary(b, OP_and, b_scalar(b, OP_ge, ids, 0), b_scalar(b, OP_lt, ids, (double)size));
-}
-
-/* Is every one of them by its making one of `size`? */
-static bool stay_inside(const Node *ids, int64_t size) {
+/* Is every index by its making one of `size`? */
+static bool stays_inside(const Node *ids, int64_t size) {
   while (ids->op == OP_reshape || ids->op == OP_broadcast || ids->op == OP_transpose || ids->op == OP_cast) ids = ids->in[0];
   if (ids->op == OP_iota) return ids->type.dim[ids->attrs.axis].size <= size;
   if (ids->op == OP_argmax || ids->op == OP_argmin) return ids->in[0]->type.dim[ids->attrs.axes[0]].size <= size;
@@ -57,6 +52,8 @@ static bool check_ids(Lower *l, Call *call, const Builtin *self, const Taking *t
     report_help(l->d, "all axes but that one are those of x; whole rows and columns are x[ids], x[:, ids]");
     return false;
   }
+  if (t->x->type.dim[t->axis].size == 0)
+    return report(l->d, E0216, place(l, at->at), "%s: %s has nothing along axis %d", self->name, describe(l, &x), t->axis), false;
   Type row = as_row(&t->x->type);
   for (int i = 1; i < t->x->type.rank; i++)
     if (t->x->type.dim[i].rows)
@@ -72,54 +69,52 @@ static bool taking(Lower *l, Call *call, const Builtin *self, Taking *t) {
   t->ids = as_tensor(l, call->value[1], I32, call->e);
   if (!t->x || !t->ids || !fixed_axis(l, call, self, &t->x->type, &t->axis) || !check_ids(l, call, self, t))
     return false;
-  int64_t size = t->x->type.dim[t->axis].size;
-  t->checked = note_labels(l, t->ids, size, 0) || stay_inside(t->ids, size);
   t->b = builders(l, call->e, self->name);
+  t->inside = index_inside(l, &t->b, t->ids, t->x->type.dim[t->axis].size);
   return true;
 }
 
-Node *gathered(Lower *l, const Builder *at, Node *table, Node *ids, bool checked, const Expr *e) {
-  Builder b = *at;
-  Type shape = ids->type;
-  int64_t size = table->type.dim[0].size;
-  if (checked || !size || stay_inside(ids, size) || dtype_is_float(ids->type.dtype) || ids->type.dtype == BOOL)
-    return apply(l, OP_gather, 2, (Node *[]){table, ids}, NULL, e).node;
-  Node *there = inside(&b, ids, size);
-  Node *in[] = {table, b_where(&b, there, ids, b_const(&b, ids->type.dtype, 0))};
-  Node *taken = apply(l, OP_gather, 2, in, NULL, e).node;
-  if (!taken) return NULL;
-  for (int i = 1; i < table->type.rank; i++) shape.dim[shape.rank++] = dim_literal(1);
-  DType dtype = taken->type.dtype;
-  shape.dtype = BOOL;
-  return b_where(&b, b_reshape(&b, there, &shape), taken, b_const(&b, dtype, dtype_is_float(dtype) ? NAN : 0));
+Node *index_inside(Lower *l, Builder *b, Node *ids, int64_t size) {
+  if (dtype_is_float(ids->type.dtype) || ids->type.dtype == BOOL) return NULL; /* a report follows */
+  bool checked = note_labels(l, ids, size, 0);
+  if (checked || is_turn(l, ids) || stays_inside(ids, size)) return NULL;
+  return b_binary(b, OP_and, b_scalar(b, OP_ge, ids, 0), b_scalar(b, OP_lt, ids, (double)size));
 }
 
-/* Where in the row the element is that each index means: -1, outside of it, for one outside of the axis. */
+Node *gathered(Lower *l, Builder *b, Node *table, Node *ids, Node *inside, const Expr *e) {
+  if (inside) ids = b_where(b, inside, ids, b_const(b, ids->type.dtype, 0));
+  Node *taken = apply(l, OP_gather, 2, (Node *[]){table, ids}, NULL, e).node;
+  if (!taken || !inside) return taken;
+  Type shape = inside->type;
+  while (shape.rank < taken->type.rank) shape.dim[shape.rank++] = dim_literal(1);
+  DType dtype = taken->type.dtype;
+  return b_where(b, b_reshape(b, inside, &shape), taken, b_const(b, dtype, dtype_is_float(dtype) ? NAN : 0));
+}
+
+/* Where in the row the element is that each index means. */
 static Node *places(Taking *t) {
   const Type *type = &t->x->type;
-  Builder *b = &t->b;
-  Node *sum = NULL, *ids = b_cast(b, t->ids, I32);
+  Node *sum = NULL;
   int64_t stride = 1;
   for (int i = type->rank - 1; i >= 0; stride *= type->dim[i--].size) {
     Type line = {.dtype = I32, .rank = type->rank};
     for (int k = 0; k < line.rank; k++) line.dim[k] = k == i ? type->dim[k] : dim_literal(1);
-    Node *index = i == t->axis ? ids : b_iota(b, &line, i);
-    Node *far = stride == 1 ? index : b_scalar(b, OP_mul, index, (double)stride);
-    sum = sum ? b_binary(b, OP_add, sum, far) : far;
+    Node *index = i == t->axis ? b_cast(&t->b, t->ids, I32) : b_iota(&t->b, &line, i);
+    Node *far = stride == 1 ? index : b_scalar(&t->b, OP_mul, index, (double)stride);
+    sum = sum ? b_binary(&t->b, OP_add, sum, far) : far;
   }
-  if (type->rank == 1 || t->checked) return sum;
-  return b_where(b, inside(b, ids, type->dim[t->axis].size), sum, b_const(b, I32, -1));
+  return sum;
 }
 
 Value gather_call(Lower *l, Call *call, const Builtin *self) {
   Taking t;
   if (!taking(l, call, self, &t)) return poison();
   Type row = as_row(&t.x->type);
-  Node *taken = gathered(l, &t.b, b_reshape(&t.b, t.x, &row), places(&t), t.checked, call->e);
+  Node *taken = gathered(l, &t.b, b_reshape(&t.b, t.x, &row), places(&t), t.inside, call->e);
   return taken ? tensor_value(taken) : poison();
 }
 
-/* scatter_add(x, ids, y, over: k): x, and y[i, j] added at [i, ids[i, j]]. */
+/* scatter_add(x, ids, y, over: k): x, and y[i, j] added at [i, ids[i, j]]; outside of x nothing is. */
 Value scatter_add_call(Lower *l, Call *call, const Builtin *self) {
   Taking t;
   if (!taking(l, call, self, &t)) return poison();
@@ -137,6 +132,7 @@ Value scatter_add_call(Lower *l, Call *call, const Builtin *self) {
   Node *x = b_cast(&t.b, t.x, sums);
   Attrs attrs = {.shape = as_row(&x->type)};
   Node *in[2] = {b_cast(&t.b, y, sums), places(&t)};
+  for (int i = 0; i < 2 && t.inside; i++) in[i] = b_where(&t.b, t.inside, in[i], b_const(&t.b, in[i]->type.dtype, 0));
   Value added = apply(l, OP_scatter_add, 2, in, &attrs, call->e);
   return added.node
              ? tensor_value(b_cast(&t.b, b_binary(&t.b, OP_add, x, b_reshape(&t.b, added.node, &x->type)), dtype))

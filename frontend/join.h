@@ -24,8 +24,10 @@ Node *cut(Builder *b, Node *x, int axis, int64_t start, Dim size); /* elements o
 /* Values of one dtype, equal but along the axis, which becomes `all`. */
 Node *join_parts(Builder *b, const Parts *p, int axis, Dim all);
 
-/* ---- gather.c ---- */
-/* table[ids], whose indices outside of it, if there can be such, give NaN; of integers 0.  NULL after a report. */
-Node *gathered(Lower *l, const Builder *b, Node *table, Node *ids, bool checked, const Expr *e);
+/* ---- gather.c ----
+ * Generated code reads and adds rows at any index it is given, so that those outside of the table are kept from it. */
+Node *index_inside(Lower *l, Builder *b, Node *ids, int64_t size); /* which are in [0, size); NULL: all, by their making or as the data are read */
+/* table[ids], NaN (of integers 0) where the index is not inside; NULL after a report. */
+Node *gathered(Lower *l, Builder *b, Node *table, Node *ids, Node *inside, const Expr *e);
 
 #endif

@@ -254,10 +254,17 @@ static Node *as_stack(Lower *l, const LoopFrame *f, Node *x, int axis, const Exp
 
 /* The loop whose turn the index is; NULL where it is another number. */
 static const LoopFrame *loop_of(const Lower *l, const Node *index) {
-  const LoopFrame *f = l->frame;
-  while (f && f->variable != index && !(f != l->frame && origin(l->frame, f, (Node *)index) == f->variable)) f = f->up;
-  return f && f->variable ? f : NULL;
+  for (const LoopFrame *f = l->frame; f; f = f->up) {
+    if (f->variable == index) return f;
+    int i = 0;
+    while (i < f->n_read && f->read[i].input != index) i++;
+    if (i == f->n_read) return NULL;
+    index = f->read[i].from;
+  }
+  return NULL;
 }
+
+bool is_turn(const Lower *l, const Node *index) { return loop_of(l, index) != NULL; }
 
 bool turns_fit(Lower *l, const Node *x, int axis, const Node *index, const Expr *e) {
   const LoopFrame *f = loop_of(l, index);

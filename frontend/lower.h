@@ -280,6 +280,7 @@ Node *state_of_turn(Lower *l, const char *path, const Span *at);     /* as it is
 void change_state(Lower *l, const char *path, Node *value);          /* from here on */
 int turns_of_loops(Lower *l, Node **out);                            /* of those around, outermost first */
 Node *element_of_turn(Lower *l, Node *x, int axis, const Node *index, const Expr *e); /* x[index]; NULL: not that simple */
+bool is_turn(const Lower *l, const Node *index);                       /* the number of the turn of a loop around */
 bool turns_fit(Lower *l, const Node *x, int axis, const Node *index, const Expr *e);    /* reports an x[index] of a loop that counts further than x goes */
 
 /* ---- builtin.c, reduce.c ---- */

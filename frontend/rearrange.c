@@ -233,9 +233,11 @@ static Value gather(Lower *l, const Expr *e, Node *x, int axis, const Value *ids
     return report(l->d, E0211, place(l, e->args[axis + 1]->at),
                   "the batch axis cannot be indexed: the last batch may be shorter"),
            poison();
-  bool checked = note_labels(l, ids->node, x->type.dim[axis].size, 0);
+  if (x->type.dim[axis].size == 0)
+    return report(l->d, E0210, place(l, e->args[axis + 1]->at), "an axis of 0 has nothing to index"), poison();
+  Node *inside = index_inside(l, &b, ids->node, x->type.dim[axis].size);
   for (int i = 0; i < x->type.rank; i++) order[i] = i == 0 ? axis : i <= axis ? i - 1 : i;
-  Node *taken = gathered(l, &b, axis ? b_transpose(&b, x, order) : x, ids->node, checked, e);
+  Node *taken = gathered(l, &b, axis ? b_transpose(&b, x, order) : x, ids->node, inside, e);
   if (!taken) return poison();
   if (axis == 0) return tensor_value(taken);
   for (int i = 0; i < taken->type.rank; i++) order[i] = i < axis ? rank + i : i < axis + rank ? i - axis : i;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "frontend/frontend.h"
+#include "tests/compiled.h"
 
 typedef struct Compiled {
   Arena *arena;
@@ -407,6 +408,35 @@ START_TEST(a_module_keeps_its_word) {
 }
 END_TEST
 
+/* ---- what data may hold ---- */
+
+/* A label may be left out by -100, an index may not: outside of the table generated code would read what is not there. */
+static const struct {
+  const char *loss;
+  int64_t high, ignore;
+} labels[] = {
+    {"cross_entropy(net(d.x), d.y)", 3, -100},
+    {"cross_entropy(net(d.x), d.y, ignore: -1)", 3, -1},
+    {"mean(ones([7, K])[d.y] * net(d.x))", 7, 0},
+    {"cross_entropy(net(d.x), d.y) + mean(ones([7, K])[d.y])", 3, 0},
+    {"mean(ones([7, K])[d.y]) + cross_entropy(net(d.x), d.y)", 3, 0},
+    {"mean(ones([2, K])[d.y]) + cross_entropy(net(d.x), d.y)", 2, 0},
+};
+
+START_TEST(labels_are_what_every_use_allows) {
+  Arena *arena = arena_new();
+  const char *text = arena_print(arena,
+                                 "use nn\ndim B = 4, P = 2, K = 3\ndata rows = csv(\"a.csv\") -> { x: f32[B, P], y: i32[B] }\n"
+                                 "module Net()(x: [n, i]) -> [n, K] { return x |> fc: Linear(K) }\nlet net = Net()\n"
+                                 "train d in rows for 1 epochs {\nlet loss = %s\nupdate net minimize loss using sgd(lr: 0.1)\n}\n",
+                                 labels[_i].loss);
+  const Field *y = &compiled(arena, text)->data[0].fields[1];
+  ck_assert_int_eq(y->high, labels[_i].high);
+  ck_assert_int_eq(y->ignore, labels[_i].ignore);
+  arena_free(arena);
+}
+END_TEST
+
 Suite *expressions_suite(void) {
   Suite *suite = suite_create("expressions");
   TCase *tests = tcase_create("expressions");
@@ -416,6 +446,7 @@ Suite *expressions_suite(void) {
   tcase_add_loop_test(tests, a_wrong_call_is_told_once, 0, N_MISCOUNTED);
   tcase_add_loop_test(tests, a_module_keeps_its_word, 0, N_MODULES);
   tcase_add_loop_test(tests, parameters_begin_as_written, 0, N_INITS);
+  tcase_add_loop_test(tests, labels_are_what_every_use_allows, 0, sizeof labels / sizeof *labels);
   suite_add_tcase(suite, tests);
   return suite;
 }

@@ -190,7 +190,6 @@ static void d_table_scatter(real *restrict d_table_scatter_add, const real *rest
                             const int32_t *restrict ids, int64_t rows) {
   for (int64_t i = 0; i < V * D; i++) d_table_scatter_add[i] = 0;
   for (int64_t j = 0; j < rows * T; j++) {
-    if (ids[j] < 0 || ids[j] >= V) continue;
     real *to = d_table_scatter_add + (int64_t)ids[j] * D;
 #pragma omp simd
     for (int64_t i = 0; i < D; i++) to[i] += d_gather_add_2[j * D + i];
