@@ -5,6 +5,7 @@
  * command line, which is one table: it parses, and it prints the help, the
  * man page and the shell completion.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -322,13 +323,26 @@ static void runtime_folder(char out[PATH_MAX]) {
 }
 
 #define HOST_LIBS "-ljansson -lzip -lz -lm"
+#define CUDA_LIBS "-lmtrt_cuda -lmtrt " HOST_LIBS " -lgomp -lcublasLt -lcublas"
+
+/* What nvcc compiles for: the GPU that is here.  `native` would leave out what only Hopper has (sm_90a: wgmma), so its
+ * driver is asked; without one nvcc's own default stays. */
+static const char *cuda_arch(void) {
+  enum { MAJOR = 75, MINOR = 76 }; /* CUdevice_attribute */
+  void *driver = dlopen("libcuda.so.1", RTLD_NOW);
+  if (!driver) return "";
+  int (*init)(unsigned), (*attribute)(int *, int, int), major = 0, minor = 0;
+  *(void **)&init = dlsym(driver, "cuInit"), *(void **)&attribute = dlsym(driver, "cuDeviceGetAttribute");
+  bool found = init && attribute && !init(0) && !attribute(&major, MAJOR, 0) && !attribute(&minor, MINOR, 0);
+  return !found ? "" : major == 9 && minor == 0 ? "-arch=sm_90a " : "-arch=native ";
+}
 
 static int print_what(const char *what) {
   char folder[PATH_MAX];
   runtime_folder(folder);
   if (!strcmp(what, "cflags")) printf("-I%s/include\n", folder);
   else if (!strcmp(what, "libs")) printf("-L%s -lmtrt " HOST_LIBS "\n", folder);
-  else if (!strcmp(what, "cuda-flags")) printf("-I%s/include -L%s -lmtrt_cuda -lmtrt " HOST_LIBS " -lgomp -lcublasLt -lcublas\n", folder, folder);
+  else if (!strcmp(what, "cuda-flags")) printf("%s-I%s/include -L%s " CUDA_LIBS "\n", cuda_arch(), folder, folder);
   else if (!strcmp(what, "runtime-dir")) printf("%s\n", folder);
   else if (!strcmp(what, "man")) print_man();
   else if (!strcmp(what, "bash-completion")) print_completion();
@@ -365,8 +379,7 @@ static bool build_trainer(const char *target, const char *source, const char *tr
     return false;
   }
   if (cuda)
-    text_add(&line, "nvcc -O3 -arch=native '%s' -I'%s/include' -L'%s' -lmtrt_cuda -lmtrt " HOST_LIBS " -lgomp -lcublasLt -lcublas -o '%s'",
-             source, folder, folder, trainer);
+    text_add(&line, "nvcc -O3 %s'%s' -I'%s/include' -L'%s' " CUDA_LIBS " -o '%s'", cuda_arch(), source, folder, folder, trainer);
   else
     text_add(&line, "%s -O3 -march=native -fopenmp '%s' -I'%s/include' -L'%s' -lmtrt " HOST_LIBS " -o '%s'",
              getenv("CC") ? getenv("CC") : "cc", source, folder, folder, trainer);

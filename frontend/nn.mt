@@ -8,7 +8,7 @@
 fn leaky_relu(x, slope = 0.01) = where(x > 0, x, slope * x)
 fn elu(x, alpha = 1.0) = where(x <= 0, alpha * expm1(clamp(x, max: 0)), x)
 fn gelu(x) = 0.5 * x * (1 + erf(x * 0.7071067811865476))
-fn gelu_tanh(x) = 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))
+fn gelu_tanh(x) = x * sigmoid(1.5957691216057308 * (x + 0.044715 * x * x * x))
 fn silu(x) = x * sigmoid(x)
 fn softplus(x) = maximum(x, 0) + log1p(exp(-abs(x)))
 fn mish(x) = x * tanh(softplus(x))

@@ -201,34 +201,59 @@ static __device__ __forceinline__ T mt_product(const T *a, const T *b, int m, in
 
 /* ---- sums by index ---------------------------------------------------------------------- */
 
-enum { MT_SCATTER_WARPS = 8, MT_SCATTER_IDS = 1024, MT_SCATTER_AT_ONCE = 4 };
+enum { MT_SCATTER_WARPS = 8, MT_SCATTER_IDS = 1024, MT_SCATTER_OWN = MT_SCATTER_IDS / MT_SCATTER_WARPS, MT_SCATTER_AT_ONCE = 4 };
+
+/* How many of these lanes come before this one. */
+static __device__ __forceinline__ int mt_rank(unsigned lanes) { return __popc(lanes & ((1u << threadIdx.x % 32) - 1)); }
 
 /* out[id] = sum of from[i] over all i with ids[i] == id, in order of i; rows of
  * `width`.  A warp has one id and, in each of its lanes, `each` columns.  The
- * eight warps of a block look through a tile of the ids together; each notes
- * where its own stands and then adds those rows, several on their way at once.
+ * eight warps of a block look through a tile of the ids together, each through
+ * its part, and list where one of their eight stands; then each takes its own
+ * from the list and adds those rows, several on their way at once.
  * Blocks: (rows of out / 8, width / 32 / each), of 256 threads. */
 template <int each, class T>
 static __device__ __forceinline__ void mt_scatter_add(T *__restrict__ out, const T *__restrict__ from,
                                                       const int *__restrict__ ids, int64_t n, int64_t out_rows, int64_t width) {
-  SHARED(int, tile, MT_SCATTER_IDS);
+  SHARED(int, counts, MT_SCATTER_WARPS);
+  SHARED(short, place, MT_SCATTER_IDS);  /* the list: where in the tile, */
+  SHARED(char, owner, MT_SCATTER_IDS);   /* and which warp's */
   SHARED(short, found, MT_SCATTER_WARPS *MT_SCATTER_IDS);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  const int64_t id = (int64_t)blockIdx.x * MT_SCATTER_WARPS + warp, first = (int64_t)blockIdx.y * 32 * each + lane;
+  const int64_t base = (int64_t)blockIdx.x * MT_SCATTER_WARPS, id = base + warp, first = (int64_t)blockIdx.y * 32 * each + lane;
   short *mine = found + warp * MT_SCATTER_IDS;
   T sum[each];
 #pragma unroll
   for (int e = 0; e < each; e++) sum[e] = 0;
   for (int64_t begin = 0; begin < n; begin += MT_SCATTER_IDS) {
-    __syncthreads(); /* the tile before is done with */
-    for (int i = threadIdx.x; i < MT_SCATTER_IDS; i += 32 * MT_SCATTER_WARPS) tile[i] = begin + i < n ? ids[begin + i] : -1;
+    int64_t whose[MT_SCATTER_OWN / 32];
+    unsigned lanes[MT_SCATTER_OWN / 32];
+    int at = 0, listed = 0, count = 0;
+#pragma unroll
+    for (int j = 0; j < MT_SCATTER_OWN / 32; j++) {
+      const int64_t i = begin + warp * MT_SCATTER_OWN + j * 32 + lane;
+      whose[j] = i < n ? ids[i] - base : -1;
+      lanes[j] = __ballot_sync(0xffffffffu, whose[j] >= 0 && whose[j] < MT_SCATTER_WARPS);
+      at += __popc(lanes[j]);
+    }
+    if (lane == 0) counts[warp] = at;
+    __syncthreads(); /* and the list before is done with */
+    at = 0;
+    for (int w = 0; w < MT_SCATTER_WARPS; w++) at += w < warp ? counts[w] : 0, listed += counts[w];
+#pragma unroll
+    for (int j = 0; j < MT_SCATTER_OWN / 32; j++) {
+      if (lanes[j] >> lane & 1) {
+        place[at + mt_rank(lanes[j])] = (short)(warp * MT_SCATTER_OWN + j * 32 + lane);
+        owner[at + mt_rank(lanes[j])] = (char)whose[j];
+      }
+      at += __popc(lanes[j]);
+    }
     __syncthreads();
-    int count = 0;
-    for (int i = 0; i < MT_SCATTER_IDS; i += 32) {
-      const bool is_mine = tile[i + lane] == id;
-      const unsigned lanes = __ballot_sync(0xffffffffu, is_mine);
-      if (is_mine) mine[count + __popc(lanes & ((1u << lane) - 1))] = (short)(i + lane);
-      count += __popc(lanes);
+    for (int i = 0; i < listed; i += 32) {
+      const bool is_mine = i + lane < listed && owner[i + lane] == warp;
+      const unsigned own = __ballot_sync(0xffffffffu, is_mine);
+      if (is_mine) mine[count + mt_rank(own)] = place[i + lane];
+      count += __popc(own);
     }
     __syncwarp();
     for (int i = 0; i < count; i += MT_SCATTER_AT_ONCE) {
@@ -243,7 +268,6 @@ static __device__ __forceinline__ void mt_scatter_add(T *__restrict__ out, const
 #pragma unroll
         for (int e = 0; e < each; e++) sum[e] += row[r][e];
     }
-    __syncwarp(); /* before places are noted over these */
   }
   if (id < out_rows)
 #pragma unroll

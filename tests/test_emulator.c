@@ -97,23 +97,25 @@ END_TEST
 
 static const struct {
   const char *model, *compiler, *flags, *args;
+  double within; /* how far losses may be from those of the C target, with 1 added; bf16 rounds at 4e-3 */
 } programs[] = {
-    {"samples/digits.mt", "g++", "", "--stop-after 30"},
-    {"samples/regression.mt", "clang++", "", "--stop-after 12"},
-    {"samples/benchmark/mlp_tiny.mt", "g++", "", "--stop-after 10"},
-    {"tests/emulator/shapes.mt", "clang++", "", "--stop-after 6"},
-    {"tests/emulator/windows.mt", "g++", "", "--stop-after 5"},
-    {"tests/emulator/axes.mt", "g++", "", "--stop-after 5"},
-    {"tests/emulator/attention.mt", "g++", "", "--stop-after 4"},
+    {"samples/digits.mt", "g++", "", "--stop-after 30", 1e-5},
+    {"samples/regression.mt", "clang++", "", "--stop-after 12", 1e-5},
+    {"samples/benchmark/mlp_tiny.mt", "g++", "", "--stop-after 10", 1e-5},
+    {"tests/emulator/shapes.mt", "clang++", "", "--stop-after 6", 1e-5},
+    {"tests/emulator/windows.mt", "g++", "", "--stop-after 5", 1e-5},
+    {"tests/emulator/axes.mt", "g++", "", "--stop-after 5", 1e-5},
+    {"tests/emulator/attention.mt", "g++", "", "--stop-after 4", 1e-5},
+    {"tests/emulator/heads.mt", "g++", "", "--stop-after 3", 2e-4},
     {"tests/emulator/windows.mt", "clang++", "-fsanitize=address,undefined -fno-sanitize-recover=undefined",
-     "--stop-after 3"},
+     "--stop-after 3", 1e-5},
     {"tests/emulator/axes.mt", "clang++", "-fsanitize=address,undefined -fno-sanitize-recover=undefined",
-     "--stop-after 3"},
+     "--stop-after 3", 1e-5},
     {"tests/emulator/shapes.mt", "g++", "-fsanitize=address,undefined -fno-sanitize-recover=undefined",
-     "--stop-after 3"},
+     "--stop-after 3", 1e-5},
 };
 
-/* Four schedules end with the same bits; the losses are those of the C target to 1e-5. */
+/* Four schedules end with the same bits; the losses are those of the C target. */
 START_TEST(an_emitted_program_runs_as_on_the_cpu) {
   const char *folder = scratch_folder(), *args = programs[_i].args;
   char program[512], source[512];
@@ -131,10 +133,10 @@ START_TEST(an_emitted_program_runs_as_on_the_cpu) {
       folder, args, args));
   free(shell_ok("cd %s && paste -d, s1/metrics.csv c/metrics.csv | awk -F, 'NR == 1 { n = NF / 2; for (i = 1; i <= n; "
                 "i++) if ($i == \"loss\") k = i }"
-                " NR > 1 { a = $k; b = $(k + n); d = a - b; if (d < 0) d = -d; m = b < 0 ? -b : b; if (d > 1e-5 * (m + "
+                " NR > 1 { a = $k; b = $(k + n); d = a - b; if (d < 0) d = -d; m = b < 0 ? -b : b; if (d > %g * (m + "
                 "1)) exit 1; lines++ }"
                 " END { exit !(lines >= 3) }'",
-                folder));
+                folder, programs[_i].within));
 }
 END_TEST
 

@@ -100,6 +100,7 @@ enum { RED_ZONE = 256 };
   alignas(16) static unsigned char name##_memory[2 * RED_ZONE + sizeof(type) * (count)]; \
   static EmulatedShared name##_shared(#name, name##_memory, sizeof(type) * (count));     \
   type *name = (type *)name##_shared.touch()
+#define SHARED_TILES SHARED
 
 /* ---- launches: put down now, run when somebody waits ---- */
 

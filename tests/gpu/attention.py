@@ -23,6 +23,7 @@ import torch
 
 mtc, out = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+arch = re.search(r"-arch=\S+", subprocess.run([mtc, "--print=cuda-flags"], stdout=subprocess.PIPE, text=True).stdout).group(0)
 include = os.path.join(root, "runtime")
 os.makedirs(out, exist_ok=True)
 KINDS = {  # C type, products, torch type, worst relative distance
@@ -124,7 +125,7 @@ def build_kernels(kind, width, program):
     with open("%s/%s.cu" % (out, name), "w") as file:
         file.write(source)
     how = "-o %s" % name if program else "-shared -Xcompiler -fPIC -o %s.so" % name
-    sh("nvcc -O3 -arch=native -I%s %s.cu %s" % (include, name, how))
+    sh("nvcc -O3 %s -I%s %s.cu %s" % (arch, include, name, how))
     return "%s/%s" % (out, name)
 
 
@@ -136,7 +137,7 @@ def build_trainer(name, text, target):
     source = "model.cu" if target == "cuda" else "model.c"
     sh("%s model.mt -o %s" % (mtc, source), folder)
     line = re.search(r"\b(nvcc|cc) -.*", open(folder + "/" + source).read(800)).group(0).replace("$(mtc ", "$(%s " % mtc)
-    sh(line + (" -arch=native" if target == "cuda" else ""), folder)
+    sh(line, folder)
     return folder
 
 

@@ -57,7 +57,7 @@ def build(model, target, name):
     line = re.search(r"\b(nvcc|cc) -.*", head).group(0).strip()
     line = line.replace("$(mtc ", "$(%s " % mtc)
     begin = time.time()
-    status, text = sh(line + (" -arch=native" if target == "cuda" and "-arch" not in line else ""))
+    status, text = sh(line)
     print("    %s: %s  (%.1f s)" % (name, line, time.time() - begin), flush=True)
     return status == 0
 

@@ -68,8 +68,6 @@ def build(folder, source, sizes):
     must("%s model.mt %s -o %s" % (mtc, sizes, source), folder)
     line = re.search(r"\b(nvcc|cc) -.*", open(os.path.join(folder, source)).read(800)).group(0)
     line = line.replace("$(mtc ", "$(%s " % mtc).replace("-o model", "-o trainer_" + source.split(".")[1])
-    if source.endswith(".cu") and "-arch" not in line:
-        line += " -arch=native"
     must(line, folder)
 
 
