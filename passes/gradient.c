@@ -52,13 +52,13 @@ void sweep_reach(Sweep *s) {
 
 /* relu' is a choice between 0 and 1 by comparison: nothing flows through it,
  * and its slope is 0, which is no reason to complain.  So the nodes that
- * derivatives are made of (mark = 1) count as ways from x to y here. */
+ * derivatives are made of count as ways from x to y here. */
 static void find_used(Sweep *s, const Node *y) {
   s->used[y->id] = true;
   for (int i = y->id; i >= 0; i--) {
     const Node *node = s->graph->nodes[i];
     for (int k = 0; k < node->n_in && s->used[i]; k++)
-      if (gradient_flows(node, k) || node->mark || is_loop(node) || node->op == OP_result)
+      if (gradient_flows(node, k) || node->mark == OF_DERIVATIVE || is_loop(node) || node->op == OP_result)
         s->used[node->in[k]->id] = true;
   }
 }
@@ -116,7 +116,7 @@ static void differentiate(Graph *graph, const char *label, Node *y, int n, Node 
     result[i] = s.adjoint[x[i]->id];
     if (!result[i] && s.used[x[i]->id]) result[i] = sweep_filled(&s, x[i], 0);
   }
-  for (int i = s.n; i < graph->n_nodes; i++) graph->nodes[i]->mark = 1;
+  for (int i = s.n; i < graph->n_nodes; i++) graph->nodes[i]->mark = OF_DERIVATIVE;
   arena_free(s.scratch);
 }
 

@@ -17,6 +17,9 @@ typedef Node *(*GradientRule)(const Step *);
 
 extern const GradientRule gradient_rules[OP_COUNT]; /* NULL: no gradient flows */
 
+/* What `mark` says of nodes while gradients are made. */
+enum { OF_DERIVATIVE = 1, GIVEN = 2 /* in a loop's body: an operand that no turn changes, a weight */ };
+
 /* Does a gradient flow from the result of `node` to its operand k? */
 bool gradient_flows(const Node *node, int k);
 

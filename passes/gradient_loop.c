@@ -120,7 +120,7 @@ static void sweep_turn(Back *b, const bool *reached) {
   for (int k = 0; k < b->loop->n_in; k++) {
     bool carried = k < b->loop->attrs.carried;
     if (b->operand[k] && is_float(b->operand[k]) && (carried ? reached[k] : b->outer->reached[b->loop->in[k]->id]))
-      b->in.wanted[b->operand[k]->id] = true;
+      b->in.wanted[b->operand[k]->id] = true, b->operand[k]->mark = carried ? 0 : GIVEN;
   }
   sweep_reach(&b->in);
   for (int o = 0; o < n_outputs; o++)

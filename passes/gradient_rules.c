@@ -49,11 +49,12 @@ static Node *unrounded(const Step *s, Node *g) {
   return node_new(s->b->graph, g->op, &x, 1, &attrs, g->name, g->span);
 }
 
-/* The sweep casts it back.  The gradient of a parameter's bf16 copy, padded or not, is the parameter's, and stays f32. */
+/* The sweep casts it back.  The gradient of a parameter's bf16 copy, padded or not, is the parameter's, and stays f32;
+ * so is that of what a loop's turns are given. */
 static Node *grad_cast(const Step *s) { /* dx = g, in x's dtype */
   const Node *of = s->x;
   while (of->op == OP_pad) of = of->in[0];
-  bool copy = of->op == OP_param && of->type.dtype == F32 && s->g->type.dtype == BF16;
+  bool copy = (of->op == OP_param || of->mark == GIVEN) && of->type.dtype == F32 && s->g->type.dtype == BF16;
   return copy ? unrounded(s, s->g) : s->g;
 }
 static Node *grad_neg(const Step *s) { return neg(s, s->g); } /* dx = -g */

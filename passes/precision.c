@@ -166,14 +166,25 @@ static bool sums_rows(const Node *sum) {
   return sum->attrs.n_axes && !last && x->type.dtype == F32 && op_info[x->op].kind == MAP && x->op != OP_cast;
 }
 
-void pass_narrow(PassContext *context) {
-  Program *program = context->program;
-  if (!program->has_train || program->train.precision != PRECISION_BF16) return;
-  Graph *graph = program->train.graph;
+/* By output of a loop's body: its result is a gradient, with no more than a reshape between them. */
+static bool *gradients_of(const Graph *graph, const Node *loop, const bool *is_gradient, Arena *scratch) {
+  bool *found = arena_alloc(scratch, (size_t)loop->body->n_outputs + 1);
+  for (int i = 0; i < graph->n_outputs; i++) {
+    const Node *node = graph->outputs[i].node;
+    while (op_info[node->op].kind == VIEW && node->op != OP_result) node = node->in[0];
+    if (is_gradient[i] && node->op == OP_result && node->in[0] == loop) found[node->attrs.index] = true;
+  }
+  return found;
+}
+
+static void narrow_sums(PassContext *context, Graph *graph, const bool *is_gradient, Arena *scratch) {
   bool changed = false;
+  for (int i = 0; i < graph->n_nodes; i++)
+    if (op_info[graph->nodes[i]->op].kind == LOOP)
+      narrow_sums(context, graph->nodes[i]->body, gradients_of(graph, graph->nodes[i], is_gradient, scratch), scratch);
   for (int i = 0; i < graph->n_outputs; i++) {
     Node *sum = graph->outputs[i].node, *twin;
-    if (graph->outputs[i].role != OUT_GRAD || sum->op != OP_sum || !sums_rows(sum)) continue;
+    if (!is_gradient[i] || sum->op != OP_sum || !sums_rows(sum)) continue;
     if (!(twin = rounded_twin(graph, sum->in[0])) || !rewrite_allowed(context, "narrow.sum", sum)) continue;
     sum->in[0] = cast_to(graph, twin, F32);
     changed = true;
@@ -183,4 +194,15 @@ void pass_narrow(PassContext *context) {
   graph_sort(graph);
   graph_sweep(graph);
   graph_number(graph);
+}
+
+void pass_narrow(PassContext *context) {
+  Program *program = context->program;
+  if (!program->has_train || program->train.precision != PRECISION_BF16) return;
+  Graph *graph = program->train.graph;
+  Arena *scratch = arena_new();
+  bool *is_gradient = arena_alloc(scratch, (size_t)graph->n_outputs + 1);
+  for (int i = 0; i < graph->n_outputs; i++) is_gradient[i] = graph->outputs[i].role == OUT_GRAD;
+  narrow_sums(context, graph, is_gradient, scratch);
+  arena_free(scratch);
 }

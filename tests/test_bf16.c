@@ -15,6 +15,7 @@
 #include "passes/passes.h"
 #include "runtime/gemm.h"
 #include "runtime/mtrt_bf16.h"
+#include "tests/compiled.h"
 #include "tests/fuse_models.h"
 #include "tests/generated.h"
 #include "tests/graph_kit.h"
@@ -442,6 +443,32 @@ START_TEST(gradients_of_biases_read_what_products_read) {
 }
 END_TEST
 
+/* Of stacked blocks as of one: each turn's gradients of weights are f32 products, and those of biases sum what these read. */
+START_TEST(gradients_of_blocks_stay_f32) {
+  Arena *arena = arena_new();
+  const Program *p = compiled_until(arena,
+      "use nn\ndim B = 8, D = 16\ndata d = random(rows: 16, seed: 1) -> { x: f32[B, D], y: f32[B, D] }\n"
+      "module Block()(x: [n, D]) -> [n, D] { return x |> fc: Linear(D) |> tanh }\n"
+      "module Net()(x: [n, D]) -> [n, D] { for b in stack(Block(), 3) carry x { x = b(x) }\nreturn x }\n"
+      "let net = Net()\ntrain r in d for 2 steps with (precision: bf16) {\nlet loss = mse(net(r.x), r.y)\n"
+      "update net minimize loss using sgd(lr: 0.1)\nlog loss\n}\n", "narrow");
+  const Graph *graph = p->train.graph, *back = NULL;
+  int wide = 0, sums = 0;
+  for (int i = 0; i < graph->n_nodes; i++)
+    if (op_info[graph->nodes[i]->op].kind == LOOP) back = graph->nodes[i]->body; /* the last */
+  ck_assert_ptr_nonnull(back);
+  for (int i = 0; i < back->n_outputs; i++) {
+    const Node *node = back->outputs[i].node;
+    while (op_info[node->op].kind == VIEW) node = node->in[0];
+    wide += node->op == OP_matmul && node->type.dtype == F32 && node->in[0]->type.dtype == BF16;
+    sums += node->op == OP_sum && node->in[0]->op == OP_cast && node->in[0]->in[0]->type.dtype == BF16;
+  }
+  ck_assert_int_eq(wide, 1);
+  ck_assert_int_eq(sums, 1);
+  arena_free(arena);
+}
+END_TEST
+
 START_TEST(rewrites_can_be_left_out) {
   for (int limit = 0; limit <= 3; limit++) {
     char *trace;
@@ -656,6 +683,7 @@ Suite *bf16_suite(void) {
   tcase_add_test(pass, products_become_narrow_and_nothing_else);
   tcase_add_test(pass, gradients_of_parameters_stay_f32);
   tcase_add_test(pass, gradients_of_biases_read_what_products_read);
+  tcase_add_test(pass, gradients_of_blocks_stay_f32);
   tcase_add_test(pass, rewrites_can_be_left_out);
   tcase_add_test(pass, other_precisions_change_nothing);
   tcase_add_test(pass, gradients_are_near_those_of_f32);
