@@ -25,7 +25,7 @@ static bool same_storage(const Node *a, const Node *b) {
 }
 
 const Node *call_output(const Step *step, const Call *call, int n) {
-  if (!call->node->body) return n == 0 ? call->node : NULL;
+  if (!call->node->body) return n == 0 ? call->node : n == 1 ? call->lse : NULL;
   for (int i = call->node->id + 1; i < step->graph->n_nodes; i++) { /* results stand behind what they are of */
     const Node *result = step->graph->nodes[i];
     if (result->op != OP_result || result->in[0] != call->node) break;
@@ -142,6 +142,13 @@ static void add_loop(Emit *e, Step *step, const Node *node, bool train) {
   add_calls(e, inner, train);
 }
 
+/* The attention that comes next and makes this lse in passing: CUDA's does. */
+static const Node *attention_behind(const Emit *e, const Graph *graph, const Node *lse) {
+  bool is_next = e->target->cuda && lse->op == OP_attention_lse && lse->id + 1 < graph->n_nodes;
+  const Node *next = is_next ? graph->nodes[lse->id + 1] : NULL;
+  return next && attention_has_lse(next, lse) ? next : NULL;
+}
+
 static void add_calls(Emit *e, Step *step, bool train) {
   const Graph *graph = step->graph;
   step->pointer = arena_alloc(e->arena, 2 * ((size_t)graph->n_nodes + 1) * sizeof *step->pointer);
@@ -149,6 +156,8 @@ static void add_calls(Emit *e, Step *step, bool train) {
     Node *node = graph->nodes[i];
     Call call = {.node = node};
     if (is_empty(node)) continue;
+    const Node *attention = attention_behind(e, graph, node);
+    if (attention) call = (Call){.node = attention, .lse = node}, i++;
     if (op_info[node->op].kind == LOOP)
       add_loop(e, step, node, train);
     else if (node->op == OP_matmul || op_info[node->op].kind == ATTENTION)

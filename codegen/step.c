@@ -318,6 +318,7 @@ static void attention_call(Locals *l, Step *step, const Call *call) {
   if (!e->target->cuda) argument[n++] = width;
   argument[n++] = expr_const(e->arena, node->attrs.scale, F64).text;
   n += attention_pointers(l, step, node, argument + n);
+  if (call->lse) argument[n++] = pointer_of(l, step, call->lse);
   Text line = {0};
   text_add(&line, e->target->cuda ? "  mt_%s" : "  STEP(mt_%s", op_info[node->op].name); /* which launches */
   bool tf32 = e->program->has_train && e->program->train.precision == PRECISION_TF32;

@@ -37,6 +37,7 @@ typedef struct UniqueKernel {
 typedef struct Call {
   const Node *node;  /* GROUP, MATMUL, ATTENTION, SCATTER, LOOP, or a node by itself */
   const Node *group; /* of a kernel */
+  const Node *lse;   /* what attention makes besides, or NULL */
   Kernel *kernel;
   UniqueKernel *unique;
   struct Step *inner; /* of a loop: what a turn calls */

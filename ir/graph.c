@@ -74,6 +74,12 @@ Type result_type(const Node *owner, int index) {
   return stacked;
 }
 
+bool attention_has_lse(const Node *attention, const Node *lse) {
+  return attention->op == OP_attention && lse->op == OP_attention_lse && attention->in[0] == lse->in[0] &&
+         attention->in[1] == lse->in[1] && attention->attrs.scale == lse->attrs.scale &&
+         attention->attrs.causal == lse->attrs.causal;
+}
+
 bool is_train_graph(const Program *program, const Graph *graph) {
   if (!program->has_train || !graph) return false;
   for (int i = 0; i < program->train.n_phases; i++)

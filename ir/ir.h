@@ -511,6 +511,7 @@ enum { ARENA_ALIGN = 256 };                              /* bytes: where a value
 int64_t loop_bytes(const Node *loop);
 int64_t loop_second(const Node *loop, int index);        /* where in the block that of carried value `index` is */
 Type result_type(const Node *owner, int index);          /* of output `index` of a group or loop */
+bool attention_has_lse(const Node *attention, const Node *lse); /* of the same scores */
 void graph_copy(Graph *to, const Graph *from, Node **map); /* its nodes, which are numbered, behind those of `to`: map[id] */
 void graph_copy_whole(Graph *to, Graph *from);           /* nodes and outputs; `to` is empty */
 void graph_take(Graph *graph, Graph *from);              /* its nodes and outputs become those of `from`, made beside it */

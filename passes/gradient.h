@@ -23,7 +23,9 @@ enum { OF_DERIVATIVE = 1, GIVEN = 2 /* in a loop's body: an operand that no turn
 /* Does a gradient flow from the result of `node` to its operand k? */
 bool gradient_flows(const Node *node, int k);
 
-Node *grad_attention(const Step *s); /* gradient_attention.c */
+/* gradient_attention.c */
+Node *grad_attention(const Step *s);
+void ask_for_lse(Graph *graph); /* beside attention, in loops too: before any gradient is made */
 
 /* gradient.c: one walk backwards over a graph, or over the body of a loop. */
 typedef struct Sweep {

@@ -6,6 +6,8 @@
  *
  * where along = sum(g o) over the features.  Ops of their own compute these
  * tile by tile, p from the scores once more and lse, so that no p is stored.
+ * lse is asked for where o is made, which has it at hand: schedule puts the two
+ * side by side, and CUDA makes them in one call.
  * These ops have no rules: where a derivative may be derived again, in a graph
  * with grad(y, x), it is said in ordinary nodes, p and all.
  */
@@ -15,6 +17,13 @@
 #include "passes/gradient.h"
 
 /* ---- tile by tile ---------------------------------------------------------- */
+
+static bool may_be_derived_again(const Graph *graph) {
+  for (; graph; graph = graph->parent)
+    for (int i = 0; i < graph->n_nodes; i++)
+      if (graph->nodes[i]->op == OP_grad) return true;
+  return false;
+}
 
 static Node *along(const Step *s) {
   int last = s->node->type.rank - 1;
@@ -39,6 +48,18 @@ static Builder builder_of(const Step *s) {
   return (Builder){s->b->graph, s->b->span, arena_print(arena, "%.*s%s", (int)label, s->b->prefix, s->node->name)};
 }
 
+/* As good as none where no gradient reads it: the sweep of the graph takes it away. */
+void ask_for_lse(Graph *graph) {
+  if (may_be_derived_again(graph)) return;
+  for (int i = 0, n = graph->n_nodes; i < n; i++) {
+    const Node *node = graph->nodes[i];
+    if (op_info[node->op].kind == LOOP) ask_for_lse(node->body);
+    if (node->op != OP_attention) continue;
+    Builder b = {graph, node->span, node->name};
+    b_attention(&b, OP_attention_lse, 2, node->in, node->attrs.scale, node->attrs.causal);
+  }
+}
+
 static Node *tiled(const Step *of) {
   Builder b = builder_of(of);
   Step own = *of, *s = &own;
@@ -52,13 +73,6 @@ static Node *tiled(const Step *of) {
 }
 
 /* ---- in ordinary nodes ------------------------------------------------------ */
-
-static bool may_be_derived_again(const Graph *graph) {
-  for (; graph; graph = graph->parent)
-    for (int i = 0; i < graph->n_nodes; i++)
-      if (graph->nodes[i]->op == OP_grad) return true;
-  return false;
-}
 
 /* Which columns a row sees, [t, s]; NULL: all. */
 static Node *seen(const Step *s, const Type *scores) {

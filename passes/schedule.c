@@ -185,6 +185,40 @@ static int64_t peak(Schedule *s, const int *order) {
   return most;
 }
 
+static bool reads(const Node *node, const Node *x) {
+  for (int k = 0; k < node->n_in; k++)
+    if (node->in[k] == x) return true;
+  return false;
+}
+
+static void move(Node **nodes, int from, int to) {
+  Node *node = nodes[from];
+  for (; from > to; from--) nodes[from] = nodes[from - 1];
+  for (; from < to; from++) nodes[from] = nodes[from + 1];
+  nodes[to] = node;
+}
+
+/* Where the attention is whose lse this is; -1: none, or something in front of it reads the lse. */
+static int place_of_attention(const Graph *graph, int lse) {
+  int at = 0;
+  while (at < graph->n_nodes && !attention_has_lse(graph->nodes[at], graph->nodes[lse])) at++;
+  if (at == graph->n_nodes) return -1;
+  for (int i = lse + 1; i < at; i++)
+    if (reads(graph->nodes[i], graph->nodes[lse])) return -1;
+  return at;
+}
+
+/* lse right before the attention that it is of, for one call makes both. */
+static void pair_attention(Graph *graph) {
+  for (int i = 0; i < graph->n_nodes; i++) {
+    int at = graph->nodes[i]->op == OP_attention_lse ? place_of_attention(graph, i) : -1;
+    if (at < 0 || at == i + 1) continue;
+    move(graph->nodes, i, at > i ? at - 1 : at);
+    if (at > i) i--; /* what stands here now was not looked at */
+  }
+  graph_number(graph);
+}
+
 static void schedule_graph(Graph *graph) {
   graph_number(graph);
   Arena *arena = arena_new();
@@ -209,8 +243,8 @@ static void schedule_graph(Graph *graph) {
     Node **nodes = arena_alloc(arena, n * sizeof *nodes);
     for (int i = 0; i < s.n; i++) nodes[i] = graph->nodes[s.order[i]];
     memcpy(graph->nodes, nodes, n * sizeof *nodes); /* a list has room to grow: it stays where it is */
-    graph_number(graph);
   }
+  pair_attention(graph);
   arena_free(arena);
 }
 

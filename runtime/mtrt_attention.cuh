@@ -314,7 +314,7 @@ template <class Math> static __device__ __forceinline__ void mt_store_rows(typen
     }
 }
 
-/* ---- forward: o, or without values lse ------------------------------------------------------- */
+/* ---- forward: o and lse, or without values lse ------------------------------------------------------- */
 
 template <class Real> struct MtSoftmax {
   Real highest[2], total[2]; /* of this lane's two rows; highest: before the scale; total: of its own columns */
@@ -393,7 +393,7 @@ mt_attention_rows(typename Math::Stored *o, typename Math::Real *lse, const type
   for (int h = 0; h < 2; h++) {
     s.total[h] += mt_shuffle(s.total[h], 1);
     s.total[h] += mt_shuffle(s.total[h], 2);
-    if (!has_values && mt_lane() % 4 == 0 && row + 8 * h < rows)
+    if (lse && mt_lane() % 4 == 0 && row + 8 * h < rows)
       lse[at + row + 8 * h] = (s.highest[h] * unit + mt_log2(s.total[h])) / mt_log2e<Real>();
   }
   if (has_values) mt_store_rows<Math>(o + at * Math::WIDTH, sum, row, rows, 1 / s.total[0], 1 / s.total[1]);
@@ -574,11 +574,12 @@ static inline dim3 mt_attention_grid(int64_t heads, int64_t places) {
 }
 
 template <int E, MtMask mask, MtProducts products = MT_EXACT, class T>
-static void mt_attention(MtRun *run, int64_t heads, int64_t rows, int64_t columns, double scale, const T *q, const T *k, const T *v, T *o) {
+static void mt_attention(MtRun *run, int64_t heads, int64_t rows, int64_t columns, double scale, const T *q, const T *k, const T *v, T *o,
+                         typename MtMathOf<T, E, products>::Type::Real *lse = nullptr) {
   typedef typename MtMathOf<T, E, products>::Type Math;
   typedef typename Math::Real Real;
   LAUNCH((mt_attention_rows<Math, mask, true>), mt_attention_grid(heads, rows), 32 * MT_ATTENTION_WARPS, 0, run)
-  (o, nullptr, q, k, v, (int)rows, (int)columns, mt_unit<Real>(scale), (Real)(scale < 0 ? -1 : 1));
+  (o, lse, q, k, v, (int)rows, (int)columns, mt_unit<Real>(scale), (Real)(scale < 0 ? -1 : 1));
 }
 
 template <int E, MtMask mask, MtProducts products = MT_EXACT, class T, class Real>

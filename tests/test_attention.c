@@ -99,11 +99,43 @@ START_TEST(the_rewrite_can_be_left_out) {
 }
 END_TEST
 
+/* lse is made where the attention is, by one call, and saved for the gradient; what no gradient passes through has none. */
+START_TEST(the_sums_are_made_with_the_attention) {
+  Arena *arena = arena_new();
+  const Program *p = compiled_until(
+      arena,
+      "use nn\ndim B = 4, T = 8, D = 8\ndata d = random(rows: 8, seed: 1) -> { x: f32[B, T, D], y: f32[B, T, D] }\n"
+      "module Block()(x: [n, T, D]) -> [n, T, D] {\nlet k = x |> key: Linear(D)\n"
+      "let seen = scaled_dot_product_attention(x, k, x, causal: true)\n"
+      "let past = stop(scaled_dot_product_attention(k, x, x))\nreturn x + seen + past\n}\n"
+      "module Net()(x: [n, T, D]) -> [n, T, D] {\nfor b in stack(Block(), 3) carry x { x = b(x) }\nreturn x\n}\n"
+      "let net = Net()\ntrain r in d for 2 steps {\nlet loss = mse(net(r.x), r.y)\n"
+      "update net minimize loss using sgd(lr: 0.1)\nlog loss\n}\n", "schedule");
+  const Graph *bodies[2];
+  int n_bodies = 0;
+  for (int i = 0; i < p->train.graph->n_nodes; i++)
+    if (p->train.graph->nodes[i]->op == OP_loop && n_bodies++ < 2) bodies[n_bodies - 1] = p->train.graph->nodes[i]->body;
+  ck_assert_int_eq(n_bodies, 2);
+  for (int b = 0; b < 2; b++) {
+    int sums = 0, paired = 0;
+    for (int i = 0; i < bodies[b]->n_nodes; i++) {
+      const Node *node = bodies[b]->nodes[i];
+      sums += node->op == OP_attention_lse;
+      paired += node->op == OP_attention_lse && attention_has_lse(bodies[b]->nodes[i + 1], node);
+    }
+    ck_assert_int_eq(sums, b == 0);
+    ck_assert_int_eq(paired, b == 0);
+  }
+  arena_free(arena);
+}
+END_TEST
+
 Suite *attention_suite(void) {
   Suite *suite = suite_create("attention");
   TCase *pass = tcase_create("pass");
   tcase_add_loop_test(pass, spellings_are_told_from_what_looks_alike, 0, N_SPELLINGS);
   tcase_add_test(pass, the_rewrite_can_be_left_out);
+  tcase_add_test(pass, the_sums_are_made_with_the_attention);
   suite_add_tcase(suite, pass);
   return suite;
 }

@@ -3,8 +3,8 @@
 //
 // Every kernel stands under the line of the model it computes; train_gradients calls them in order.
 // Training takes 28 KB:
-//   parameters 1.5 KB, gradients 1.5 KB, optimizer 1.5 KB, batches 1.5 KB, data 12 KB, results 4 B, step 9.5 KB
-// Most values of a step at once: model.mt:11 2.6 KB, model.mt:13 2.6 KB, model.mt:6 1.8 KB, model.mt:12 1.5 KB, model.mt:7 512 B, model.mt:10 512 B
+//   parameters 1.5 KB, gradients 1.5 KB, optimizer 1.5 KB, batches 1.5 KB, data 12 KB, results 4 B, step 9.7 KB
+// Most values of a step at once: model.mt:11 2.6 KB, model.mt:13 2.6 KB, model.mt:6 1.8 KB, model.mt:12 1.5 KB, model.mt:7 768 B, model.mt:10 512 B
 
 #ifndef MT_DOUBLE  // this file is read twice: its end says why
 #include "mtrt.h"
@@ -301,34 +301,34 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   bf16 *att_q_reshape_2_bf16_copy = AT(bf16, 2816);            // (B, T, D)
   bf16 *att_k_reshape_bf16_copy = AT(bf16, 3328);              // (B, T, D)
   bf16 *att_v_reshape_bf16_copy = AT(bf16, 3840);              // (B, T, D)
-  bf16 *att_mm_2_attention = AT(bf16, 1536);                   // (B, T, D)
-  real *a_add = AT(real, 2048);                                // (B, T, D)
-  bf16 *a_add_bf16 = AT(bf16, 4352);                           // (B, T, D)
-  bf16 *w_bf16 = AT(bf16, 4864);                               // (H, D)
-  bf16 *h_mm = AT(bf16, 5120);                                 // (B, T, H)
-  bf16 *h_gelu_mul_2_bf16 = AT(bf16, 5888);                    // (B, T, H)
-  bf16 *mm = AT(bf16, 6656);                                   // (B, T, D)
-  bf16 *cast = AT(bf16, 6656);                                 // (B, T, D)
-  bool *d_mm_f32_le = AT(bool, 7168);                          // (B, T, D)
-  bf16 *rhs_lhs_arg1_mm = AT(bf16, 7424);                      // (B, T, H)
-  bf16 *rhs_mm = AT(bf16, 8192);                               // (B, T, D)
-  bf16 *d_rhs_mm_cast = AT(bf16, 8704);                        // (B, T, D)
-  real *d_w_mm_4 = AT(real, 9216);                             // (H, D)
-  bf16 *d_rhs_lhs_arg1_mm_mm = AT(bf16, 7424);                 // (B, T, H)
-  real *d_w_bf16_transpose_3 = AT(real, 8704);                 // (H, D)
-  bf16 *d_cast_mm = AT(bf16, 6656);                            // (B, T, D)
-  bf16 *d_mm_cast = AT(bf16, 6656);                            // (B, T, D)
-  real *d_w_mm_2 = AT(real, 8960);                             // (H, D)
-  bf16 *d_h_gelu_mul_2_bf16_mm = AT(bf16, 5888);               // (B, T, H)
-  bf16 *d_h_mm_cast = AT(bf16, 5120);                          // (B, T, H)
-  real *d_w_bf16_transpose_2_2 = AT(real, 5888);               // (H, D)
-  bf16 *d_a_add_bf16_mm = AT(bf16, 4352);                      // (B, T, D)
-  bf16 *d_att_mm_2_attention_cast = AT(bf16, 1536);            // (B, T, D)
-  real *d_att_mm_2_attention_sum = AT(real, 8704);             // (B, T)
-  real *d_att_mm_2_attention_lse = AT(real, 8960);             // (B, T)
-  bf16 *d_att_mm_2_attention_dq = AT(bf16, 2048);              // (B, T, D)
+  real *att_mm_2_attention_lse = AT(real, 1536);               // (B, T)
+  bf16 *att_mm_2_attention = AT(bf16, 1792);                   // (B, T, D)
+  real *a_add = AT(real, 4352);                                // (B, T, D)
+  bf16 *a_add_bf16 = AT(bf16, 2304);                           // (B, T, D)
+  bf16 *w_bf16 = AT(bf16, 5120);                               // (H, D)
+  bf16 *h_mm = AT(bf16, 5376);                                 // (B, T, H)
+  bf16 *h_gelu_mul_2_bf16 = AT(bf16, 6144);                    // (B, T, H)
+  bf16 *mm = AT(bf16, 6912);                                   // (B, T, D)
+  bf16 *cast = AT(bf16, 6912);                                 // (B, T, D)
+  bool *d_mm_f32_le = AT(bool, 7424);                          // (B, T, D)
+  bf16 *rhs_lhs_arg1_mm = AT(bf16, 7680);                      // (B, T, H)
+  bf16 *rhs_mm = AT(bf16, 8448);                               // (B, T, D)
+  bf16 *d_rhs_mm_cast = AT(bf16, 8960);                        // (B, T, D)
+  real *d_w_mm_4 = AT(real, 9472);                             // (H, D)
+  bf16 *d_rhs_lhs_arg1_mm_mm = AT(bf16, 7680);                 // (B, T, H)
+  real *d_w_bf16_transpose_3 = AT(real, 8960);                 // (H, D)
+  bf16 *d_cast_mm = AT(bf16, 6912);                            // (B, T, D)
+  bf16 *d_mm_cast = AT(bf16, 6912);                            // (B, T, D)
+  real *d_w_mm_2 = AT(real, 9216);                             // (H, D)
+  bf16 *d_h_gelu_mul_2_bf16_mm = AT(bf16, 6144);               // (B, T, H)
+  bf16 *d_h_mm_cast = AT(bf16, 5376);                          // (B, T, H)
+  real *d_w_bf16_transpose_2_2 = AT(real, 6144);               // (H, D)
+  bf16 *d_a_add_bf16_mm = AT(bf16, 2304);                      // (B, T, D)
+  bf16 *d_att_mm_2_attention_cast = AT(bf16, 1792);            // (B, T, D)
+  real *d_att_mm_2_attention_sum = AT(real, 8960);             // (B, T)
+  bf16 *d_att_mm_2_attention_dq = AT(bf16, 2304);              // (B, T, D)
   bf16 *d_att_mm_2_attention_dkv = AT(bf16, 4352);             // (2, B, T, D)
-  bf16 *d_att_q_reshape_bf16_transpose_copy = AT(bf16, 2560);  // (B, T, 3, D)
+  bf16 *d_att_q_reshape_bf16_transpose_copy = AT(bf16, 2816);  // (B, T, 3, D)
   bf16 *d_ln_add_2_bf16_mm = AT(bf16, 768);                    // (B, T, D)
   real *loss_mse_mean_div = (real *)run->outputs + 0;          // ()
 
@@ -343,6 +343,8 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
                  p.att_qkv_bias, rows));
 
   // model.mt:7
+  STEP(mt_attention_lse(run, MT_BF16, MT_FULL, rows, T, T, D, 0.4082482904638631,
+                        att_q_reshape_2_bf16_copy, att_k_reshape_bf16_copy, att_mm_2_attention_lse));
   STEP(mt_attention(run, MT_BF16, MT_FULL, rows, T, T, D, 0.4082482904638631, att_q_reshape_2_bf16_copy,
                     att_k_reshape_bf16_copy, att_v_reshape_bf16_copy, att_mm_2_attention));
 
@@ -395,14 +397,12 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   // model.mt:7, backward
   STEP(d_att_rows(d_att_mm_2_attention_cast, d_att_mm_2_attention_sum, a_add, rhs_mm, y, d_a_add_bf16_mm,
                   rows));
-  STEP(mt_attention_lse(run, MT_BF16, MT_FULL, rows, T, T, D, 0.4082482904638631,
-                        att_q_reshape_2_bf16_copy, att_k_reshape_bf16_copy, d_att_mm_2_attention_lse));
   STEP(mt_attention_dq(run, MT_BF16, MT_FULL, rows, T, T, D, 0.4082482904638631, att_q_reshape_2_bf16_copy,
-                       att_k_reshape_bf16_copy, att_v_reshape_bf16_copy, d_att_mm_2_attention_lse,
+                       att_k_reshape_bf16_copy, att_v_reshape_bf16_copy, att_mm_2_attention_lse,
                        d_att_mm_2_attention_cast, d_att_mm_2_attention_sum, d_att_mm_2_attention_dq));
   STEP(mt_attention_dkv(run, MT_BF16, MT_FULL, rows, T, T, D, 0.4082482904638631,
                         att_q_reshape_2_bf16_copy, att_k_reshape_bf16_copy, att_v_reshape_bf16_copy,
-                        d_att_mm_2_attention_lse, d_att_mm_2_attention_cast, d_att_mm_2_attention_sum,
+                        att_mm_2_attention_lse, d_att_mm_2_attention_cast, d_att_mm_2_attention_sum,
                         d_att_mm_2_attention_dkv, d_att_mm_2_attention_dkv + B * T * D));
 
   // model.mt:6, backward
@@ -600,35 +600,35 @@ static const MtValue train_values[] = {
   {3,  "net.att.q.reshape.2_bf16.copy",                      "model.mt:6",  MT_IN_ARENA_BF16, 2816, 192, 24},
   {3,  "net.att.k.reshape_bf16.copy",                        "model.mt:6",  MT_IN_ARENA_BF16, 3328, 192, 24},
   {3,  "net.att.v.reshape_bf16.copy",                        "model.mt:6",  MT_IN_ARENA_BF16, 3840, 192, 24},
-  {4,  "net.att.mm.2.attention",                             "model.mt:7",  MT_IN_ARENA_BF16, 1536, 192, 24},
-  {5,  "net.a.add",                                          "model.mt:11", MT_IN_ARENA,      2048, 192, 24},
-  {5,  "net.a.add_bf16",                                     "model.mt:11", MT_IN_ARENA_BF16, 4352, 192, 24},
-  {6,  "net.w_bf16",                                         "model.mt:10", MT_IN_ARENA_BF16, 4864, 60,  0},
-  {7,  "net.h.mm",                                           "model.mt:12", MT_IN_ARENA_BF16, 5120, 320, 40},
-  {8,  "net.h.gelu.mul.2_bf16",                              "model.mt:12", MT_IN_ARENA_BF16, 5888, 320, 40},
-  {9,  "net.mm",                                             "model.mt:13", MT_IN_ARENA_BF16, 6656, 192, 24},
-  {10, "net.cast",                                           "model.mt:13", MT_IN_ARENA_BF16, 6656, 192, 24},
-  {11, "net.rhs.lhs.arg1.mm",                                "model.mt:13", MT_IN_ARENA_BF16, 7424, 320, 40},
-  {12, "net.rhs.mm",                                         "model.mt:13", MT_IN_ARENA_BF16, 8192, 192, 24},
-  {13, "loss.mse.mean.div",                                  "model.mt:17", MT_IN_OUTPUTS,    0,    1,   0},
-  {13, "grad.update0.net.rhs.mm.cast",                       "model.mt:13", MT_IN_ARENA_BF16, 8704, 192, 24},
-  {14, "grad.update0.net.w.mm.4",                            "model.mt:10", MT_IN_ARENA,      9216, 60,  0},
-  {15, "grad.update0.net.rhs.lhs.arg1.mm.mm",                "model.mt:13", MT_IN_ARENA_BF16, 7424, 320, 40},
-  {16, "grad.update0.net.w_bf16.transpose.3",                "model.mt:13", MT_IN_ARENA,      8704, 60,  0},
-  {17, "grad.update0.net.cast.mm",                           "model.mt:13", MT_IN_ARENA_BF16, 6656, 192, 24},
-  {18, "grad.update0.net.mm.cast",                           "model.mt:13", MT_IN_ARENA_BF16, 6656, 192, 24},
-  {19, "grad.update0.net.w.mm.2",                            "model.mt:10", MT_IN_ARENA,      8960, 60,  0},
-  {20, "grad.update0.net.h.gelu.mul.2_bf16.mm",              "model.mt:13", MT_IN_ARENA_BF16, 5888, 320, 40},
-  {21, "grad.update0.net.h.mm.cast",                         "model.mt:12", MT_IN_ARENA_BF16, 5120, 320, 40},
-  {22, "grad.update0.net.w_bf16.transpose.2.2",              "model.mt:12", MT_IN_ARENA,      5888, 60,  0},
-  {23, "grad.update0.net.w.add.3",                           "model.mt:10", MT_IN_GRADS,      0,    60,  0},
-  {24, "grad.update0.net.a.add_bf16.mm",                     "model.mt:12", MT_IN_ARENA_BF16, 4352, 192, 24},
-  {25, "grad.update0.net.att.mm.2.attention.cast",           "model.mt:7",  MT_IN_ARENA_BF16, 1536, 192, 24},
-  {25, "grad.update0.net.att.mm.2.attention.sum",            "model.mt:7",  MT_IN_ARENA,      8704, 32,  4},
-  {26, "grad.update0.net.att.mm.2.attention.lse",            "model.mt:7",  MT_IN_ARENA,      8960, 32,  4},
-  {27, "grad.update0.net.att.mm.2.attention.dq",             "model.mt:7",  MT_IN_ARENA_BF16, 2048, 192, 24},
+  {4,  "net.att.mm.2.attention.lse",                         "model.mt:7",  MT_IN_ARENA,      1536, 32,  4},
+  {5,  "net.att.mm.2.attention",                             "model.mt:7",  MT_IN_ARENA_BF16, 1792, 192, 24},
+  {6,  "net.a.add",                                          "model.mt:11", MT_IN_ARENA,      4352, 192, 24},
+  {6,  "net.a.add_bf16",                                     "model.mt:11", MT_IN_ARENA_BF16, 2304, 192, 24},
+  {7,  "net.w_bf16",                                         "model.mt:10", MT_IN_ARENA_BF16, 5120, 60,  0},
+  {8,  "net.h.mm",                                           "model.mt:12", MT_IN_ARENA_BF16, 5376, 320, 40},
+  {9,  "net.h.gelu.mul.2_bf16",                              "model.mt:12", MT_IN_ARENA_BF16, 6144, 320, 40},
+  {10, "net.mm",                                             "model.mt:13", MT_IN_ARENA_BF16, 6912, 192, 24},
+  {11, "net.cast",                                           "model.mt:13", MT_IN_ARENA_BF16, 6912, 192, 24},
+  {12, "net.rhs.lhs.arg1.mm",                                "model.mt:13", MT_IN_ARENA_BF16, 7680, 320, 40},
+  {13, "net.rhs.mm",                                         "model.mt:13", MT_IN_ARENA_BF16, 8448, 192, 24},
+  {14, "loss.mse.mean.div",                                  "model.mt:17", MT_IN_OUTPUTS,    0,    1,   0},
+  {14, "grad.update0.net.rhs.mm.cast",                       "model.mt:13", MT_IN_ARENA_BF16, 8960, 192, 24},
+  {15, "grad.update0.net.w.mm.4",                            "model.mt:10", MT_IN_ARENA,      9472, 60,  0},
+  {16, "grad.update0.net.rhs.lhs.arg1.mm.mm",                "model.mt:13", MT_IN_ARENA_BF16, 7680, 320, 40},
+  {17, "grad.update0.net.w_bf16.transpose.3",                "model.mt:13", MT_IN_ARENA,      8960, 60,  0},
+  {18, "grad.update0.net.cast.mm",                           "model.mt:13", MT_IN_ARENA_BF16, 6912, 192, 24},
+  {19, "grad.update0.net.mm.cast",                           "model.mt:13", MT_IN_ARENA_BF16, 6912, 192, 24},
+  {20, "grad.update0.net.w.mm.2",                            "model.mt:10", MT_IN_ARENA,      9216, 60,  0},
+  {21, "grad.update0.net.h.gelu.mul.2_bf16.mm",              "model.mt:13", MT_IN_ARENA_BF16, 6144, 320, 40},
+  {22, "grad.update0.net.h.mm.cast",                         "model.mt:12", MT_IN_ARENA_BF16, 5376, 320, 40},
+  {23, "grad.update0.net.w_bf16.transpose.2.2",              "model.mt:12", MT_IN_ARENA,      6144, 60,  0},
+  {24, "grad.update0.net.w.add.3",                           "model.mt:10", MT_IN_GRADS,      0,    60,  0},
+  {25, "grad.update0.net.a.add_bf16.mm",                     "model.mt:12", MT_IN_ARENA_BF16, 2304, 192, 24},
+  {26, "grad.update0.net.att.mm.2.attention.cast",           "model.mt:7",  MT_IN_ARENA_BF16, 1792, 192, 24},
+  {26, "grad.update0.net.att.mm.2.attention.sum",            "model.mt:7",  MT_IN_ARENA,      8960, 32,  4},
+  {27, "grad.update0.net.att.mm.2.attention.dq",             "model.mt:7",  MT_IN_ARENA_BF16, 2304, 192, 24},
   {29, "grad.update0.net.att.qkv.bias.sum",                  "model.mt:6",  MT_IN_GRADS,      320,  18,  0},
-  {30, "grad.update0.net.att.q.reshape_bf16.transpose.copy", "model.mt:6",  MT_IN_ARENA_BF16, 2560, 576, 72},
+  {30, "grad.update0.net.att.q.reshape_bf16.transpose.copy", "model.mt:6",  MT_IN_ARENA_BF16, 2816, 576, 72},
   {31, "grad.update0.net.att.qkv.weight_bf16.transpose.2",   "model.mt:6",  MT_IN_GRADS,      192,  108, 0},
   {32, "grad.update0.net.ln.add.2_bf16.mm",                  "model.mt:6",  MT_IN_ARENA_BF16, 768,  192, 24},
   {33, "grad.update0.net.ln.bias.sum",                       "model.mt:11", MT_IN_GRADS,      128,  6,   0},
@@ -647,7 +647,7 @@ static const MtTrain train = {
   1,                                 // micro-batches an update
   false,                             // matrix products in TF32
   1, train_phases,                   // a step, from update to update
-  {9472, 1},                         // bytes of its arena, elements of its outputs
+  {9728, 1},                         // bytes of its arena, elements of its outputs
   0, NULL,                           // logs
   1, train_groups,                   // update groups
   0, NULL,                           // what happens every so often

@@ -203,17 +203,17 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   const int32_t *ids = (const int32_t *)batch[0];                        // (B, T)
   const int32_t *y = (const int32_t *)batch[1];                          // (B)
   real *x_gather = AT(real, 0);                                          // (B, T, D)
-  real *attention = AT(real, 512);                                       // (B, T, D)
-  real *mean_div = AT(real, 1024);                                       // (B, D)
-  real *head_mm = AT(real, 1280);                                        // (B, K)
-  real *loss_cross_entropy_norm_sum_2 = AT(real, 1536);                  // ()
-  real *loss_cross_entropy_nll_where_2 = AT(real, 1792);                 // (B)
-  real *d_loss_cross_entropy_logp_log_softmax_sub_add = AT(real, 1280);  // (B, K)
-  real *d_mean_div_mm = AT(real, 1024);                                  // (B, D)
-  real *d_mean_sum_div = AT(real, 1024);                                 // (B, D)
-  real *d_attention_lse = AT(real, 1280);                                // (B, T)
+  real *attention_lse = AT(real, 512);                                   // (B, T)
+  real *attention = AT(real, 768);                                       // (B, T, D)
+  real *mean_div = AT(real, 1280);                                       // (B, D)
+  real *head_mm = AT(real, 1536);                                        // (B, K)
+  real *loss_cross_entropy_norm_sum_2 = AT(real, 1792);                  // ()
+  real *loss_cross_entropy_nll_where_2 = AT(real, 2048);                 // (B)
+  real *d_loss_cross_entropy_logp_log_softmax_sub_add = AT(real, 1536);  // (B, K)
+  real *d_mean_div_mm = AT(real, 1280);                                  // (B, D)
+  real *d_mean_sum_div = AT(real, 1280);                                 // (B, D)
   real *d_attention_sum = AT(real, 1536);                                // (B, T)
-  real *d_attention_broadcast_copy = AT(real, 512);                      // (B, T, D)
+  real *d_attention_broadcast_copy = AT(real, 768);                      // (B, T, D)
   real *d_attention_dq = AT(real, 1792);                                 // (B, T, D)
   real *d_attention_dkv = AT(real, 2304);                                // (2, B, T, D)
   real *d_x_gather_add_2 = AT(real, 1792);                               // (B, T, D)
@@ -223,6 +223,8 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   STEP(x_map(x_gather, ids, p.table, rows));
 
   // model.mt:9
+  STEP(mt_attention_lse(run, MT_F32, MT_FULL, rows, T, T, D, 0.4082482904638631, x_gather, x_gather,
+                        attention_lse));
   STEP(mt_attention(run, MT_F32, MT_FULL, rows, T, T, D, 0.4082482904638631, x_gather, x_gather, x_gather,
                     attention));
   STEP(mean_columns(mean_div, attention, rows));
@@ -243,14 +245,12 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   STEP(mt_gemm(run, MT_NN, rows, D, K, d_loss_cross_entropy_logp_log_softmax_sub_add, p.head_weight,
                d_mean_div_mm));
   STEP(d_mean_map(d_mean_sum_div, rows));
-  STEP(mt_attention_lse(run, MT_F32, MT_FULL, rows, T, T, D, 0.4082482904638631, x_gather, x_gather,
-                        d_attention_lse));
   STEP(d_attention_rows(d_attention_sum, d_attention_broadcast_copy, d_mean_sum_div, rows));
   STEP(mt_attention_dq(run, MT_F32, MT_FULL, rows, T, T, D, 0.4082482904638631, x_gather, x_gather,
-                       x_gather, d_attention_lse, d_attention_broadcast_copy, d_attention_sum,
+                       x_gather, attention_lse, d_attention_broadcast_copy, d_attention_sum,
                        d_attention_dq));
   STEP(mt_attention_dkv(run, MT_F32, MT_FULL, rows, T, T, D, 0.4082482904638631, x_gather, x_gather,
-                        x_gather, d_attention_lse, d_attention_broadcast_copy, d_attention_sum,
+                        x_gather, attention_lse, d_attention_broadcast_copy, d_attention_sum,
                         d_attention_dkv, d_attention_dkv + B * T * D));
   STEP(d_x_map(d_x_gather_add_2, d_attention_dkv, rows));
 
@@ -309,20 +309,20 @@ static const MtGroup train_groups[] = {
 // call, value, where, place, offset, elements, elements a row
 static const MtValue train_values[] = {
   {0,  "net.x.gather",                                             "model.mt:7",  MT_IN_ARENA,   0,    120, 30},
-  {1,  "net.attention",                                            "model.mt:9",  MT_IN_ARENA,   512,  120, 30},
-  {2,  "net.mean.div",                                             "model.mt:9",  MT_IN_ARENA,   1024, 24,  6},
-  {3,  "net.head.mm",                                              "model.mt:9",  MT_IN_ARENA,   1280, 8,   2},
-  {4,  "loss.cross_entropy.norm.sum.2",                            "model.mt:13", MT_IN_ARENA,   1536, 1,   0},
-  {5,  "loss.cross_entropy.nll.where.2",                           "model.mt:13", MT_IN_ARENA,   1792, 4,   1},
-  {5,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:13", MT_IN_ARENA,   1280, 8,   2},
-  {6,  "loss.cross_entropy.div",                                   "model.mt:13", MT_IN_OUTPUTS, 0,    1,   0},
-  {7,  "grad.update0.net.head.bias.sum",                           "model.mt:9",  MT_IN_GRADS,   192,  2,   0},
-  {8,  "grad.update0.net.head.weight.transpose",                   "model.mt:9",  MT_IN_GRADS,   128,  12,  0},
-  {9,  "grad.update0.net.mean.div.mm",                             "model.mt:9",  MT_IN_ARENA,   1024, 24,  6},
-  {10, "grad.update0.net.mean.sum.div",                            "model.mt:9",  MT_IN_ARENA,   1024, 24,  6},
-  {11, "grad.update0.net.attention.lse",                           "model.mt:9",  MT_IN_ARENA,   1280, 20,  5},
+  {1,  "net.attention.lse",                                        "model.mt:9",  MT_IN_ARENA,   512,  20,  5},
+  {2,  "net.attention",                                            "model.mt:9",  MT_IN_ARENA,   768,  120, 30},
+  {3,  "net.mean.div",                                             "model.mt:9",  MT_IN_ARENA,   1280, 24,  6},
+  {4,  "net.head.mm",                                              "model.mt:9",  MT_IN_ARENA,   1536, 8,   2},
+  {5,  "loss.cross_entropy.norm.sum.2",                            "model.mt:13", MT_IN_ARENA,   1792, 1,   0},
+  {6,  "loss.cross_entropy.nll.where.2",                           "model.mt:13", MT_IN_ARENA,   2048, 4,   1},
+  {6,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:13", MT_IN_ARENA,   1536, 8,   2},
+  {7,  "loss.cross_entropy.div",                                   "model.mt:13", MT_IN_OUTPUTS, 0,    1,   0},
+  {8,  "grad.update0.net.head.bias.sum",                           "model.mt:9",  MT_IN_GRADS,   192,  2,   0},
+  {9,  "grad.update0.net.head.weight.transpose",                   "model.mt:9",  MT_IN_GRADS,   128,  12,  0},
+  {10, "grad.update0.net.mean.div.mm",                             "model.mt:9",  MT_IN_ARENA,   1280, 24,  6},
+  {11, "grad.update0.net.mean.sum.div",                            "model.mt:9",  MT_IN_ARENA,   1280, 24,  6},
   {12, "grad.update0.net.attention.sum",                           "model.mt:9",  MT_IN_ARENA,   1536, 20,  5},
-  {12, "grad.update0.net.attention.broadcast.copy",                "model.mt:9",  MT_IN_ARENA,   512,  120, 30},
+  {12, "grad.update0.net.attention.broadcast.copy",                "model.mt:9",  MT_IN_ARENA,   768,  120, 30},
   {13, "grad.update0.net.attention.dq",                            "model.mt:9",  MT_IN_ARENA,   1792, 120, 30},
   {15, "grad.update0.net.x.gather.add.2",                          "model.mt:9",  MT_IN_ARENA,   1792, 120, 30},
   {16, "grad.update0.net.table.scatter_add",                       "model.mt:7",  MT_IN_GRADS,   0,    120, 0},

@@ -192,16 +192,16 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   const int32_t *ids = (const int32_t *)batch[0];                        // (B, T)
   const int32_t *y = (const int32_t *)batch[1];                          // (B)
   real *x_gather = AT(real, 0);                                          // (B, T, D)
-  real *attention = AT(real, 512);                                       // (B, T, D)
-  real *mean_div = AT(real, 1024);                                       // (B, D)
-  real *head_mm = AT(real, 1280);                                        // (B, K)
-  real *loss_cross_entropy_norm_sum_2 = AT(real, 1536);                  // ()
-  real *loss_cross_entropy_nll_where_2 = AT(real, 1792);                 // (B)
-  real *d_loss_cross_entropy_logp_log_softmax_sub_add = AT(real, 1280);  // (B, K)
-  real *d_mean_sum_div = AT(real, 1024);                                 // (B, D)
-  real *d_attention_lse = AT(real, 1280);                                // (B, T)
+  real *attention = AT(real, 768);                                       // (B, T, D)
+  real *attention_lse = AT(real, 512);                                   // (B, T)
+  real *mean_div = AT(real, 1280);                                       // (B, D)
+  real *head_mm = AT(real, 1536);                                        // (B, K)
+  real *loss_cross_entropy_norm_sum_2 = AT(real, 1792);                  // ()
+  real *loss_cross_entropy_nll_where_2 = AT(real, 2048);                 // (B)
+  real *d_loss_cross_entropy_logp_log_softmax_sub_add = AT(real, 1536);  // (B, K)
+  real *d_mean_sum_div = AT(real, 1280);                                 // (B, D)
   real *d_attention_sum = AT(real, 1536);                                // (B, T)
-  real *d_attention_broadcast_copy = AT(real, 512);                      // (B, T, D)
+  real *d_attention_broadcast_copy = AT(real, 768);                      // (B, T, D)
   real *d_attention_dq = AT(real, 1792);                                 // (B, T, D)
   real *d_attention_dkv = AT(real, 2304);                                // (2, B, T, D)
   real *d_x_gather_add_2 = AT(real, 1792);                               // (B, T, D)
@@ -212,7 +212,7 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
 
   // model.mt:9
   mt_attention<D, MT_FULL, MT_TF32>(run, rows, T, T, 0.4082482904638631, x_gather, x_gather, x_gather,
-                                    attention);
+                                    attention, attention_lse);
   LAUNCH(mean_columns, mt_blocks(rows * D, 32), dim3(32, 8), 0, run)(mean_div, attention, rows);
   STEP(mt_gemm(run, MT_NT, rows, K, D, mean_div, p.head_weight, head_mm));
 
@@ -231,15 +231,13 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
                d.head_weight));
   LAUNCH(d_mean_product, dim3(mt_blocks(D, 16), mt_blocks(rows, 16)), dim3(16, 16), 0, run)(
       d_mean_sum_div, d_loss_cross_entropy_logp_log_softmax_sub_add, p.head_weight, rows);
-  mt_attention_lse<D, MT_FULL, MT_TF32>(run, rows, T, T, 0.4082482904638631, x_gather, x_gather,
-                                        d_attention_lse);
   LAUNCH(d_attention_rows, mt_blocks(rows * T, 4), 128, 0, run)(
       d_attention_sum, d_attention_broadcast_copy, d_mean_sum_div, rows);
   mt_attention_dq<D, MT_FULL, MT_TF32>(run, rows, T, T, 0.4082482904638631, x_gather, x_gather, x_gather,
-                                       d_attention_lse, d_attention_broadcast_copy, d_attention_sum,
+                                       attention_lse, d_attention_broadcast_copy, d_attention_sum,
                                        d_attention_dq);
   mt_attention_dkv<D, MT_FULL, MT_TF32>(run, rows, T, T, 0.4082482904638631, x_gather, x_gather, x_gather,
-                                        d_attention_lse, d_attention_broadcast_copy, d_attention_sum,
+                                        attention_lse, d_attention_broadcast_copy, d_attention_sum,
                                         d_attention_dkv, d_attention_dkv + B * T * D);
   LAUNCH(d_x_map, mt_blocks(rows * T * D, 256), 256, 0, run)(d_x_gather_add_2, d_attention_dkv, rows);
 
@@ -310,27 +308,27 @@ static const MtGroup train_groups[] = {
 // call, value, where, place, offset, elements, elements a row
 static const MtValue train_values[] = {
   {0,  "net.x.gather",                                             "model.mt:7",  MT_IN_ARENA,   0,    120, 30},
-  {1,  "net.attention",                                            "model.mt:9",  MT_IN_ARENA,   512,  120, 30},
-  {2,  "net.mean.div",                                             "model.mt:9",  MT_IN_ARENA,   1024, 24,  6},
-  {3,  "net.head.mm",                                              "model.mt:9",  MT_IN_ARENA,   1280, 8,   2},
-  {4,  "loss.cross_entropy.norm.sum.2",                            "model.mt:13", MT_IN_ARENA,   1536, 1,   0},
-  {5,  "loss.cross_entropy.nll.where.2",                           "model.mt:13", MT_IN_ARENA,   1792, 4,   1},
-  {5,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:13", MT_IN_ARENA,   1280, 8,   2},
+  {1,  "net.attention",                                            "model.mt:9",  MT_IN_ARENA,   768,  120, 30},
+  {1,  "net.attention.lse",                                        "model.mt:9",  MT_IN_ARENA,   512,  20,  5},
+  {2,  "net.mean.div",                                             "model.mt:9",  MT_IN_ARENA,   1280, 24,  6},
+  {3,  "net.head.mm",                                              "model.mt:9",  MT_IN_ARENA,   1536, 8,   2},
+  {4,  "loss.cross_entropy.norm.sum.2",                            "model.mt:13", MT_IN_ARENA,   1792, 1,   0},
+  {5,  "loss.cross_entropy.nll.where.2",                           "model.mt:13", MT_IN_ARENA,   2048, 4,   1},
+  {5,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:13", MT_IN_ARENA,   1536, 8,   2},
   {6,  "loss.cross_entropy.div",                                   "model.mt:13", MT_IN_OUTPUTS, 0,    1,   0},
   {7,  "grad.update0.net.head.bias.sum",                           "model.mt:9",  MT_IN_GRADS,   192,  2,   0},
   {8,  "grad.update0.net.head.weight.transpose",                   "model.mt:9",  MT_IN_GRADS,   128,  12,  0},
-  {9,  "grad.update0.net.mean.sum.div",                            "model.mt:9",  MT_IN_ARENA,   1024, 24,  6},
-  {10, "grad.update0.net.attention.lse",                           "model.mt:9",  MT_IN_ARENA,   1280, 20,  5},
-  {11, "grad.update0.net.attention.sum",                           "model.mt:9",  MT_IN_ARENA,   1536, 20,  5},
-  {11, "grad.update0.net.attention.broadcast.copy",                "model.mt:9",  MT_IN_ARENA,   512,  120, 30},
-  {12, "grad.update0.net.attention.dq",                            "model.mt:9",  MT_IN_ARENA,   1792, 120, 30},
-  {14, "grad.update0.net.x.gather.add.2",                          "model.mt:9",  MT_IN_ARENA,   1792, 120, 30},
-  {15, "grad.update0.net.table.scatter_add",                       "model.mt:7",  MT_IN_GRADS,   0,    120, 0},
+  {9,  "grad.update0.net.mean.sum.div",                            "model.mt:9",  MT_IN_ARENA,   1280, 24,  6},
+  {10, "grad.update0.net.attention.sum",                           "model.mt:9",  MT_IN_ARENA,   1536, 20,  5},
+  {10, "grad.update0.net.attention.broadcast.copy",                "model.mt:9",  MT_IN_ARENA,   768,  120, 30},
+  {11, "grad.update0.net.attention.dq",                            "model.mt:9",  MT_IN_ARENA,   1792, 120, 30},
+  {13, "grad.update0.net.x.gather.add.2",                          "model.mt:9",  MT_IN_ARENA,   1792, 120, 30},
+  {14, "grad.update0.net.table.scatter_add",                       "model.mt:7",  MT_IN_GRADS,   0,    120, 0},
 };
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
 // elements moved from, how many, logs from, how many, groups from, how many, calls, values
 static const MtPhase train_phases[] = {
-  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 256, 0, 0, 0, 1, 16, 17, train_values},
+  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 256, 0, 0, 0, 1, 15, 17, train_values},
 };
 static const MtTrain train = {
   0,                                 // data: d0
