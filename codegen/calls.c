@@ -49,6 +49,55 @@ static int *find_in_place(Emit *e, const Step *step, const Call *call) {
   return in_place;
 }
 
+/* ---- where arrays begin ------------------------------------------------------ */
+
+enum { BLOCK_ALIGN = 32 /* elements, of whatever begins at a multiple of 256 bytes */ };
+
+static int common_align(int align, int64_t offset) {
+  while (offset % align) align /= 2;
+  return align;
+}
+
+static bool is_finish(const Emit *e, const Graph *graph) {
+  for (int i = 0; i < e->program->n_evals; i++)
+    if (e->program->evals[i].finish == graph) return true;
+  return false;
+}
+
+/* Elements that divide where a value begins: its block does at 256 bytes, accumulators lie one behind the other, and
+ * so do the turns' parts of what a loop stacks. */
+static int align_of(const Emit *e, const Step *step, const Node *n) {
+  const Node *loop = step->loop ? step->loop->node : NULL;
+  n = storage(n);
+  switch (n->home) {
+  case HOME_INPUT: return is_finish(e, step->graph) ? 1 : BLOCK_ALIGN;
+  case HOME_OUTPUT: return common_align(BLOCK_ALIGN, n->offset);
+  case HOME_OPERAND: {
+    int k = n->attrs.index, outer = align_of(e, step->outer, loop->in[k]);
+    if (k < loop->attrs.carried) return common_align(outer, align_of(e, step->outer, call_output(step->outer, step->loop, k)));
+    return k < loop->attrs.carried + loop->attrs.stacked ? common_align(outer, type_count(&n->type)) : outer;
+  }
+  case HOME_RESULT: {
+    int k = (int)n->offset, outer = align_of(e, step->outer, call_output(step->outer, step->loop, k));
+    return k < loop->attrs.carried ? outer : common_align(outer, type_count(&n->type));
+  }
+  default: return BLOCK_ALIGN;
+  }
+}
+
+static const Placement *find_placement(Emit *e, const Step *step, const Call *call) {
+  Placement *at = arena_alloc(e->arena, sizeof *at);
+  int n_out = call->group->body->n_outputs, n_in = call->group->n_in;
+  int *in = arena_alloc(e->arena, (size_t)n_in * sizeof *in + 1), *out = arena_alloc(e->arena, (size_t)n_out * sizeof *out + 1);
+  for (int i = 0; i < n_in; i++) in[i] = align_of(e, step, call->group->in[i]);
+  for (int o = 0; o < n_out; o++) {
+    const Node *output = call_output(step, call, o);
+    out[o] = output ? align_of(e, step, output) : 1;
+  }
+  *at = (Placement){find_in_place(e, step, call), in, out};
+  return at;
+}
+
 static unsigned hash_of(const char *text) {
   unsigned hash = 2166136261u;
   for (; *text; text++) hash = (hash ^ (unsigned char)*text) * 16777619u;
@@ -114,7 +163,7 @@ static void add_kernel(Emit *e, Step *step, Node *node, bool train) {
   if (node->op == OP_scatter_add)
     call.kernel = kernel_scatter(e->arena, call.group);
   else
-    call.kernel = kernel_build(e->arena, call.group, &e->target->form, find_in_place(e, step, &call));
+    call.kernel = kernel_build(e->arena, call.group, &e->target->form, find_placement(e, step, &call));
   call.unique = find_unique(e, call.kernel);
   call.unique->in_train |= train;
   LIST_PUSH(e->arena, call.unique->paths, call.unique->n_paths, call.group->body->outputs[0].name);
@@ -137,7 +186,9 @@ static void add_loop(Emit *e, Step *step, const Node *node, bool train) {
   inner->carried = arena_alloc(e->arena, ((size_t)node->attrs.carried + 1) * sizeof *inner->carried);
   inner->next = arena_alloc(e->arena, ((size_t)node->attrs.carried + 1) * sizeof *inner->next);
   inner->places = arena_alloc(e->arena, ((size_t)node->attrs.carried + 1) * sizeof *inner->places);
-  Call call = {.node = node, .inner = inner};
+  Call call = {.node = node, .inner = inner}, *kept = arena_alloc(e->arena, sizeof *kept); /* the list will move */
+  *kept = call;
+  inner->loop = kept;
   LIST_PUSH(e->arena, step->calls, step->n_calls, call);
   add_calls(e, inner, train);
 }

@@ -1,7 +1,8 @@
 /* cuda_kernel.c - kernels as CUDA functions.
  *
- * map      one thread an element; of a matmul group, which first computes the
- *          product's element
+ * map      one thread an element, or of large ones a run of neighbours, which
+ *          wide loads bring (runs.c); of a matmul group, which first computes
+ *          the product's element
  * row      one warp a row when rows are short, one block a row when they are
  *          long; each thread takes every 32nd (every n-th) element.  Values
  *          that several passes need stay in registers: their loop is unrolled.
@@ -24,7 +25,8 @@ enum {
   MANY_COLUMNS = 8192, /* ... when there are threads enough */
   UNROLLED = 32,
   MOST_COLUMNS = 24, /* of a lane that adds up rows by index: its registers */
-  BUSY_WARPS = 1024  /* keep a GPU busy */
+  BUSY_WARPS = 1024, /* keep a GPU busy */
+  BUSY_THREADS = 132 * 1024
 };
 
 static const char *int_type(const Kernel *k) { return k->wide ? "int64_t" : "int"; }
@@ -78,6 +80,65 @@ static void write_map(Writer *w, KernelText *out) {
   write_section(w, 0);
   out->grid = grid_of(w, loop, threads);
   out->block = arena_print(w->arena, "%d", threads);
+}
+
+/* ---- maps in runs ---------------------------------------------------------------- */
+
+static const char *pack_name(Writer *w, const Pointer *p, int n) {
+  return w->canonical ? arena_print(w->arena, "pack%d", n)
+                      : names_take(w->names, arena_print(w->arena, "%s_pack", p->name));
+}
+
+static const char *pack_at(Writer *w, const Pointer *p, const Index *index) {
+  Expr at = index_expr(w, index_of_run(w->arena, index, w->k->run), p->type);
+  return strcmp(at.text, "0") ? arena_print(w->arena, "%s + %s", p->name, expr_within(w->arena, at, BIND_ADD)) : p->name;
+}
+
+/* Everything is read before anything is written: an array may be both. */
+static void declare_packs(Writer *w) {
+  Kernel *k = w->k;
+  int n = 0;
+  for (int i = 0; i < k->n_values; i++) {
+    Value *v = k->values[i];
+    if (!v->packed) continue;
+    const Pointer *p = &k->pointers[v->pointer];
+    const char *condition = guard_text(w, v->guard), *at = pack_at(w, p, v->index);
+    v->pack = pack_name(w, p, n++);
+    if (condition)
+      write_line(w, "const auto %s = %s ? mt_load<%d>(%s) : MtPack<%s, %d>{};", v->pack, condition, k->run, at,
+                 c_storage(v->dtype), k->run);
+    else
+      write_line(w, "const auto %s = mt_load<%d>(%s);", v->pack, k->run, at);
+  }
+  for (int i = 0; i < k->n_stores; i++) {
+    const Pointer *p = &k->pointers[k->stores[i].pointer];
+    k->stores[i].pack = pack_name(w, p, n++);
+    write_line(w, "MtPack<%s, %d> %s;", c_storage(p->type->dtype), k->run, k->stores[i].pack);
+  }
+}
+
+static void write_runs(Writer *w, KernelText *out) {
+  Kernel *k = w->k;
+  Loop *loop = &k->loops[0];
+  loop->name = "first";
+  k->loops[1].name = "t";
+  int each = MAP_THREADS * k->run;
+  write_line(w, "const %s first = (%s) * %d;", int_type(k), block_index(w, MAP_THREADS), k->run);
+  if (loop->rows || loop->size % each) write_return(w, arena_print(w->arena, "first >= %s", extent(w, loop)));
+  const char *condition = rows_condition(w, loop);
+  if (condition) write_return(w, arena_print(w->arena, "!(%s)", condition));
+  write_section(w, 0);
+  declare_packs(w);
+  Text body = {0}, *before = writer_divert(w, &body, 1);
+  write_pass(w, 1);
+  writer_divert(w, before, -1);
+  write_line(w, "#pragma unroll");
+  write_block(w, arena_print(w->arena, "for (int t = 0; t < %d; t++)", k->run), &body);
+  for (int i = 0; i < k->n_stores; i++)
+    write_line(w, "mt_store(%s, %s);", pack_at(w, &k->pointers[k->stores[i].pointer], k->stores[i].index),
+               k->stores[i].pack);
+  out->grid = grid_of(w, loop, each);
+  out->block = arena_print(w->arena, "%d", MAP_THREADS);
 }
 
 /* ---- maps of a product ----------------------------------------------------------- */
@@ -341,6 +402,8 @@ static void cuda_kernel(Writer *w, KernelText *out) {
   w->indent = 1;
   if (k->product)
     write_product(w, out);
+  else if (k->run > 1)
+    write_runs(w, out);
   else if (!kernel_reduces(k))
     write_map(w, out);
   else if (k->column && outer_loop(k) && has_short_columns(k))
@@ -390,7 +453,7 @@ static void cuda_scatter(Writer *w, KernelText *out) {
 
 const Target cuda_target = {
     .cuda = true,
-    .form = {.linear = true, .longest_row = LONGEST_ROW, .keep_loads = true, .keep_cost = 4},
+    .form = {.linear = true, .longest_row = LONGEST_ROW, .keep_loads = true, .keep_cost = 4, .busy_threads = BUSY_THREADS},
     .kernel = cuda_kernel,
     .scatter = cuda_scatter,
 };

@@ -8,7 +8,8 @@
  * Loops: neighbouring axes become one loop wherever every load can be written
  * with the combined index alone, so that a bias over [B, T, D] is two loops
  * and a plain map over it is one.  The linear form, for threads, has one loop
- * for all outer axes and one for all inner ones.
+ * for all outer axes and one for all inner ones.  Of a large map a thread may
+ * make a run of neighbours: runs.c.
  */
 #include <string.h>
 
@@ -23,7 +24,9 @@ static void set_coordinates(Kernel *k) {
   for (int a = 0; a < k->space.rank; a++) k->coordinate[a] = index_const(k->arena, 0);
   for (int l = 0; l < k->n_loops; l++) {
     const Loop *loop = &k->loops[l];
-    const Index *at = index_axis(k->arena, l, loop->size);
+    if (!loop->n) continue;
+    const Index *at = index_axis(k->arena, l, k->run > 1 ? loop->size / k->run : loop->size);
+    if (k->run > 1) at = index_add(k->arena, index_mul(k->arena, at, k->run), index_axis(k->arena, l + 1, k->run));
     int64_t after = 1;
     for (int i = loop->n - 1; i >= 0; i--) {
       int64_t size = k->space.dim[loop->member[i]].size;
@@ -54,6 +57,10 @@ static void separate_loops(Kernel *k, bool linear) {
       add_member(k, &k->loops[k->n_loops - 1], a);
     }
     if (inner && k->n_loops == before && k->pattern != PATTERN_MAP) add_loop(k, true); /* reduces axes of size 1 */
+  }
+  if (k->run > 1) {
+    add_loop(k, true);
+    k->loops[1].size = k->run;
   }
   set_coordinates(k);
 }
@@ -144,7 +151,7 @@ static int input_pointer(Kernel *k, int input, const Node *node) {
     if (k->pointers[p].input == input) return p;
   if (k->n_pointers == MAX_POINTERS) fault("group %s has too many operands", k->group->name);
   k->pointers[k->n_pointers] =
-      (Pointer){.type = &node->type, .input = input, .output = -1, .node = k->group->in[input]};
+      (Pointer){.type = &node->type, .input = input, .output = -1, .node = k->group->in[input], .align = k->placement->in_align[input]};
   return k->n_pointers++;
 }
 
@@ -290,12 +297,12 @@ static void output_coordinates(const Kernel *k, const Type *type, const Index **
     if (!k->reduced[a]) at[o++] = k->coordinate[a];
 }
 
-static void add_output(Kernel *k, int o, const int *in_place) {
+static void add_output(Kernel *k, int o) {
   const Output *output = &k->group->body->outputs[o];
   const Index *at[MAX_RANK] = {0};
   int p = o;
   k->pointers[p] =
-      (Pointer){.type = &output->node->type, .input = in_place ? in_place[o] : -1, .output = o, .node = output->node};
+      (Pointer){.type = &output->node->type, .input = k->placement->in_place[o], .output = o, .node = output->node, .align = k->placement->out_align[o]};
   if (type_count(&output->node->type) >= INT_ELEMENTS) k->wide = true;
   output_coordinates(k, &output->node->type, at);
   Store *store = &k->stores[k->n_stores++];
@@ -305,13 +312,13 @@ static void add_output(Kernel *k, int o, const int *in_place) {
   store->full = probe.full;
 }
 
-static void walk(Kernel *k, const int *in_place) {
+static void walk(Kernel *k) {
   const Graph *body = k->group->body;
   k->n_pointers = k->n_stores = k->n_values = k->n_dynamic = k->n_turns = 0;
   k->values = NULL;
   k->uses_rows = k->uses_scalars = k->wide = false;
   if (body->n_outputs > MAX_POINTERS / 2) fault("group %s has too many outputs", k->group->name);
-  for (int o = 0; o < body->n_outputs; o++) add_output(k, o, in_place);
+  for (int o = 0; o < body->n_outputs; o++) add_output(k, o);
   k->n_pointers = body->n_outputs;
   for (int o = 0; o < body->n_outputs; o++) {
     const Index *at[MAX_RANK] = {0};
@@ -340,23 +347,25 @@ static int divisions(const Kernel *k) {
 }
 
 /* Merge loops from the inside out while no index needs a division for it. */
-static void merge_loops(Kernel *k, const int *in_place) {
-  walk(k, in_place);
+static void merge_loops(Kernel *k) {
+  walk(k);
   int simplest = divisions(k);
   for (int l = k->n_loops - 2; l >= 0; l--) {
     if (!mergeable(k, l)) continue;
     Kernel before = *k;
     merge(k, l);
-    walk(k, in_place);
+    walk(k);
     if (divisions(k) <= simplest) continue;
     *k = before;
   }
 }
 
-Kernel *kernel_build(Arena *arena, const Node *group, const KernelForm *form, const int *in_place) {
+static Kernel *build(Arena *arena, const Node *group, const KernelForm *form, const Placement *placement, int run) {
   Kernel *k = arena_alloc(arena, sizeof *k);
   k->arena = arena;
   k->group = group;
+  k->placement = placement;
+  k->run = run;
   k->pattern = (GroupPattern)group->attrs.pattern;
   k->space = group->attrs.space;
   bool matmul = k->pattern == PATTERN_MATMUL;
@@ -367,10 +376,19 @@ Kernel *kernel_build(Arena *arena, const Node *group, const KernelForm *form, co
   k->column = k->pattern != PATTERN_MAP && last >= 0 && !k->reduced[last] && k->space.dim[last].size != 1;
   separate_loops(k, form->linear && !matmul);
   if (form->linear)
-    walk(k, in_place);
+    walk(k);
   else
-    merge_loops(k, in_place);
+    merge_loops(k);
   kernel_stage(k, form);
+  return k;
+}
+
+Kernel *kernel_build(Arena *arena, const Node *group, const KernelForm *form, const Placement *placement) {
+  Kernel *k = build(arena, group, form, placement, 1);
+  for (int run = form->linear ? longest_run(k, form) : 1; run > 1; run /= 2) {
+    Kernel *in_runs = build(arena, group, form, placement, run);
+    if (fits_runs(in_runs)) return in_runs;
+  }
   return k;
 }
 

@@ -70,6 +70,8 @@ struct Value {
   bool full;          /* differs between inner elements */
   bool outer;         /* differs between outer elements */
   int stage;          /* full: its pass, from 1; else its section, from 0 */
+  bool packed;        /* load: one of a run of neighbours, which one wide load brings */
+  const char *pack;   /* what holds the run, while printing */
   bool kept;          /* full: stays in a row array after its pass */
   bool named;         /* not full: a variable */
   const char *name;   /* of its variable, when it has one */
@@ -82,6 +84,7 @@ typedef struct Pointer {
   const Type *type;
   int input, output; /* operand and output of the group, -1: none; both: in place */
   const Node *node;  /* it is called after */
+  int align;         /* it begins at a multiple of so many elements: a power of 2 */
   const char *name;
 } Pointer;
 
@@ -91,7 +94,15 @@ typedef struct Store {
   const Index *index;
   bool full;
   int stage;
+  bool packed; /* as of a load */
+  const char *pack;
 } Store;
+
+/* Where the arrays of a group lie. */
+typedef struct Placement {
+  const int *in_place;              /* the operand whose memory each output takes over, or -1 */
+  const int *in_align, *out_align;  /* as Pointer.align */
+} Placement;
 
 typedef struct Kernel {
   const Node *group;
@@ -99,6 +110,7 @@ typedef struct Kernel {
   bool column; /* the last axis of the space is not reduced: neighbours in memory are different columns */
   Type space;
   bool reduced[MAX_RANK];
+  int run;     /* neighbouring elements that a thread of a map makes: loops[0] goes by so many, loops[1] is the run */
   int n_loops; /* outer loops first */
   Loop loops[MAX_RANK + 1];
   const Index *coordinate[MAX_RANK]; /* of each axis of the space, over the loops */
@@ -116,6 +128,7 @@ typedef struct Kernel {
   const char *turns[MAX_TURNS], *turn_names[MAX_TURNS];
   bool scatter; /* no nest: scatter_add of pointers 1 (rows) and 2 (ids) into pointer 0 */
   bool wide;    /* an index may pass 2^31 */
+  const Placement *placement;
   const Guard *map_guard; /* while walking: of the map whose operands are walked */
   Value *product; /* of a matmul group: its element, loops being its rows and columns; else NULL */
   int product_in[2]; /* pointers */
@@ -128,13 +141,20 @@ typedef struct KernelForm {
   int64_t longest_row; /* keep row arrays in rows of at most so many elements */
   bool keep_loads;     /* loads that a later pass needs again are kept as well */
   int keep_cost;       /* what a value must cost at least to be kept rather than computed again */
+  int64_t busy_threads; /* with fewer, more threads are worth more than runs of elements */
 } KernelForm;
 
-/* kernel.c: the nest.  in_place[o] is the operand whose memory output o takes over, or -1. */
-Kernel *kernel_build(Arena *arena, const Node *group, const KernelForm *form, const int *in_place);
+/* kernel.c: the nest. */
+Kernel *kernel_build(Arena *arena, const Node *group, const KernelForm *form, const Placement *placement);
 int64_t kernel_outer(const Kernel *k); /* elements, at capacity */
 int64_t kernel_inner(const Kernel *k);
 bool kernel_reduces(const Kernel *k); /* it has passes: the last loops are inner */
+
+/* runs.c */
+int longest_run(const Kernel *k, const KernelForm *form);            /* worth trying, of a kernel without runs; 1: none */
+bool fits_runs(Kernel *k);                                          /* a kernel in runs; marks loads and stores that are packed */
+const Index *index_from_first(Arena *arena, const Index *x, int run); /* over a run's first element, not its number */
+const Index *index_of_run(Arena *arena, const Index *x, int run);    /* of the element that the run begins with */
 
 /* wrap.c */
 Node *kernel_wrap(Arena *arena, Node *node);             /* a group of one node */

@@ -275,3 +275,9 @@ void emit_program(Text *out, const Program *program, Arena *arena, const Target 
 
 void emit_c(Text *out, const Program *program, Arena *arena) { emit_program(out, program, arena, &c_target); }
 void emit_cuda(Text *out, const Program *program, Arena *arena) { emit_program(out, program, arena, &cuda_target); }
+
+void emit_cuda_for(Text *out, const Program *program, Arena *arena, int64_t busy_threads) {
+  Target target = cuda_target;
+  target.form.busy_threads = busy_threads;
+  emit_program(out, program, arena, &target);
+}

@@ -78,7 +78,7 @@ static Expr stride_text(Writer *w, int64_t value, const Type *type) {
   return expr_atom(arena_print(w->arena, "%lld", (long long)value));
 }
 
-Expr index_expr(Writer *w, const Index *x, const Type *type) {
+static Expr index_over(Writer *w, const Index *x, const Type *type) {
   Expr a, b;
   switch (x->kind) {
   case INDEX_CONST:
@@ -90,16 +90,16 @@ Expr index_expr(Writer *w, const Index *x, const Type *type) {
                ? (Expr){arena_print(w->arena, "(int64_t)%s", expr_within(w->arena, a, BIND_UNARY)), BIND_UNARY, true}
                : a;
   case INDEX_ADD:
-    a = index_expr(w, x->a, type);
+    a = index_over(w, x->a, type);
     if (x->b->kind == INDEX_CONST && x->b->value < 0)
       return (Expr){arena_print(w->arena, "%s - %lld", expr_within(w->arena, a, BIND_ADD), -(long long)x->b->value),
                     BIND_ADD, true};
-    b = index_expr(w, x->b, type);
+    b = index_over(w, x->b, type);
     return (Expr){
         arena_print(w->arena, "%s + %s", expr_within(w->arena, a, BIND_ADD), expr_within(w->arena, b, BIND_MUL)),
         BIND_ADD, true};
   case INDEX_MUL:
-    a = index_expr(w, x->a, type);
+    a = index_over(w, x->a, type);
     if (x->value == -1)
       return (Expr){arena_print(w->arena, "-%s", expr_within(w->arena, a, BIND_ATOM)), BIND_UNARY, true};
     return (Expr){arena_print(w->arena, "%s * %s",
@@ -108,13 +108,17 @@ Expr index_expr(Writer *w, const Index *x, const Type *type) {
                   BIND_MUL, true};
   case INDEX_DIV:
   case INDEX_MOD:
-    a = index_expr(w, x->a, type);
+    a = index_over(w, x->a, type);
     return (Expr){
         arena_print(w->arena, "%s %c %s", expr_within(w->arena, a, x->a->kind == INDEX_DIV ? BIND_MUL : BIND_UNARY),
                     x->kind == INDEX_DIV ? '/' : '%', expr_within(w->arena, stride_text(w, x->value, type), BIND_ATOM)),
         BIND_MUL, true};
   }
   return expr_atom("0");
+}
+
+Expr index_expr(Writer *w, const Index *x, const Type *type) {
+  return index_over(w, w->k->run > 1 ? index_from_first(w->arena, x, w->k->run) : x, type);
 }
 
 const char *index_text(Writer *w, const Index *index, const Type *type) { return index_expr(w, index, type).text; }

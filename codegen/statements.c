@@ -39,7 +39,7 @@ const char *value_name(Writer *w, Value *v) {
 
 const char *best_name(Writer *w, Value *v) { return arena_print(w->arena, "%s_best", value_name(w, v)); }
 
-static const char *guard_text(Writer *w, const Guard *guard) {
+const char *guard_text(Writer *w, const Guard *guard) {
   Text text = {0};
   for (const Guard *g = guard; g; g = g->up) {
     Expr x = index_expr(w, g->test, NULL);
@@ -127,11 +127,12 @@ static Expr exact_text(Writer *w, Value *v) {
   }
   case VALUE_LOAD: {
     const Pointer *p = &w->k->pointers[v->pointer];
-    const char *format = v->dtype == BF16 ? "from_bf16(%s[%s])" : "%s[%s]", *at = index_text(w, v->index, p->type);
+    const char *format = v->dtype == BF16 ? "from_bf16(%s[%s])" : "%s[%s]",
+               *at = v->packed ? "t" : index_text(w, v->index, p->type);
     Text text = {0};
-    text_add(&text, format, p->name, at);
+    text_add(&text, format, v->packed ? v->pack : p->name, at);
     Expr e = {text_take(&text, arena), BIND_ATOM, !dtype_is_float(v->dtype)};
-    return guarded(w, v->guard, e, v->dtype);
+    return v->packed ? e : guarded(w, v->guard, e, v->dtype); /* a pack is zero outside as a whole */
   }
   case VALUE_RANDOM:
     return expr_atom(
@@ -211,7 +212,8 @@ static void write_stores(Writer *w, int pass, int section) {
     const Pointer *p = &w->k->pointers[s->pointer];
     Expr e = write_operand(w, s->value);
     if (p->type->dtype == BF16) e = expr_stored(w->arena, e);
-    lines[n++] = arena_print(w->arena, "%s[%s] = %s;", p->name, index_text(w, s->index, p->type), e.text);
+    const char *at = s->packed ? "t" : index_text(w, s->index, p->type);
+    lines[n++] = arena_print(w->arena, "%s[%s] = %s;", s->packed ? s->pack : p->name, at, e.text);
   }
   if (pass > 0 || !w->store_if || n == 0) {
     for (int i = 0; i < n; i++) write_line(w, "%s", lines[i]);

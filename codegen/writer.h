@@ -52,6 +52,7 @@ Expr write_operand(Writer *w, Value *v); /* v's text, after the lines it needs *
 Value *pass_reduction(const Kernel *k, int pass, int n);
 const char *reduction_start(const Value *v);
 bool reduces_position(const Value *v); /* argmax, argmin: two accumulators */
+const char *guard_text(Writer *w, const Guard *guard); /* as a condition; NULL: it always holds */
 const char *value_name(Writer *w, Value *v);
 const char *best_name(Writer *w, Value *v); /* the value that argmax found */
 

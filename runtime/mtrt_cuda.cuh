@@ -1,8 +1,8 @@
 /* mtrt_cuda.cuh - what generated CUDA programs include.
  *
- * Launches and shared memory go through two macros, so that the same program
- * also compiles for a host that imitates a GPU (define them before including
- * this file).  Reductions over a warp, a block, or the rows of a block are
+ * Launches, shared memory and wide accesses go through macros, so that the same
+ * program also compiles for a host that imitates a GPU (define them before
+ * including this file).  Reductions over a warp, a block, or the rows of a block are
  * fixed trees: equal inputs give equal bits.
  */
 #ifndef MTRT_CUDA_CUH
@@ -35,6 +35,11 @@ static inline bool mt_launched(MtRun *run, const char *kernel) {
 #define SHARED(type, name, count) __shared__ type name[count]
 #endif
 
+#ifndef MT_WIDE
+/* An address of memory that is read or written so many bytes at a time: a multiple of them. */
+#define MT_WIDE(address, bytes) (address)
+#endif
+
 /* A call that is no launch: STEP(mt_gemm(run, ...)); */
 #define STEP(call) do { if (mt_go(run)) call; } while (0)
 
@@ -43,6 +48,23 @@ static inline bool mt_launched(MtRun *run, const char *kernel) {
 
 /* Blocks of `size` threads for n elements. */
 static inline unsigned mt_blocks(int64_t n, int64_t size) { return (unsigned)((n + size - 1) / size); }
+
+/* ---- neighbours in memory, in registers ----------------------------------------- */
+
+/* n elements that one wide access moves, or several of 16 bytes: auto x = mt_load<4>(a + i); mt_store(b + i, x); */
+template <class T, int n> struct alignas(n * sizeof(T) < 16 ? n * sizeof(T) : 16) MtPack {
+  T at[n];
+  __device__ __forceinline__ T &operator[](int i) { return at[i]; }
+  __device__ __forceinline__ const T &operator[](int i) const { return at[i]; }
+};
+template <int n, class T> static __device__ __forceinline__ MtPack<T, n> mt_load(const T *from) {
+  typedef MtPack<T, n> Pack;
+  return *(const Pack *)MT_WIDE(from, alignof(Pack));
+}
+template <int n, class T> static __device__ __forceinline__ void mt_store(T *to, const MtPack<T, n> &pack) {
+  typedef MtPack<T, n> Pack;
+  *(Pack *)MT_WIDE(to, alignof(Pack)) = pack;
+}
 
 /* ---- how two parts of a reduction become one ---------------------------------- */
 

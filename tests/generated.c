@@ -152,7 +152,11 @@ static void add(Generated *set, const Program *planned, void (*emit)(Text *, con
   set->n++;
 }
 void generated_add(Generated *set, const Program *planned) { add(set, planned, emit_c, "c"); }
-void generated_add_cuda(Generated *set, const Program *planned) { add(set, planned, emit_cuda, "cu"); }
+
+static void emit_as_if_large(Text *out, const Program *program, Arena *arena) { emit_cuda_for(out, program, arena, 0); }
+void generated_add_cuda(Generated *set, const Program *planned) {
+  add(set, planned, set->n % 2 ? emit_cuda : emit_as_if_large, "cu");
+}
 
 void generated_build(Generated *set, const char *flags) {
   write_text(set->folder, "shim.c", shim);

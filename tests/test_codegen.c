@@ -629,7 +629,9 @@ END_TEST
 static const struct {
   const char *dims, *expr, *line;
 } widths[] = {
-    {"B = 65536, P = 65536", "relu(p.x) + 1", "  const int64_t i = (int64_t)blockIdx.x * 256 + threadIdx.x;\n"},
+    {"B = 65536, P = 65536", "relu(p.x) + 1", "  const int64_t first = ((int64_t)blockIdx.x * 256 + threadIdx.x) * 4;\n"},
+    {"B = 4096, P = 4096", "relu(p.x) + 1", "  const int first = (blockIdx.x * 256 + threadIdx.x) * 4;\n"},
+    {"B = 65537, P = 65537", "relu(p.x) + 1", "  const int64_t i = (int64_t)blockIdx.x * 256 + threadIdx.x;\n"},
     {"B = 64, P = 64", "relu(p.x) + 1", "  const int i = blockIdx.x * 256 + threadIdx.x;\n"},
     {"B = 33554432, P = 128", "t(p.x)", "  const int64_t i = (int64_t)blockIdx.x * 256 + threadIdx.x;\n"},
     {"B = 65536, P = 65536", "softmax(p.x, over: P)", "  const int64_t row = blockIdx.x;\n"},

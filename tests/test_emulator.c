@@ -46,6 +46,7 @@ static const struct {
     {"large-block",
      "emulator: kernel fill, block 0 0 0, thread 0 0 0: a block of 2048 x 1 x 1 threads; 1 to 1024 can be\n"},
     {"empty-grid", ": a grid of 0 x 1 x 1 blocks\n"},
+    {"misaligned", ": 16 bytes at once at an address that is 4 past a multiple\n"},
     {"much-shared", ": 64000 bytes of shared memory; a block has 49152\n"},
     {"used-after-free", "emulator: kernel twice, block 0 0 0, thread"},
     {"used-after-free", ": device memory of 128 bytes is used after it was freed\n"},

@@ -86,6 +86,11 @@ static void on_fault(int, siginfo_t *info, void *) {
   caught("%p is no device memory", (void *)at);
 }
 
+const void *emulate_wide(const void *address, size_t bytes) {
+  if ((uintptr_t)address % bytes) caught("%zu bytes at once at an address that is %zu past a multiple", bytes, (size_t)((uintptr_t)address % bytes));
+  return address;
+}
+
 /* ---- launches ---- */
 
 static void run_grid(const char *name, dim3 grid, dim3 block, size_t shared, const std::function<void()> &thread) {

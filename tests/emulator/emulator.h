@@ -2,9 +2,10 @@
  *
  *   g++ -x c++ -std=c++17 -include tests/emulator/emulator.h model.cu ...
  *
- * The text of the program is unchanged: launches and shared memory go through
- * the macros LAUNCH and SHARED, which mtrt_cuda.cuh leaves alone when they are
- * defined.  README.md says what is checked.
+ * The text of the program is unchanged: launches, shared memory and wide
+ * accesses go through the macros LAUNCH, SHARED and MT_WIDE, which
+ * mtrt_cuda.cuh leaves alone when they are defined.  README.md says what is
+ * checked.
  */
 #ifndef MTC_EMULATOR_H
 #define MTC_EMULATOR_H
@@ -101,6 +102,11 @@ enum { RED_ZONE = 256 };
   static EmulatedShared name##_shared(#name, name##_memory, sizeof(type) * (count));     \
   type *name = (type *)name##_shared.touch()
 #define SHARED_TILES SHARED
+
+/* ---- wide accesses: what the hardware demands of their addresses ---- */
+
+const void *emulate_wide(const void *address, size_t bytes);
+#define MT_WIDE(address, bytes) emulate_wide(address, bytes)
 
 /* ---- launches: put down now, run when somebody waits ---- */
 
