@@ -223,7 +223,7 @@ static __device__ __forceinline__ T mt_product(const T *a, const T *b, int m, in
 
 /* ---- sums by index ---------------------------------------------------------------------- */
 
-enum { MT_SCATTER_WARPS = 8, MT_SCATTER_IDS = 1024, MT_SCATTER_OWN = MT_SCATTER_IDS / MT_SCATTER_WARPS, MT_SCATTER_AT_ONCE = 4 };
+enum { MT_SCATTER_WARPS = 8, MT_SCATTER_IDS = 4096, MT_SCATTER_OWN = MT_SCATTER_IDS / MT_SCATTER_WARPS };
 
 /* How many of these lanes come before this one. */
 static __device__ __forceinline__ int mt_rank(unsigned lanes) { return __popc(lanes & ((1u << threadIdx.x % 32) - 1)); }
@@ -237,24 +237,23 @@ static __device__ __forceinline__ int mt_rank(unsigned lanes) { return __popc(la
 template <int each, class T>
 static __device__ __forceinline__ void mt_scatter_add(T *__restrict__ out, const T *__restrict__ from,
                                                       const int *__restrict__ ids, int64_t n, int64_t out_rows, int64_t width) {
+  enum { AT_ONCE = each < 8 ? 4 : 1 }; /* a wide row fills the memory's pipes by itself, and more would leave no registers */
   SHARED(int, counts, MT_SCATTER_WARPS);
   SHARED(short, place, MT_SCATTER_IDS);  /* the list: where in the tile, */
   SHARED(char, owner, MT_SCATTER_IDS);   /* and which warp's */
-  SHARED(short, found, MT_SCATTER_WARPS *MT_SCATTER_IDS);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int64_t base = (int64_t)blockIdx.x * MT_SCATTER_WARPS, id = base + warp, first = (int64_t)blockIdx.y * 32 * each + lane;
-  short *mine = found + warp * MT_SCATTER_IDS;
   T sum[each];
 #pragma unroll
   for (int e = 0; e < each; e++) sum[e] = 0;
   for (int64_t begin = 0; begin < n; begin += MT_SCATTER_IDS) {
-    int64_t whose[MT_SCATTER_OWN / 32];
+    int whose[MT_SCATTER_OWN / 32];
     unsigned lanes[MT_SCATTER_OWN / 32];
-    int at = 0, listed = 0, count = 0;
+    int at = 0, listed = 0;
 #pragma unroll
     for (int j = 0; j < MT_SCATTER_OWN / 32; j++) {
       const int64_t i = begin + warp * MT_SCATTER_OWN + j * 32 + lane;
-      whose[j] = i < n ? ids[i] - base : -1;
+      whose[j] = i < n ? (int)(ids[i] - base) : -1;
       lanes[j] = __ballot_sync(0xffffffffu, whose[j] >= 0 && whose[j] < MT_SCATTER_WARPS);
       at += __popc(lanes[j]);
     }
@@ -272,23 +271,22 @@ static __device__ __forceinline__ void mt_scatter_add(T *__restrict__ out, const
     }
     __syncthreads();
     for (int i = 0; i < listed; i += 32) {
-      const bool is_mine = i + lane < listed && owner[i + lane] == warp;
-      const unsigned own = __ballot_sync(0xffffffffu, is_mine);
-      if (is_mine) mine[count + mt_rank(own)] = place[i + lane];
-      count += __popc(own);
-    }
-    __syncwarp();
-    for (int i = 0; i < count; i += MT_SCATTER_AT_ONCE) {
-      T row[MT_SCATTER_AT_ONCE][each];
+      unsigned own = __ballot_sync(0xffffffffu, i + lane < listed && owner[i + lane] == warp);
+      const int here = i + lane < listed ? place[i + lane] : 0;
+      while (own) {
+        T row[AT_ONCE][each];
 #pragma unroll
-      for (int r = 0; r < MT_SCATTER_AT_ONCE; r++)
+        for (int r = 0; r < AT_ONCE; r++, own &= own - 1) {
+          const int at_row = __shfl_sync(0xffffffffu, here, own ? __ffs(own) - 1 : 0);
 #pragma unroll
-        for (int e = 0; e < each; e++) /* past the end: 0, which changes no sum that began with 0 */
-          row[r][e] = i + r < count && first + 32 * e < width ? from[(begin + mine[i + r]) * width + first + 32 * e] : (T)0;
+          for (int e = 0; e < each; e++) /* past the last: 0, which changes no sum that began with 0 */
+            row[r][e] = own && first + 32 * e < width ? from[(begin + at_row) * width + first + 32 * e] : (T)0;
+        }
 #pragma unroll
-      for (int r = 0; r < MT_SCATTER_AT_ONCE; r++)
+        for (int r = 0; r < AT_ONCE; r++)
 #pragma unroll
-        for (int e = 0; e < each; e++) sum[e] += row[r][e];
+          for (int e = 0; e < each; e++) sum[e] += row[r][e];
+      }
     }
   }
   if (id < out_rows)

@@ -72,6 +72,7 @@ static inline void __syncthreads(void) { emulate_barrier(); }
 static inline void __syncwarp(unsigned mask = 0xffffffffu) { emulate_ballot(mask, true); }
 static inline unsigned __ballot_sync(unsigned mask, bool vote) { return emulate_ballot(mask, vote); }
 static inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
+static inline int __ffs(int x) { return __builtin_ffs(x); }
 
 #define MTC_SHUFFLE(name, source)                                                     \
   template <class T> static inline T name(unsigned mask, T value, int by) {           \
