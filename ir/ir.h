@@ -154,6 +154,8 @@ bool type_same_shape(const Type *a, const Type *b);  /* sizes and rows, not name
 int64_t type_count(const Type *t);                   /* elements at capacity */
 int64_t type_bytes(const Type *t);
 const Symbol *type_rows(const Type *t);              /* the capacity that occurs in it, or NULL */
+/* The axes before the last `tail` as one; false when a batch is among them and not the first. */
+bool type_merge_leading(Arena *arena, const Type *t, int tail, Type *out);
 void type_print(Text *out, const Type *t, bool sizes); /* f32[B<=64, 3*D=384]; sizes: with `=size` */
 
 /* ---- op.c: the op table and shape inference ---------------------------- */

@@ -77,6 +77,25 @@ int64_t type_count(const Type *t) {
 
 int64_t type_bytes(const Type *t) { return times(type_count(t), (int64_t)dtype_size(t->dtype)); }
 
+/* Strides go by capacity: only a batch that is outermost of what is merged stays where it is. */
+bool type_merge_leading(Arena *arena, const Type *t, int tail, Type *out) {
+  Dim all = t->dim[0];
+  const char *text = all.symbol ? all.symbol->name : all.text;
+  for (int i = 1; i < t->rank - tail; i++) {
+    const Dim *d = &t->dim[i];
+    if (d->rows) return false;
+    const char *name = d->symbol ? d->symbol->name : d->text;
+    all = (Dim){.size = all.size * d->size, .rows = all.rows};
+    if (text)
+      text =
+          name ? arena_print(arena, "%s * %s", text, name) : arena_print(arena, "%s * %lld", text, (long long)d->size);
+    all.text = text;
+  }
+  *out = (Type){.dtype = t->dtype, .rank = 1 + tail, .dim = {all}};
+  for (int i = 0; i < tail; i++) out->dim[1 + i] = t->dim[t->rank - tail + i];
+  return true;
+}
+
 const Symbol *type_rows(const Type *t) {
   for (int i = 0; i < t->rank; i++)
     if (t->dim[i].rows) return t->dim[i].rows;

@@ -202,26 +202,6 @@ static Node *grad_max(const Step *s) { /* dx = g, shared by equals or (first) al
 
 /* ---- contractions and memory by index ------------------------------------ */
 
-/* The leading axes before the last `tail` as one: false when the batch is not the outermost of them. */
-static bool merge_leading(const Step *s, const Type *t, int tail, Type *out) {
-  Dim all = t->dim[0];
-  const char *text = all.symbol ? all.symbol->name : all.text;
-  for (int i = 1; i < t->rank - tail; i++) {
-    const Dim *d = &t->dim[i];
-    if (d->rows) return false;
-    const char *name = d->symbol ? d->symbol->name : d->text;
-    Arena *arena = s->b->graph->program->arena;
-    all = (Dim){.size = all.size * d->size, .rows = all.rows};
-    if (text)
-      text =
-          name ? arena_print(arena, "%s * %s", text, name) : arena_print(arena, "%s * %lld", text, (long long)d->size);
-    all.text = text;
-  }
-  *out = (Type){.dtype = t->dtype, .rank = 1 + tail, .dim = {all}};
-  for (int i = 0; i < tail; i++) out->dim[1 + i] = t->dim[t->rank - tail + i];
-  return true;
-}
-
 static Node *swap_last(const Step *s, Node *x) {
   int axes[MAX_RANK], rank = x->type.rank;
   for (int i = 0; i < rank; i++) axes[i] = i;
@@ -244,7 +224,8 @@ static Node *grad_right(const Step *s, bool ta, bool tb) {
   if (s->y->type.rank == 2 && x->type.rank > 2) { /* one matrix for the whole batch: contract the batch too */
     if (ta) x = swap_last(s, x);
     ta = false;
-    if (merge_leading(s, &x->type, 1, &rows) && merge_leading(s, &g->type, 1, &columns)) {
+    Arena *arena = s->b->graph->program->arena;
+    if (type_merge_leading(arena, &x->type, 1, &rows) && type_merge_leading(arena, &g->type, 1, &columns)) {
       x = b_reshape(s->b, x, &rows);
       g = b_reshape(s->b, g, &columns);
     }

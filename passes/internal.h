@@ -10,6 +10,7 @@ void pass_gradient(PassContext *context); /* gradient.c: grad(y, x) and the grad
 void cut_phases(PassContext *context);    /* phases.c: the training step at its sequence points; of pass_gradient */
 void pass_simplify(PassContext *context); /* simplify.c: cheaper ways to the same values */
 void pass_narrow(PassContext *context);   /* precision.c: gradients of biases from bf16 */
+void pass_hoist(PassContext *context);     /* hoist.c: sums over the turns of a loop, made behind it */
 void pass_rematerialize(PassContext *context); /* rematerialize.c: values computed again, to meet a budget of memory */
 void mark_loops(PassContext *context);    /* rematerialize_loops.c: loops computed again, for the same; of pass_gradient */
 void pass_split(PassContext *context);    /* split.c: large reductions in two steps */

@@ -18,6 +18,7 @@ const Pass pipeline[] = {
     {"gradient",      pass_gradient,      0,  "",         ""},
     {"simplify",      pass_simplify,      1,  "gradient", ""},
     {"narrow",        pass_narrow,        1,  "gradient", ""},
+    {"hoist",         pass_hoist,         1,  "gradient", ""},
     {"rematerialize", pass_rematerialize, 1,  "gradient", ""},
     {"split",         pass_split,         2,  "gradient", ""},
     {"fuse",          pass_fuse,          0,  "gradient", ""},

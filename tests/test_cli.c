@@ -96,10 +96,10 @@ START_TEST(a_dump_is_taken_wherever_a_model_is) {
        "for d in dumps/*.ir; do $MTC $d -O$O -o again.c; cmp o$O.c again.c; $MTC check $d; done; done",
        0, "");
   says("ls dumps", 0,
-       "00-lower.ir\n01-attention.ir\n02-precision.ir\n03-gradient.ir\n04-simplify.ir\n05-narrow.ir\n06-rematerialize.ir\n07-split.ir\n"
-       "08-fuse.ir\n09-schedule.ir\n10-plan.ir\n");
+       "00-lower.ir\n01-attention.ir\n02-precision.ir\n03-gradient.ir\n04-simplify.ir\n05-narrow.ir\n06-hoist.ir\n07-rematerialize.ir\n08-split.ir\n"
+       "09-fuse.ir\n10-schedule.ir\n11-plan.ir\n");
   says("cmp -s o0.c o2.c && echo the same", 1, "");
-  says("cp dumps/08-fuse.ir line.ir && $MTC build line.ir --target=c -o fromir && ./fromir --version", 0,
+  says("cp dumps/09-fuse.ir line.ir && $MTC build line.ir --target=c -o fromir && ./fromir --version", 0,
        "line (mtrt 0.1, target c)\n");
 }
 END_TEST
@@ -107,7 +107,7 @@ END_TEST
 START_TEST(dumps_and_limits) {
   mentions("$MTC check line.mt --dump=lower", 0, "# after lower\nmtc-ir 1 line from \"line.mt\" passes()\n");
   says("$MTC check line.mt --dump=all 2>&1 | grep '^# after'", 0,
-       "# after lower\n# after attention\n# after precision\n# after gradient\n# after simplify\n# after narrow\n# after rematerialize\n# after split\n# after fuse\n"
+       "# after lower\n# after attention\n# after precision\n# after gradient\n# after simplify\n# after narrow\n# after hoist\n# after rematerialize\n# after split\n# after fuse\n"
        "# after schedule\n# after plan\n");
   says("$MTC check line.mt --dump=changed 2>&1 | grep -c '^# after lower'", 0, "1\n");
   for (int i = 0; i < n_passes; i++) {

@@ -52,8 +52,8 @@ static void assert_passes(const Kit *kit, const char *expected) {
 }
 
 START_TEST(levels_choose_passes) {
-  static const char *const expected[] = {"precision gradient", "attention precision gradient simplify narrow rematerialize",
-                                         "attention precision gradient simplify narrow rematerialize split"};
+  static const char *const expected[] = {"precision gradient", "attention precision gradient simplify narrow hoist rematerialize",
+                                         "attention precision gradient simplify narrow hoist rematerialize split"};
   for (int level = 0; level < 3; level++) {
     Kit *kit = kit_new(1);
     kit_mlp(kit, 1, 3);

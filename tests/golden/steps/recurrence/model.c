@@ -2,9 +2,9 @@
 // cc -O3 -march=native -fopenmp model.c $(mtc --print=cflags) $(mtc --print=libs) -o model
 //
 // Every kernel stands under the line of the model it computes; train_gradients calls them in order.
-// Training takes 619 KB:
-//   parameters 5.1 KB, gradients 5.1 KB, optimizer 5.1 KB, batches 28 KB, data 221 KB, results 8 B, step 354 KB
-// Most values of a step at once: model.mt:10 214 KB, model.mt:14 102 KB, model.mt:11 28 KB, model.mt:8 4.1 KB, model.mt:19 2.0 KB, model.mt:7 1.0 KB
+// Training takes 708 KB:
+//   parameters 5.1 KB, gradients 5.1 KB, optimizer 5.1 KB, batches 28 KB, data 221 KB, results 8 B, step 443 KB
+// Most values of a step at once: model.mt:10 209 KB, model.mt:11 102 KB, model.mt:14 102 KB, model.mt:19 2.0 KB
 
 #ifndef MT_DOUBLE  // this file is read twice: its end says why
 #include "mtrt.h"
@@ -122,22 +122,6 @@ static void loss_mse_mean_rows(real *restrict mean_div, real *restrict mean_div_
   mean_div_copy[0] = mean_div_at;
 }
 
-// model.mt:7  d(w.broadcast.copy) = 0
-// net.w: reads 0 B, writes 1.0 KB
-static void d_w_map(real *restrict d_w_broadcast_copy) {
-#pragma omp simd
-  for (int64_t i = 0; i < H * D; i++)
-    d_w_broadcast_copy[i] = 0;
-}
-
-// model.mt:8  d(u.broadcast.copy) = 0
-// net.u: reads 0 B, writes 4.1 KB
-static void d_u_map(real *restrict d_u_broadcast_copy) {
-#pragma omp simd
-  for (int64_t i = 0; i < H * H; i++)
-    d_u_broadcast_copy[i] = 0;
-}
-
 // model.mt:14  d(hs.broadcast.copy) = d(mean.sum.div)
 // net.hs: reads 2.0 KB, writes 102 KB
 static void d_hs_map(real *restrict d_hs_broadcast_copy, const real *restrict d_mean_sum_div, int64_t rows) {
@@ -160,23 +144,19 @@ static void d_h_map(real *restrict d_add_mul_2, const real *restrict d_h, const 
   }
 }
 
-// model.mt:10  d(w.add) = d(w.sum) + d(w.transpose)
-// reads 2.0 KB, writes 1.0 KB
-static void d_w_map_2(real *restrict d_w_add, const real *restrict d_w_sum) {
+// model.mt:11  d(w.transpose.copy) = d(h.add.mul.2.turns)
+// d(u.transpose.2.copy) = h.saved
+// fused 2 nodes of net.w and net.u: reads 205 KB, writes 205 KB
+static void d_w_map(real *restrict d_w_transpose_copy, real *restrict d_transpose_2_copy,
+                    const real *restrict d_turns, const real *restrict saved, int64_t rows) {
+  for (int64_t row = 0; row < rows; row++) {
+    for (int64_t i = 0; i < T; i++) {
 #pragma omp simd
-  for (int64_t i = 0; i < H * D; i++) {
-    const real d_w_transpose = d_w_add[i];
-    d_w_add[i] = d_w_sum[i] + d_w_transpose;
-  }
-}
-
-// model.mt:10  d(u.add) = d(u.sum) + d(u.transpose)
-// reads 8.2 KB, writes 4.1 KB
-static void d_u_map_2(real *restrict d_u_add, const real *restrict d_u_sum) {
-#pragma omp simd
-  for (int64_t i = 0; i < H * H; i++) {
-    const real d_u_transpose = d_u_add[i];
-    d_u_add[i] = d_u_sum[i] + d_u_transpose;
+      for (int64_t j = 0; j < H; j++) {
+        d_w_transpose_copy[row * T * H + i * H + j] = d_turns[i * B * H + row * H + j];
+        d_transpose_2_copy[row * T * H + i * H + j] = saved[i * B * H + row * H + j];
+      }
+    }
   }
 }
 
@@ -194,16 +174,14 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   real *hs = AT(real, 33792);                               // (T, B, H)
   real *h_saved = AT(real, 136192);                         // (T, B, H)
   real *loss_mse_mul = AT(real, 0);                         // (B, H)
-  real *d_loss_mse_e_sub_add = AT(real, 27648);             // (B, H)
-  real *d_mean_sum_div = AT(real, 29696);                   // (B, H)
-  real *d_w_broadcast_copy = AT(real, 0);                   // (H, D)
-  real *d_u_broadcast_copy = AT(real, 238592);              // (H, H)
-  real *d_hs_broadcast_copy = AT(real, 242688);             // (T, B, H)
-  real *d_h_add_mul_2 = AT(real, 345088);                   // (B, H)
-  real *d_h_mm = AT(real, 29696);                           // (B, H)
-  real *d_h_mm_second = AT(real, 347136);                   // (B, H)
-  real *d_w_second = AT(real, 349184);                      // (H, D)
-  real *d_u_second = AT(real, 350208);                      // (H, H)
+  real *d_loss_mse_e_sub_add = AT(real, 2048);              // (B, H)
+  real *d_mean_sum_div = AT(real, 4096);                    // (B, H)
+  real *d_hs_broadcast_copy = AT(real, 238592);             // (T, B, H)
+  real *d_h_add_mul_2_turns = AT(real, 340992);             // (T, B, H)
+  real *d_h_mm = AT(real, 4096);                            // (B, H)
+  real *d_h_mm_second = AT(real, 0);                        // (B, H)
+  real *d_w_transpose_copy = AT(real, 238592);              // (B, T, H)
+  real *d_u_transpose_2_copy = AT(real, 0);                 // (B, T, H)
   real *loss_mse_mean_div = (real *)run->outputs + 0;       // ()
   real *loss_mse_mean_div_copy = (real *)run->outputs + 1;  // ()
 
@@ -233,47 +211,27 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   STEP(loss_mse_columns(loss_mse_mul, d_loss_mse_e_sub_add, d_mean_sum_div, h_last, hs, y, rows));
   STEP(loss_mse_mean_rows(loss_mse_mean_div, loss_mse_mean_div_copy, loss_mse_mul, rows));
 
-  // model.mt:7, backward
-  STEP(d_w_map(d_w_broadcast_copy));
-
-  // model.mt:8, backward
-  STEP(d_u_map(d_u_broadcast_copy));
-
   // model.mt:14, backward
   STEP(d_hs_map(d_hs_broadcast_copy, d_mean_sum_div, rows));
 
   // model.mt:10, backward
   const real *d_h = d_loss_mse_e_sub_add;  // carried
-  const real *d_w_sum = d_w_broadcast_copy;  // carried
-  const real *d_u_sum = d_u_broadcast_copy;  // carried
   for (int64_t i = T - 1; i >= 0; i--) {
+    real *d_h_add_mul_2 = d_h_add_mul_2_turns + i * B * H;
     const real *d_h_tanh = d_hs_broadcast_copy + i * B * H;
     const real *h_tanh_saved = hs + i * B * H;
     real *d_h_mm_2 = i % 2 ? d_h_mm_second : d_h_mm;
-    const real *h_turns_transpose_2 = h_turns_transpose_copy + i * B * D;
-    real *d_w_transpose = i % 2 ? d_w_second : d.w;
-    real *d_w_add = i % 2 ? d_w_second : d.w;
-    const real *h_saved_2 = h_saved + i * B * H;
-    real *d_u_transpose = i % 2 ? d_u_second : d.u;
-    real *d_u_add = i % 2 ? d_u_second : d.u;
 
     // model.mt:11, backward
     STEP(d_h_map(d_h_add_mul_2, d_h, d_h_tanh, h_tanh_saved, rows));
     STEP(mt_gemm(run, MT_NN, rows, H, H, d_h_add_mul_2, p.u, d_h_mm_2));
-    STEP(mt_gemm(run, MT_TN, H, D, rows, d_h_add_mul_2, h_turns_transpose_2, d_w_transpose));
-
-    // model.mt:10, backward
-    STEP(d_w_map_2(d_w_add, d_w_sum));
-
-    // model.mt:11, backward
-    STEP(mt_gemm(run, MT_TN, H, H, rows, d_h_add_mul_2, h_saved_2, d_u_transpose));
-
-    // model.mt:10, backward
-    STEP(d_u_map_2(d_u_add, d_u_sum));
     d_h = d_h_mm_2;
-    d_w_sum = d_w_add;
-    d_u_sum = d_u_add;
   }
+
+  // model.mt:11, backward
+  STEP(d_w_map(d_w_transpose_copy, d_u_transpose_2_copy, d_h_add_mul_2_turns, h_saved, rows));
+  STEP(mt_gemm(run, MT_TN, H, D, rows * 50, d_w_transpose_copy, x, d.w));
+  STEP(mt_gemm(run, MT_TN, H, H, rows * 50, d_w_transpose_copy, d_u_transpose_2_copy, d.u));
 }
 
 #ifndef MT_DOUBLE
@@ -398,23 +356,23 @@ static const MtGroup train_groups[] = {
 };
 // call, value, where, place, offset, elements, elements a row
 static const MtValue train_values[] = {
-  {0,   "net.h.broadcast.copy",              "model.mt:9",  MT_IN_ARENA,   0,      512,  32},
-  {151, "net.h.last",                        "model.mt:10", MT_IN_ARENA,   31744,  512,  32},
-  {152, "loss.mse.mul",                      "model.mt:19", MT_IN_ARENA,   0,      512,  32},
-  {152, "grad.update0.loss.mse.e.sub.add",   "model.mt:19", MT_IN_ARENA,   27648,  512,  32},
-  {152, "grad.update0.net.mean.sum.div",     "model.mt:14", MT_IN_ARENA,   29696,  512,  32},
-  {153, "loss.mse.mean.div",                 "model.mt:19", MT_IN_OUTPUTS, 0,      1,    0},
-  {153, "loss.mse.mean.div.copy",            "model.mt:19", MT_IN_OUTPUTS, 1,      1,    0},
-  {154, "grad.update0.net.w.broadcast.copy", "model.mt:7",  MT_IN_ARENA,   0,      256,  0},
-  {155, "grad.update0.net.u.broadcast.copy", "model.mt:8",  MT_IN_ARENA,   238592, 1024, 0},
-  {456, "grad.update0.net.h.mm",             "model.mt:10", MT_IN_ARENA,   29696,  512,  32},
-  {456, "grad.update0.net.w",                "model.mt:10", MT_IN_GRADS,   0,      256,  0},
-  {456, "grad.update0.net.u",                "model.mt:10", MT_IN_GRADS,   256,    1024, 0},
+  {0,   "net.h.broadcast.copy",                "model.mt:9",  MT_IN_ARENA,   0,      512,   32},
+  {151, "net.h.last",                          "model.mt:10", MT_IN_ARENA,   31744,  512,   32},
+  {152, "loss.mse.mul",                        "model.mt:19", MT_IN_ARENA,   0,      512,   32},
+  {152, "grad.update0.loss.mse.e.sub.add",     "model.mt:19", MT_IN_ARENA,   2048,   512,   32},
+  {152, "grad.update0.net.mean.sum.div",       "model.mt:14", MT_IN_ARENA,   4096,   512,   32},
+  {153, "loss.mse.mean.div",                   "model.mt:19", MT_IN_OUTPUTS, 0,      1,     0},
+  {153, "loss.mse.mean.div.copy",              "model.mt:19", MT_IN_OUTPUTS, 1,      1,     0},
+  {254, "grad.update0.net.h.mm",               "model.mt:10", MT_IN_ARENA,   4096,   512,   32},
+  {255, "grad.update0.net.w.transpose.copy",   "model.mt:11", MT_IN_ARENA,   238592, 25600, 1600},
+  {255, "grad.update0.net.u.transpose.2.copy", "model.mt:11", MT_IN_ARENA,   0,      25600, 1600},
+  {256, "grad.update0.net.w.mm",               "model.mt:11", MT_IN_GRADS,   0,      256,   0},
+  {257, "grad.update0.net.u.mm",               "model.mt:11", MT_IN_GRADS,   256,    1024,  0},
 };
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
 // elements moved from, how many, logs from, how many, groups from, how many, calls, values
 static const MtPhase train_phases[] = {
-  {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 1280, 0, 1, 0, 1, 9, 12, train_values},
+  {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 1280, 0, 1, 0, 1, 10, 12, train_values},
 };
 static const MtTrain train = {
   0,                                 // data: series
@@ -424,7 +382,7 @@ static const MtTrain train = {
   1,                                 // micro-batches an update
   false,                             // matrix products in TF32
   1, train_phases,                   // a step, from update to update
-  {354304, 2},                       // bytes of its arena, elements of its outputs
+  {443392, 2},                       // bytes of its arena, elements of its outputs
   1, train_logs,                     // logs
   1, train_groups,                   // update groups
   0, NULL,                           // what happens every so often
@@ -466,12 +424,9 @@ int main(int argc, char **argv) { return mt_main(argc, argv, &program); }
 #define h_map_2 h_map_2_f64
 #define loss_mse_columns loss_mse_columns_f64
 #define loss_mse_mean_rows loss_mse_mean_rows_f64
-#define d_w_map d_w_map_f64
-#define d_u_map d_u_map_f64
 #define d_hs_map d_hs_map_f64
 #define d_h_map d_h_map_f64
-#define d_w_map_2 d_w_map_2_f64
-#define d_u_map_2 d_u_map_2_f64
+#define d_w_map d_w_map_f64
 #define train_gradients train_gradients_f64
 #ifdef __FILE_NAME__
 #include __FILE_NAME__

@@ -1,9 +1,9 @@
 // model.cu, by mtc 0.1 from model.mt.   nvcc -O3 model.cu $(mtc --print=cuda-flags) -o model
 //
 // Every kernel stands under the line of the model it computes; train_gradients calls them in order.
-// Training takes 619 KB:
-//   parameters 5.1 KB, gradients 5.1 KB, optimizer 5.1 KB, batches 28 KB, data 221 KB, results 8 B, step 354 KB
-// Most values of a step at once: model.mt:10 214 KB, model.mt:14 102 KB, model.mt:11 28 KB, model.mt:8 4.1 KB, model.mt:19 2.0 KB, model.mt:7 1.0 KB
+// Training takes 708 KB:
+//   parameters 5.1 KB, gradients 5.1 KB, optimizer 5.1 KB, batches 28 KB, data 221 KB, results 8 B, step 443 KB
+// Most values of a step at once: model.mt:10 209 KB, model.mt:11 102 KB, model.mt:14 102 KB, model.mt:19 2.0 KB
 
 #ifndef MT_DOUBLE  // this file is read twice: its end says why
 #include "mtrt_cuda.cuh"
@@ -107,20 +107,6 @@ static __global__ void loss_mse_mean_rows(real *__restrict__ mean_div, real *__r
   }
 }
 
-// model.mt:7  d(w.broadcast.copy) = 0
-// net.w: reads 0 B, writes 1.0 KB
-static __global__ void d_w_map(real *__restrict__ d_w_broadcast_copy) {
-  const int i = blockIdx.x * 256 + threadIdx.x;
-  d_w_broadcast_copy[i] = 0;
-}
-
-// model.mt:8  d(u.broadcast.copy) = 0
-// net.u: reads 0 B, writes 4.1 KB
-static __global__ void d_u_map(real *__restrict__ d_u_broadcast_copy) {
-  const int i = blockIdx.x * 256 + threadIdx.x;
-  d_u_broadcast_copy[i] = 0;
-}
-
 // model.mt:14  d(hs.broadcast.copy) = d(mean.sum.div)
 // net.hs: reads 2.0 KB, writes 102 KB
 static __global__ void d_hs_map(real *__restrict__ d_hs_broadcast_copy,
@@ -141,25 +127,17 @@ static __global__ void d_h_map(real *__restrict__ d_add_mul_2, const real *__res
   d_add_mul_2[i] = d_add_mul_2_at;
 }
 
-// model.mt:10  d(w.add) = d(w.sum) + t(d(h.add.mul.2)) @ h.turns.transpose
-// computes the product grad.update0.net.w.transpose and what follows it: reads 3.6 KB, writes 1.0 KB
-static __global__ void d_w_product(real *__restrict__ d_w_add, const real *__restrict__ d_w_sum,
-                                   const real *__restrict__ d_add_mul_2,
-                                   const real *__restrict__ turns_transpose, int rows) {
-  const int row = blockIdx.y * 16 + threadIdx.y, column = blockIdx.x * 16 + threadIdx.x;
-  const real d_w_transpose = mt_product<MT_TN>(d_add_mul_2, turns_transpose, H, D, rows);
-  if (column >= D) return;
-  d_w_add[row * D + column] = d_w_sum[row * D + column] + d_w_transpose;
-}
-
-// model.mt:10  d(u.add) = d(u.sum) + t(d(h.add.mul.2)) @ h.saved
-// computes the product grad.update0.net.u.transpose and what follows it: reads 8.2 KB, writes 4.1 KB
-static __global__ void d_u_product(real *__restrict__ d_u_add, const real *__restrict__ d_u_sum,
-                                   const real *__restrict__ d_add_mul_2, const real *__restrict__ saved,
-                                   int rows) {
-  const int row = blockIdx.y * 16 + threadIdx.y, column = blockIdx.x * 16 + threadIdx.x;
-  const real d_u_transpose = mt_product<MT_TN>(d_add_mul_2, saved, H, H, rows);
-  d_u_add[row * H + column] = d_u_sum[row * H + column] + d_u_transpose;
+// model.mt:11  d(w.transpose.copy) = d(h.add.mul.2.turns)
+// d(u.transpose.2.copy) = h.saved
+// fused 2 nodes of net.w and net.u: reads 205 KB, writes 205 KB
+static __global__ void d_w_map(real *__restrict__ d_w_transpose_copy, real *__restrict__ d_transpose_2_copy,
+                               const real *__restrict__ d_turns, const real *__restrict__ saved, int rows) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= rows * T * H) return;
+  const real d_turns_at = d_turns[(i / H % T) * B * H + (i / (T * H)) * H + i % H];
+  const real saved_at = saved[(i / H % T) * B * H + (i / (T * H)) * H + i % H];
+  d_w_transpose_copy[i] = d_turns_at;
+  d_transpose_2_copy[i] = saved_at;
 }
 
 // Forward and backward: loss, logs and gradients of one batch.
@@ -176,16 +154,14 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   real *hs = AT(real, 33792);                               // (T, B, H)
   real *h_saved = AT(real, 136192);                         // (T, B, H)
   real *loss_mse_mul = AT(real, 0);                         // (B, H)
-  real *d_loss_mse_e_sub_add = AT(real, 27648);             // (B, H)
-  real *d_mean_sum_div = AT(real, 29696);                   // (B, H)
-  real *d_w_broadcast_copy = AT(real, 0);                   // (H, D)
-  real *d_u_broadcast_copy = AT(real, 238592);              // (H, H)
-  real *d_hs_broadcast_copy = AT(real, 242688);             // (T, B, H)
-  real *d_h_add_mul_2 = AT(real, 345088);                   // (B, H)
-  real *d_h_mm = AT(real, 29696);                           // (B, H)
-  real *d_h_mm_second = AT(real, 347136);                   // (B, H)
-  real *d_w_second = AT(real, 349184);                      // (H, D)
-  real *d_u_second = AT(real, 350208);                      // (H, H)
+  real *d_loss_mse_e_sub_add = AT(real, 2048);              // (B, H)
+  real *d_mean_sum_div = AT(real, 4096);                    // (B, H)
+  real *d_hs_broadcast_copy = AT(real, 238592);             // (T, B, H)
+  real *d_h_add_mul_2_turns = AT(real, 340992);             // (T, B, H)
+  real *d_h_mm = AT(real, 4096);                            // (B, H)
+  real *d_h_mm_second = AT(real, 0);                        // (B, H)
+  real *d_w_transpose_copy = AT(real, 238592);              // (B, T, H)
+  real *d_u_transpose_2_copy = AT(real, 0);                 // (B, T, H)
   real *loss_mse_mean_div = (real *)run->outputs + 0;       // ()
   real *loss_mse_mean_div_copy = (real *)run->outputs + 1;  // ()
 
@@ -215,41 +191,28 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
       loss_mse_mul, d_loss_mse_e_sub_add, d_mean_sum_div, h_last, hs, y, rows);
   LAUNCH(loss_mse_mean_rows, 1, 128, 0, run)(loss_mse_mean_div, loss_mse_mean_div_copy, loss_mse_mul, rows);
 
-  // model.mt:7, backward
-  LAUNCH(d_w_map, mt_blocks(H * D, 256), 256, 0, run)(d_w_broadcast_copy);
-
-  // model.mt:8, backward
-  LAUNCH(d_u_map, mt_blocks(H * H, 256), 256, 0, run)(d_u_broadcast_copy);
-
   // model.mt:14, backward
   LAUNCH(d_hs_map, mt_blocks(T * B * H, 256), 256, 0, run)(d_hs_broadcast_copy, d_mean_sum_div, rows);
 
   // model.mt:10, backward
   const real *d_h = d_loss_mse_e_sub_add;  // carried
-  const real *d_w_sum = d_w_broadcast_copy;  // carried
-  const real *d_u_sum = d_u_broadcast_copy;  // carried
   for (int64_t i = T - 1; i >= 0; i--) {
+    real *d_h_add_mul_2 = d_h_add_mul_2_turns + i * B * H;
     const real *d_h_tanh = d_hs_broadcast_copy + i * B * H;
     const real *h_tanh_saved = hs + i * B * H;
     real *d_h_mm_2 = i % 2 ? d_h_mm_second : d_h_mm;
-    real *d_w_add = i % 2 ? d_w_second : d.w;
-    const real *h_turns_transpose_2 = h_turns_transpose_copy + i * B * D;
-    real *d_u_add = i % 2 ? d_u_second : d.u;
-    const real *h_saved_2 = h_saved + i * B * H;
 
     // model.mt:11, backward
     LAUNCH(d_h_map, mt_blocks(rows * H, 256), 256, 0, run)(d_h_add_mul_2, d_h, d_h_tanh, h_tanh_saved, rows);
     STEP(mt_gemm(run, MT_NN, rows, H, H, d_h_add_mul_2, p.u, d_h_mm_2));
-
-    // model.mt:10, backward
-    LAUNCH(d_w_product, dim3(mt_blocks(D, 16), mt_blocks(H, 16)), dim3(16, 16), 0, run)(
-        d_w_add, d_w_sum, d_h_add_mul_2, h_turns_transpose_2, rows);
-    LAUNCH(d_u_product, dim3(mt_blocks(H, 16), mt_blocks(H, 16)), dim3(16, 16), 0, run)(
-        d_u_add, d_u_sum, d_h_add_mul_2, h_saved_2, rows);
     d_h = d_h_mm_2;
-    d_w_sum = d_w_add;
-    d_u_sum = d_u_add;
   }
+
+  // model.mt:11, backward
+  LAUNCH(d_w_map, mt_blocks(rows * T * H, 256), 256, 0, run)(
+      d_w_transpose_copy, d_u_transpose_2_copy, d_h_add_mul_2_turns, h_saved, rows);
+  STEP(mt_gemm(run, MT_TN, H, D, rows * 50, d_w_transpose_copy, x, d.w));
+  STEP(mt_gemm(run, MT_TN, H, H, rows * 50, d_w_transpose_copy, d_u_transpose_2_copy, d.u));
 }
 
 #ifndef MT_DOUBLE
@@ -378,23 +341,23 @@ static const MtGroup train_groups[] = {
 };
 // call, value, where, place, offset, elements, elements a row
 static const MtValue train_values[] = {
-  {0,   "net.h.broadcast.copy",              "model.mt:9",  MT_IN_ARENA,   0,      512,  32},
-  {101, "net.h.last",                        "model.mt:10", MT_IN_ARENA,   31744,  512,  32},
-  {102, "loss.mse.mul",                      "model.mt:19", MT_IN_ARENA,   0,      512,  32},
-  {102, "grad.update0.loss.mse.e.sub.add",   "model.mt:19", MT_IN_ARENA,   27648,  512,  32},
-  {102, "grad.update0.net.mean.sum.div",     "model.mt:14", MT_IN_ARENA,   29696,  512,  32},
-  {103, "loss.mse.mean.div",                 "model.mt:19", MT_IN_OUTPUTS, 0,      1,    0},
-  {103, "loss.mse.mean.div.copy",            "model.mt:19", MT_IN_OUTPUTS, 1,      1,    0},
-  {104, "grad.update0.net.w.broadcast.copy", "model.mt:7",  MT_IN_ARENA,   0,      256,  0},
-  {105, "grad.update0.net.u.broadcast.copy", "model.mt:8",  MT_IN_ARENA,   238592, 1024, 0},
-  {306, "grad.update0.net.h.mm",             "model.mt:10", MT_IN_ARENA,   29696,  512,  32},
-  {306, "grad.update0.net.w",                "model.mt:10", MT_IN_GRADS,   0,      256,  0},
-  {306, "grad.update0.net.u",                "model.mt:10", MT_IN_GRADS,   256,    1024, 0},
+  {0,   "net.h.broadcast.copy",                "model.mt:9",  MT_IN_ARENA,   0,      512,   32},
+  {101, "net.h.last",                          "model.mt:10", MT_IN_ARENA,   31744,  512,   32},
+  {102, "loss.mse.mul",                        "model.mt:19", MT_IN_ARENA,   0,      512,   32},
+  {102, "grad.update0.loss.mse.e.sub.add",     "model.mt:19", MT_IN_ARENA,   2048,   512,   32},
+  {102, "grad.update0.net.mean.sum.div",       "model.mt:14", MT_IN_ARENA,   4096,   512,   32},
+  {103, "loss.mse.mean.div",                   "model.mt:19", MT_IN_OUTPUTS, 0,      1,     0},
+  {103, "loss.mse.mean.div.copy",              "model.mt:19", MT_IN_OUTPUTS, 1,      1,     0},
+  {204, "grad.update0.net.h.mm",               "model.mt:10", MT_IN_ARENA,   4096,   512,   32},
+  {205, "grad.update0.net.w.transpose.copy",   "model.mt:11", MT_IN_ARENA,   238592, 25600, 1600},
+  {205, "grad.update0.net.u.transpose.2.copy", "model.mt:11", MT_IN_ARENA,   0,      25600, 1600},
+  {206, "grad.update0.net.w.mm",               "model.mt:11", MT_IN_GRADS,   0,      256,   0},
+  {207, "grad.update0.net.u.mm",               "model.mt:11", MT_IN_GRADS,   256,    1024,  0},
 };
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
 // elements moved from, how many, logs from, how many, groups from, how many, calls, values
 static const MtPhase train_phases[] = {
-  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 1280, 0, 1, 0, 1, 9, 12, train_values},
+  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 1280, 0, 1, 0, 1, 10, 12, train_values},
 };
 static const MtTrain train = {
   0,                                 // data: series
@@ -404,7 +367,7 @@ static const MtTrain train = {
   1,                                 // micro-batches an update
   false,                             // matrix products in TF32
   1, train_phases,                   // a step, from update to update
-  {354304, 2},                       // bytes of its arena, elements of its outputs
+  {443392, 2},                       // bytes of its arena, elements of its outputs
   1, train_logs,                     // logs
   1, train_groups,                   // update groups
   0, NULL,                           // what happens every so often
