@@ -74,7 +74,8 @@ static int align_of(const Emit *e, const Step *step, const Node *n) {
   case HOME_OUTPUT: return common_align(BLOCK_ALIGN, n->offset);
   case HOME_OPERAND: {
     int k = n->attrs.index, outer = align_of(e, step->outer, loop->in[k]);
-    if (k < loop->attrs.carried) return common_align(outer, align_of(e, step->outer, call_output(step->outer, step->loop, k)));
+    if (k < loop->attrs.carried) /* where it comes from, then where the turns put it */
+      return common_align(outer, align_of(e, step->outer, call_output(step->outer, step->loop, k)));
     return k < loop->attrs.carried + loop->attrs.stacked ? common_align(outer, type_count(&n->type)) : outer;
   }
   case HOME_RESULT: {
@@ -88,7 +89,8 @@ static int align_of(const Emit *e, const Step *step, const Node *n) {
 static const Placement *find_placement(Emit *e, const Step *step, const Call *call) {
   Placement *at = arena_alloc(e->arena, sizeof *at);
   int n_out = call->group->body->n_outputs, n_in = call->group->n_in;
-  int *in = arena_alloc(e->arena, (size_t)n_in * sizeof *in + 1), *out = arena_alloc(e->arena, (size_t)n_out * sizeof *out + 1);
+  int *in = arena_alloc(e->arena, (size_t)n_in * sizeof *in + 1);
+  int *out = arena_alloc(e->arena, (size_t)n_out * sizeof *out + 1);
   for (int i = 0; i < n_in; i++) in[i] = align_of(e, step, call->group->in[i]);
   for (int o = 0; o < n_out; o++) {
     const Node *output = call_output(step, call, o);

@@ -42,7 +42,9 @@ static bool mentions(const char *text, const char *name) {
   return false;
 }
 
-static const Loop *inner_loop(const Kernel *k) { return &k->loops[k->n_loops - 1]; }
+/* The last loop, or the last but that of a run. */
+static int inner_at(const Kernel *k) { return k->n_loops - (k->run > 1 ? 2 : 1); }
+static const Loop *inner_loop(const Kernel *k) { return &k->loops[inner_at(k)]; }
 
 static int kept_values(const Kernel *k) {
   int n = 0;
@@ -82,61 +84,74 @@ static void write_map(Writer *w, KernelText *out) {
   out->block = arena_print(w->arena, "%d", threads);
 }
 
-/* ---- maps in runs ---------------------------------------------------------------- */
+/* ---- runs ------------------------------------------------------------------------ */
 
 static const char *pack_name(Writer *w, const Pointer *p, int n) {
   return w->canonical ? arena_print(w->arena, "pack%d", n)
                       : names_take(w->names, arena_print(w->arena, "%s_pack", p->name));
 }
 
-static const char *pack_at(Writer *w, const Pointer *p, const Index *index) {
-  Expr at = index_expr(w, index_of_run(w->arena, index, w->k->run), p->type);
-  return strcmp(at.text, "0") ? arena_print(w->arena, "%s + %s", p->name, expr_within(w->arena, at, BIND_ADD)) : p->name;
-}
-
-/* Everything is read before anything is written: an array may be both. */
-static void declare_packs(Writer *w) {
+static void name_packs(Writer *w) {
   Kernel *k = w->k;
   int n = 0;
-  for (int i = 0; i < k->n_values; i++) {
-    Value *v = k->values[i];
-    if (!v->packed) continue;
-    const Pointer *p = &k->pointers[v->pointer];
-    const char *condition = guard_text(w, v->guard), *at = pack_at(w, p, v->index);
-    v->pack = pack_name(w, p, n++);
-    if (condition)
-      write_line(w, "const auto %s = %s ? mt_load<%d>(%s) : MtPack<%s, %d>{};", v->pack, condition, k->run, at,
-                 c_storage(v->dtype), k->run);
-    else
-      write_line(w, "const auto %s = mt_load<%d>(%s);", v->pack, k->run, at);
-  }
+  for (int i = 0; i < k->n_values; i++)
+    if (k->values[i]->packed) k->values[i]->pack = pack_name(w, &k->pointers[k->values[i]->pointer], n++);
+  for (int i = 0; i < k->n_stores; i++)
+    if (k->stores[i].packed) k->stores[i].pack = pack_name(w, &k->pointers[k->stores[i].pointer], n++);
+}
+
+static const char *pack_at(Writer *w, const Pointer *p, const Index *index) {
+  Expr at = index_expr(w, index_of_run(w->k, index), p->type);
+  if (!strcmp(at.text, "0")) return p->name;
+  return arena_print(w->arena, "%s + %s", p->name, expr_within(w->arena, at, BIND_ADD));
+}
+
+static void load_pack(Writer *w, const Value *v) {
+  const Pointer *p = &w->k->pointers[v->pointer];
+  const char *condition = guard_text(w, v->guard), *at = pack_at(w, p, v->index);
+  int run = w->k->run;
+  if (condition)
+    write_line(w, "const auto %s = %s ? mt_load<%d>(%s) : MtPack<%s, %d>{};", v->pack, condition, run, at,
+               c_storage(v->dtype), run);
+  else
+    write_line(w, "const auto %s = mt_load<%d>(%s);", v->pack, run, at);
+}
+
+/* A pass over one run.  All of it is read before anything is written: an array may be both. */
+static void write_run(Writer *w, int pass) {
+  Kernel *k = w->k;
+  Text body = {0}, *before = writer_divert(w, &body, 1);
+  if (overhangs(k)) write_line(w, "if (first + t >= %s) continue;", extent(w, &k->loops[k->n_loops - 2]));
+  write_pass(w, pass);
+  writer_divert(w, before, -1);
+  for (int i = 0; i < k->n_values; i++)
+    if (k->values[i]->packed && mentions(body.data, k->values[i]->pack)) load_pack(w, k->values[i]);
   for (int i = 0; i < k->n_stores; i++) {
-    const Pointer *p = &k->pointers[k->stores[i].pointer];
-    k->stores[i].pack = pack_name(w, p, n++);
-    write_line(w, "MtPack<%s, %d> %s;", c_storage(p->type->dtype), k->run, k->stores[i].pack);
+    const Store *s = &k->stores[i];
+    if (s->packed && s->stage == pass)
+      write_line(w, "MtPack<%s, %d> %s;", c_storage(k->pointers[s->pointer].type->dtype), k->run, s->pack);
+  }
+  write_line(w, "#pragma unroll");
+  write_block(w, arena_print(w->arena, "for (int t = 0; t < %d; t++)", k->run), &body);
+  for (int i = 0; i < k->n_stores; i++) {
+    const Store *s = &k->stores[i];
+    if (s->packed && s->stage == pass)
+      write_line(w, "mt_store(%s, %s);", pack_at(w, &k->pointers[s->pointer], s->index), s->pack);
   }
 }
 
-static void write_runs(Writer *w, KernelText *out) {
+static void write_map_in_runs(Writer *w, KernelText *out) {
   Kernel *k = w->k;
   Loop *loop = &k->loops[0];
-  loop->name = "first";
-  k->loops[1].name = "t";
   int each = MAP_THREADS * k->run;
+  loop->name = "first", k->loops[1].name = "t";
+  name_packs(w);
   write_line(w, "const %s first = (%s) * %d;", int_type(k), block_index(w, MAP_THREADS), k->run);
   if (loop->rows || loop->size % each) write_return(w, arena_print(w->arena, "first >= %s", extent(w, loop)));
   const char *condition = rows_condition(w, loop);
   if (condition) write_return(w, arena_print(w->arena, "!(%s)", condition));
   write_section(w, 0);
-  declare_packs(w);
-  Text body = {0}, *before = writer_divert(w, &body, 1);
-  write_pass(w, 1);
-  writer_divert(w, before, -1);
-  write_line(w, "#pragma unroll");
-  write_block(w, arena_print(w->arena, "for (int t = 0; t < %d; t++)", k->run), &body);
-  for (int i = 0; i < k->n_stores; i++)
-    write_line(w, "mt_store(%s, %s);", pack_at(w, &k->pointers[k->stores[i].pointer], k->stores[i].index),
-               k->stores[i].pack);
+  write_run(w, 1);
   out->grid = grid_of(w, loop, each);
   out->block = arena_print(w->arena, "%d", MAP_THREADS);
 }
@@ -223,6 +238,33 @@ static void declare_kept(Writer *w, int items) {
                  items);
 }
 
+/* In runs: a thread takes every 32nd run, or n-th. */
+static void write_row_pass_in_runs(Writer *w, int pass, RowShape s, const char *thread) {
+  Kernel *k = w->k;
+  bool kept = kept_values(k);
+  const char *type = int_type(k), *first = arena_print(w->arena, "%s * %d", thread, k->run);
+  Text body = {0}, *before = writer_divert(w, &body, 1);
+  write_run(w, pass);
+  writer_divert(w, before, -1);
+  if (!kept) {
+    const char *n = extent(w, inner_loop(k));
+    write_block(w,
+                arena_print(w->arena, "for (%s first = %s; first < %s; first += %d)", type, first, n, s.threads * k->run),
+                &body);
+    return;
+  }
+  write_line(w, "#pragma unroll");
+  const char *head = arena_print(w->arena, "for (int s = 0; s < %d; s++)", s.items / k->run);
+  Text all = {0};
+  writer_divert(w, &all, 1);
+  if (mentions(body.data, "first"))
+    write_line(w, "const %s first = (%s + s * %d) * %d;", type, thread, s.threads, k->run);
+  writer_divert(w, before, -1);
+  text_add_bytes(&all, body.data, body.length);
+  text_free(&body);
+  write_block(w, head, &all);
+}
+
 static void write_row_pass(Writer *w, int pass, RowShape s, const char *thread) {
   const Loop *loop = inner_loop(w->k);
   const char *condition = rows_condition(w, loop), *type = int_type(w->k), *i = loop->name;
@@ -286,11 +328,13 @@ static const char *write_row_start(Writer *w, RowShape s, Loop *outer, KernelTex
 
 static void write_rows(Writer *w, KernelText *out) {
   Kernel *k = w->k;
-  Loop *outer = outer_loop(k) ? &k->loops[0] : NULL, *inner = &k->loops[k->n_loops - 1];
+  Loop *outer = outer_loop(k) ? &k->loops[0] : NULL;
+  bool runs = k->run > 1;
   if (outer) outer->name = "row";
-  inner->name = "i";
+  k->loops[inner_at(k)].name = runs ? "first" : "i";
+  if (runs) k->loops[k->n_loops - 1].name = "t", name_packs(w);
   RowShape s = row_shape(k);
-  w->row_at = s.items > 1 ? "t" : NULL;
+  w->row_at = runs ? arena_print(w->arena, "s * %d + t", k->run) : s.items > 1 ? "t" : NULL;
   w->flat = s.items == 1 && kept_values(k);
   const char *thread = write_row_start(w, s, outer, out);
   if (w->flat) write_line(w, "const %s i = %s;", int_type(k), thread);
@@ -300,7 +344,7 @@ static void write_rows(Writer *w, KernelText *out) {
   for (int pass = 1; pass <= k->n_passes; pass++) {
     if (!pass_is_empty(k, pass)) {
       declare_reductions(w, pass);
-      write_row_pass(w, pass, s, thread);
+      (runs ? write_row_pass_in_runs : write_row_pass)(w, pass, s, thread);
       combine_reductions(w, pass, s.warp ? "warp" : "block");
     }
     write_section(w, pass);
@@ -402,8 +446,8 @@ static void cuda_kernel(Writer *w, KernelText *out) {
   w->indent = 1;
   if (k->product)
     write_product(w, out);
-  else if (k->run > 1)
-    write_runs(w, out);
+  else if (!kernel_reduces(k) && k->run > 1)
+    write_map_in_runs(w, out);
   else if (!kernel_reduces(k))
     write_map(w, out);
   else if (k->column && outer_loop(k) && has_short_columns(k))
@@ -451,9 +495,20 @@ static void cuda_scatter(Writer *w, KernelText *out) {
   out->block = "256";
 }
 
+static int longest_run(const Kernel *k, const KernelForm *form) {
+  if (!kernel_reduces(k)) return run_of_map(k, form);
+  if ((k->column && outer_loop(k)) || kept_values(k)) return 1;
+  return run_of_rows(k, row_shape(k).threads, kept_values(k) > 0);
+}
+
 const Target cuda_target = {
     .cuda = true,
-    .form = {.linear = true, .longest_row = LONGEST_ROW, .keep_loads = true, .keep_cost = 4, .busy_threads = BUSY_THREADS},
+    .form = {.linear = true,
+             .longest_row = LONGEST_ROW,
+             .keep_loads = true,
+             .keep_cost = 4,
+             .run = longest_run,
+             .busy_threads = BUSY_THREADS},
     .kernel = cuda_kernel,
     .scatter = cuda_scatter,
 };

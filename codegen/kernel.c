@@ -24,9 +24,10 @@ static void set_coordinates(Kernel *k) {
   for (int a = 0; a < k->space.rank; a++) k->coordinate[a] = index_const(k->arena, 0);
   for (int l = 0; l < k->n_loops; l++) {
     const Loop *loop = &k->loops[l];
-    if (!loop->n) continue;
-    const Index *at = index_axis(k->arena, l, k->run > 1 ? loop->size / k->run : loop->size);
-    if (k->run > 1) at = index_add(k->arena, index_mul(k->arena, at, k->run), index_axis(k->arena, l + 1, k->run));
+    if (!loop->n) continue; /* a run, or axes of size 1 */
+    int run = l == k->n_loops - 2 ? k->run : 1;
+    const Index *at = index_axis(k->arena, l, (loop->size + run - 1) / run);
+    if (run > 1) at = index_add(k->arena, index_mul(k->arena, at, run), index_axis(k->arena, l + 1, run));
     int64_t after = 1;
     for (int i = loop->n - 1; i >= 0; i--) {
       int64_t size = k->space.dim[loop->member[i]].size;
@@ -60,7 +61,7 @@ static void separate_loops(Kernel *k, bool linear) {
   }
   if (k->run > 1) {
     add_loop(k, true);
-    k->loops[1].size = k->run;
+    k->loops[k->n_loops - 1].size = k->run;
   }
   set_coordinates(k);
 }
@@ -385,7 +386,7 @@ static Kernel *build(Arena *arena, const Node *group, const KernelForm *form, co
 
 Kernel *kernel_build(Arena *arena, const Node *group, const KernelForm *form, const Placement *placement) {
   Kernel *k = build(arena, group, form, placement, 1);
-  for (int run = form->linear ? longest_run(k, form) : 1; run > 1; run /= 2) {
+  for (int run = form->run ? form->run(k, form) : 1; run > 1; run /= 2) {
     Kernel *in_runs = build(arena, group, form, placement, run);
     if (fits_runs(in_runs)) return in_runs;
   }
@@ -395,7 +396,7 @@ Kernel *kernel_build(Arena *arena, const Node *group, const KernelForm *form, co
 static int64_t elements(const Kernel *k, bool inner) {
   int64_t n = 1;
   for (int l = 0; l < k->n_loops; l++)
-    if (k->loops[l].inner == inner) n *= k->loops[l].size;
+    if (k->loops[l].inner == inner && k->loops[l].n) n *= k->loops[l].size;
   return n;
 }
 int64_t kernel_outer(const Kernel *k) { return elements(k, false); }

@@ -110,7 +110,7 @@ typedef struct Kernel {
   bool column; /* the last axis of the space is not reduced: neighbours in memory are different columns */
   Type space;
   bool reduced[MAX_RANK];
-  int run;     /* neighbouring elements that a thread of a map makes: loops[0] goes by so many, loops[1] is the run */
+  int run;     /* neighbouring elements a thread takes at a time: the last loop; the one before goes by so many */
   int n_loops; /* outer loops first */
   Loop loops[MAX_RANK + 1];
   const Index *coordinate[MAX_RANK]; /* of each axis of the space, over the loops */
@@ -141,6 +141,8 @@ typedef struct KernelForm {
   int64_t longest_row; /* keep row arrays in rows of at most so many elements */
   bool keep_loads;     /* loads that a later pass needs again are kept as well */
   int keep_cost;       /* what a value must cost at least to be kept rather than computed again */
+  /* The longest run worth trying for a kernel, which is without runs; 1: none.  NULL: there are no threads. */
+  int (*run)(const struct Kernel *k, const struct KernelForm *form);
   int64_t busy_threads; /* with fewer, more threads are worth more than runs of elements */
 } KernelForm;
 
@@ -151,10 +153,13 @@ int64_t kernel_inner(const Kernel *k);
 bool kernel_reduces(const Kernel *k); /* it has passes: the last loops are inner */
 
 /* runs.c */
-int longest_run(const Kernel *k, const KernelForm *form);            /* worth trying, of a kernel without runs; 1: none */
-bool fits_runs(Kernel *k);                                          /* a kernel in runs; marks loads and stores that are packed */
-const Index *index_from_first(Arena *arena, const Index *x, int run); /* over a run's first element, not its number */
-const Index *index_of_run(Arena *arena, const Index *x, int run);    /* of the element that the run begins with */
+int run_of_map(const Kernel *k, const KernelForm *form); /* as KernelForm.run */
+/* Where so many threads share a row; exact: each is to have as much of it. */
+int run_of_rows(const Kernel *k, int threads, bool exact);
+bool fits_runs(Kernel *k);          /* of one in runs; marks loads and stores that are packed */
+bool overhangs(const Kernel *k);    /* a row ends within a run */
+const Index *index_from_first(const Kernel *k, const Index *x); /* over a run's first element, not its number */
+const Index *index_of_run(const Kernel *k, const Index *x);     /* of the element that the run begins with */
 
 /* wrap.c */
 Node *kernel_wrap(Arena *arena, Node *node);             /* a group of one node */

@@ -118,7 +118,7 @@ static Expr index_over(Writer *w, const Index *x, const Type *type) {
 }
 
 Expr index_expr(Writer *w, const Index *x, const Type *type) {
-  return index_over(w, w->k->run > 1 ? index_from_first(w->arena, x, w->k->run) : x, type);
+  return index_over(w, w->k->run > 1 ? index_from_first(w->k, x) : x, type);
 }
 
 const char *index_text(Writer *w, const Index *index, const Type *type) { return index_expr(w, index, type).text; }

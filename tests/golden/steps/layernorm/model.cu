@@ -111,16 +111,25 @@ static __global__ void add_rows(real *__restrict__ add, real *__restrict__ mean_
   const real d_mean_sum_div = 1 / ((real)rows * 1000);
   real sum = 0;
   real d_softmax_div_reshape = 0;
-  for (int i = threadIdx.x; i < D; i += 128) {
-    const real x_at = x[row * D + i];
-    const real norm_add_2 = (x_at - mean_div_at) * norm_rsqrt_at * weight[i] + bias[i];
-    const real gelu_mul_2 = 0.5f * norm_add_2 * (1 + erf(norm_add_2 * (real)0.7071067811865476));
-    const real softmax_exp = exp(norm_add_2 - softmax_max_at);
-    const real add_at = x_at + gelu_mul_2 * (softmax_exp * softmax_div);
-    sum += add_at * add_at;
-    const real d_softmax_div_mul = d_mean_sum_div * (2 * add_at) * gelu_mul_2 * softmax_exp;
-    d_softmax_div_reshape += d_softmax_div_mul;
-    add[row * D + i] = add_at;
+  for (int first = threadIdx.x * 4; first < D; first += 512) {
+    const auto x_pack = mt_load<4>(x + row * D + first);
+    const auto weight_pack = mt_load<4>(weight + first);
+    const auto bias_pack = mt_load<4>(bias + first);
+    MtPack<real, 4> add_pack;
+#pragma unroll
+    for (int t = 0; t < 4; t++) {
+      const real x_at = x_pack[t];
+      const real norm_lhs_mul = (x_at - mean_div_at) * norm_rsqrt_at * weight_pack[t];
+      const real norm_add_2 = norm_lhs_mul + bias_pack[t];
+      const real gelu_mul_2 = 0.5f * norm_add_2 * (1 + erf(norm_add_2 * (real)0.7071067811865476));
+      const real softmax_exp = exp(norm_add_2 - softmax_max_at);
+      const real add_at = x_at + gelu_mul_2 * (softmax_exp * softmax_div);
+      sum += add_at * add_at;
+      const real d_softmax_div_mul = d_mean_sum_div * (2 * add_at) * gelu_mul_2 * softmax_exp;
+      d_softmax_div_reshape += d_softmax_div_mul;
+      add_pack[t] = add_at;
+    }
+    mt_store(add + row * D + first, add_pack);
   }
   sum = block_sum(sum);
   d_softmax_div_reshape = block_sum(d_softmax_div_reshape);
