@@ -12,6 +12,7 @@
 #include <math.h>
 #include <stdint.h>
 
+#define R123_USE_SSE 0 /* Philox has no use for the headers of intrinsics, most of what a program would have to read */
 #include <Random123/philox.h>
 
 #include "mtrt.h"

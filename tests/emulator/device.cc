@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <map>
+#include <vector>
 
 #include "runtime/backend.h"
 #include "tests/emulator/inside.h"
@@ -93,7 +94,7 @@ const void *emulate_wide(const void *address, size_t bytes) {
 
 /* ---- launches ---- */
 
-static void run_grid(const char *name, dim3 grid, dim3 block, size_t shared, const std::function<void()> &thread) {
+static void run_grid(const char *name, dim3 grid, dim3 block, size_t shared, void (*thread)(const void *), const void *arguments) {
   uint64_t seed = next_random(&schedule);
   kernel_name = name;
   gridDim = grid;
@@ -101,7 +102,7 @@ static void run_grid(const char *name, dim3 grid, dim3 block, size_t shared, con
   for (uint64_t i = 0, n = (uint64_t)grid.x * grid.y * grid.z; i < n; i++) {
     blockIdx = dim3((unsigned)(i % grid.x), (unsigned)(i / grid.x % grid.y), (unsigned)(i / grid.x / grid.y));
     shared_begin_block();
-    run_block(thread, next_random(&seed));
+    run_block(thread, arguments, next_random(&seed));
     shared_end_block();
   }
   size_t used = shared_end_launch() + shared;
@@ -110,7 +111,8 @@ static void run_grid(const char *name, dim3 grid, dim3 block, size_t shared, con
   kernel_name = nullptr;
 }
 
-void emulate_launch(MtRun *run, const char *kernel, dim3 grid, dim3 block, size_t shared, std::function<void()> thread) {
+void emulate_launch(MtRun *run, const char *kernel, dim3 grid, dim3 block, size_t shared, void (*thread)(const void *),
+                    const void *arguments, size_t bytes) {
   if (!mt_go(run)) return;
   uint64_t threads = (uint64_t)block.x * block.y * block.z;
   kernel_name = kernel;
@@ -119,7 +121,8 @@ void emulate_launch(MtRun *run, const char *kernel, dim3 grid, dim3 block, size_
   if ((uint64_t)grid.x * grid.y * grid.z == 0) caught("a grid of %u x %u x %u blocks", grid.x, grid.y, grid.z);
   if (grid.y > 65535 || grid.z > 65535) caught("a grid of %u x %u x %u blocks; 65535 in y and z can be", grid.x, grid.y, grid.z);
   kernel_name = nullptr;
-  enqueue((cudaStream_t)run->stream, [=] { run_grid(kernel, grid, block, shared, thread); });
+  std::vector<char> copy((const char *)arguments, (const char *)arguments + bytes);
+  enqueue((cudaStream_t)run->stream, [=] { run_grid(kernel, grid, block, shared, thread, copy.data()); });
 }
 
 /* ---- the runtime's side: the CPU device's work, done late ---- */

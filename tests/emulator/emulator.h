@@ -15,9 +15,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#include <functional>
-#include <tuple>
-
 struct MtRun;
 
 #define __global__
@@ -111,7 +108,12 @@ const void *emulate_wide(const void *address, size_t bytes);
 
 /* ---- launches: put down now, run when somebody waits ---- */
 
-void emulate_launch(MtRun *run, const char *kernel, dim3 grid, dim3 block, size_t shared, std::function<void()> thread);
+/* Each thread calls `thread` of the kernel's arguments, which are copied.  (No std::function: programs are many, and
+ * its templates took half of the time that compiling one takes.) */
+void emulate_launch(MtRun *run, const char *kernel, dim3 grid, dim3 block, size_t shared, void (*thread)(const void *),
+                    const void *arguments, size_t bytes);
+
+template <class F> void emulated_thread(const void *call) { (*(const F *)call)(); }
 
 template <class... P> struct EmulatedLaunch {
   MtRun *run;
@@ -120,9 +122,10 @@ template <class... P> struct EmulatedLaunch {
   size_t shared;
   void (*kernel)(P...);
   void operator()(P... given) const {
-    std::tuple<P...> arguments(given...);
     void (*body)(P...) = kernel;
-    emulate_launch(run, name, grid, block, shared, [body, arguments] { std::apply(body, arguments); });
+    auto call = [body, given...] { body(given...); };
+    static_assert(__is_trivially_copyable(decltype(call)), "arguments of a kernel are copied as bytes");
+    emulate_launch(run, name, grid, block, shared, emulated_thread<decltype(call)>, &call, sizeof call);
   }
 };
 template <class... P>

@@ -34,7 +34,8 @@ struct Fiber {
 static std::vector<Fiber> fibers;
 static int n_threads, current;
 static void *scheduler;
-static const std::function<void()> *body;
+static void (*body)(const void *);
+static const void *body_arguments;
 
 #if defined __x86_64__
 extern "C" void switch_stack(void **save, void *to);
@@ -76,7 +77,7 @@ static void yield(void) {
 }
 
 static void run_thread(void) {
-  (*body)();
+  body(body_arguments);
   fibers[current].state = ENDED;
   yield();
 }
@@ -186,9 +187,10 @@ static bool all_ended(void) {
   return true;
 }
 
-void run_block(const std::function<void()> &thread, uint64_t seed) {
+void run_block(void (*thread)(const void *), const void *arguments, uint64_t seed) {
   n_threads = (int)(blockDim.x * blockDim.y * blockDim.z);
-  body = &thread;
+  body = thread;
+  body_arguments = arguments;
   start(n_threads);
   std::vector<int> order((size_t)n_threads);
   std::iota(order.begin(), order.end(), 0);

@@ -2,10 +2,12 @@
 #ifndef MTC_EMULATOR_INSIDE_H
 #define MTC_EMULATOR_INSIDE_H
 
+#include <functional>
+
 #include "tests/emulator/emulator.h"
 
-/* fibers.cc: one block, its threads in an order of this seed. */
-void run_block(const std::function<void()> &thread, uint64_t seed);
+/* fibers.cc: one block, its threads, each a call of `thread`, in an order of this seed. */
+void run_block(void (*thread)(const void *), const void *arguments, uint64_t seed);
 int threads_of_block(void);
 
 /* device.cc */
