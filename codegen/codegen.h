@@ -8,4 +8,7 @@
 void emit_c(Text *out, const Program *program, Arena *arena);
 void emit_cuda(Text *out, const Program *program, Arena *arena);
 
+/* What a training step of it costs, a line a kernel, most expensive first. */
+void print_cost(Text *out, const Program *program, Arena *arena, bool cuda);
+
 #endif
