@@ -36,7 +36,7 @@ enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
 enum {
   OPT_DUMP = 256, OPT_DUMP_DIR, OPT_VERIFY, OPT_BISECT, OPT_EXPLAIN, OPT_COLOR, OPT_PRINT, OPT_EMIT, OPT_TARGET,
-  OPT_WERROR, OPT_STOP, OPT_VERSION
+  OPT_WERROR, OPT_STOP, OPT_VERSION, OPT_COST
 };
 static const struct { int id; const char *name, *argument, *help; } option_table[] = {
     {'o', NULL, "FILE", "write FILE; the suffix picks the target: .cu .c .ir .dot; - is standard output"},
@@ -44,7 +44,8 @@ static const struct { int id; const char *name, *argument, *help; } option_table
     {'O', NULL, "0|1|2", "optimization level (default 2)"},
     {'v', NULL, NULL, "check: say what training takes in memory, and which lines hold it"},
     {OPT_EMIT, "emit", "KIND", "cu, c, ir or dot: what to write when the suffix does not say"},
-    {OPT_TARGET, "target", "cuda|c", "run, build: what to build for (default cuda where there is a GPU and nvcc, else c)"},
+    {OPT_TARGET, "target", "cuda|c", "run, build: what to build for (default cuda where there is a GPU and nvcc, else c); --cost"},
+    {OPT_COST, "cost", NULL, "print what a training step costs, kernel by kernel, by a model of the target (default cuda)"},
     {OPT_DUMP, "dump", "all|changed|rewrites|PASS", "print the IR after passes, or each rewrite as it happens"},
     {OPT_DUMP_DIR, "dump-dir", "DIR", "write dumps to DIR/NN-PASS.ir instead of standard error"},
     {OPT_STOP, "stop-after", "PASS", "run no pass after PASS (`lower`: run none)"},
@@ -65,7 +66,7 @@ typedef struct Options {
   int n_dims;
   DimOverride dims[MAX_DIMS];
   int level;
-  bool verify_each, werror, color, verbose;
+  bool verify_each, werror, color, verbose, cost;
   long bisect_limit;
   char **trainer_args; /* after --, NULL-terminated */
 } Options;
@@ -277,6 +278,7 @@ static bool compile_model(const Options *o, const char *kind, Text *out, Arena *
   else if (!strcmp(kind, "c")) emit_c(out, program, arena);
   else if (!strcmp(kind, "dot")) program_dot(out, program);
   else if (!strcmp(kind, "ir")) program_print(out, program);
+  else if (o->cost) print_cost(out, program, arena, !o->target || !strcmp(o->target, "cuda"));
   else if (o->verbose) print_memory(out, program, arena);
   return true;
 }
@@ -528,6 +530,7 @@ static int take_option(Options *o, int id, const char *value) {
   }
   case OPT_DUMP_DIR: o->dump_dir = value; break;
   case OPT_VERIFY: o->verify_each = true; break;
+  case OPT_COST: o->cost = true; break;
   case OPT_WERROR: o->werror = true; break;
   case 'v': o->verbose = true; break;
   case OPT_PRINT: return print_what(value);
@@ -561,15 +564,18 @@ static int wrong_option(int id, const char *word) {
 
 /* Words and options that each make sense, together. */
 static int check_together(const Options *o) {
-  bool compiles = o->command == COMPILE, builds = o->command == RUN || o->command == BUILD;
+  bool compiles = o->command == COMPILE && !o->cost, builds = o->command == RUN || o->command == BUILD;
   if (o->trainer_args && o->command != RUN) return usage_error("%s", "arguments after -- go to a trainer: use mtc run");
+  if (o->cost && o->command != COMPILE) return usage_error("%s", "--cost goes without a command: mtc --cost MODEL.mt");
+  if (o->cost && o->output) return usage_error("-o %s: --cost writes no file", o->output);
+  if (o->cost && o->stop_after) return usage_error("--stop-after=%s: --cost tells of the planned program", o->stop_after);
   if ((compiles || o->command == BUILD) && !o->output) return usage_error("%s", "-o is missing: where should the result go?");
   if ((o->command == CHECK || o->command == RUN) && o->output)
     return usage_error("-o %s: check and run write no file", o->output);
   if (o->verbose && o->command != CHECK) return usage_error("%s", "-v goes with check: mtc check -v MODEL.mt");
   if (o->verbose && o->stop_after) return usage_error("--stop-after=%s: -v tells of the planned program", o->stop_after);
   if (o->emit && !compiles) return usage_error("--emit=%s goes with -o of a compilation only", o->emit);
-  if (o->target && !builds) return usage_error("--target=%s goes with run and build: a compilation's target is its suffix", o->target);
+  if (o->target && !builds && !o->cost) return usage_error("--target=%s goes with run and build: a compilation's target is its suffix", o->target);
   if (o->command == FMT && !strcmp(suffix(o->model), "ir")) return usage_error("fmt lays out models, not %s", o->model);
   if (o->n_dims && !strcmp(suffix(o->model), "ir"))
     return usage_error("-D %s: the dims of a dumped program are fixed; compile the model again", o->dims[0].name);
@@ -617,9 +623,9 @@ static int compile_to_file(const Options *o) {
   return ok ? EXIT_OK : EXIT_INPUT;
 }
 
-static int check_or_format(const Options *o) {
+static int tell_or_format(const Options *o) {
   Text text = {0};
-  bool ok = o->command == CHECK ? compile_and_report(o, "", &text) && (!text.data || write_output("-", &text))
+  bool ok = o->command != FMT ? compile_and_report(o, "", &text) && (!text.data || write_output("-", &text))
                                 : format_model(o, &text) && write_output(o->output ? o->output : o->model, &text);
   text_free(&text);
   return ok ? EXIT_OK : EXIT_INPUT;
@@ -630,9 +636,9 @@ int main(int argc, char **argv) {
   int status = parse_options(argc, argv, &o);
   if (status >= 0) return status;
   switch (o.command) {
-  case COMPILE: return compile_to_file(&o);
+  case COMPILE: return o.cost ? tell_or_format(&o) : compile_to_file(&o);
   case RUN: case BUILD: return build_or_run(&o);
-  case CHECK: case FMT: return check_or_format(&o);
+  case CHECK: case FMT: return tell_or_format(&o);
   }
   return EXIT_OK;
 }

@@ -10,4 +10,7 @@ void emit_cuda(Text *out, const Program *program, Arena *arena);
 /* For a GPU that so many threads keep busy: for 0, small kernels are written as large ones are. */
 void emit_cuda_for(Text *out, const Program *program, Arena *arena, int64_t busy_threads);
 
+/* What a training step of it costs, a line a kernel, most expensive first. */
+void print_cost(Text *out, const Program *program, Arena *arena, bool cuda);
+
 #endif

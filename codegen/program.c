@@ -243,7 +243,7 @@ static void emit_kernels(Emit *e, bool in_train) {
 
 static const char *const phase_names[] = {"train_gradients", "train_update", "train_values", "schedule", "update"};
 
-void emit_program(Text *out, const Program *program, Arena *arena, const Target *target) {
+Emit *emit_new(Text *out, const Program *program, Arena *arena, const Target *target) {
   Emit *e = arena_alloc(arena, sizeof *e);
   *e = (Emit){.program = program, .target = target, .arena = arena, .out = out, .globals = names_new(arena, NULL)};
   for (int i = 1; i < phase_count(program); i++)
@@ -254,6 +254,11 @@ void emit_program(Text *out, const Program *program, Arena *arena, const Target 
   find_headers(e);
   make_steps(e);
   name_kernels(e);
+  return e;
+}
+
+void emit_program(Text *out, const Program *program, Arena *arena, const Target *target) {
+  Emit *e = emit_new(out, program, arena, target);
   bool train = program->has_train;
   emit_header(e);
   emit_memory(e);

@@ -241,8 +241,7 @@ static const char *stride(Emit *e, const Type *t) {
              : arena_print(e->arena, "%s * %s", size_of(e, &t->dim[t->rank - 2]), size_of(e, &t->dim[t->rank - 1]));
 }
 
-/* One product of contiguous matrices: nothing in the way of reading the leading axes as more rows. */
-static bool is_single(const Node *n) {
+bool is_single_product(const Node *n) {
   const Type *a = &n->in[0]->type, *b = &n->in[1]->type, *c = &n->type;
   if (a->rank < 2 || b->rank != 2 || (a->rank > 2 && n->attrs.ta)) return false;
   for (int i = 1; i < a->rank; i++)
@@ -262,7 +261,7 @@ static void gemm_call(Locals *l, Step *step, const Call *call) {
              *pc = pointer_of(l, step, node);
   const char *n = extent(e, &c->dim[c->rank - 1]), *k = extent(e, &a->dim[node->attrs.ta ? a->rank - 2 : a->rank - 1]);
   Text line = {0};
-  if (is_single(node)) {
+  if (is_single_product(node)) {
     const char *argument[] = {run, t, extents(e, c, 0, c->rank - 1), n, k, pa, pb, pc};
     text_add(&line, "  STEP(mt_gemm%s(", bf16);
     add_arguments(e, &line, argument, 8, "));");
@@ -329,11 +328,10 @@ static void attention_call(Locals *l, Step *step, const Call *call) {
 
 /* ---- the function ------------------------------------------------------------------- */
 
-/* A fused call stands where its first result does. */
-static const Node *first_result(const Call *call) {
+const Node *first_result(const Call *call) {
   return call->group ? call->group->body->outputs[0].node : call->node;
 }
-static bool is_backward(const Node *n) { return !strncmp(n->name, "grad.", 5); }
+bool is_backward(const Node *n) { return !strncmp(n->name, "grad.", 5); }
 
 static void write_declarations(Locals *l, Text *out) {
   size_t widest = 0;

@@ -4,6 +4,7 @@
 
 #include "codegen/formula.h"
 #include "codegen/writer.h"
+#include "ir/cost.h"
 
 /* A printed kernel: its definition, and how a launch is shaped (CUDA). */
 typedef struct KernelText {
@@ -89,10 +90,26 @@ const Node *call_output(const Step *step, const Call *call, int n); /* the n-th 
 /* step.c: the text of a step. */
 void emit_step(Emit *e, Step *step);
 const char *shape_text(Emit *e, const Type *type); /* "(B, H)" */
+const Node *first_result(const Call *call); /* a fused call stands where that does */
+bool is_backward(const Node *n);
+/* One product of contiguous matrices: nothing in the way of reading the leading axes as more rows. */
+bool is_single_product(const Node *n);
 
 /* update.c: the schedule and the optimizers. */
 void emit_update(Emit *e);
 void update_range(const Emit *e, const UpdateGroup *g, int64_t *begin, int64_t *count); /* elements of the block */
+bool update_measures(const Emit *e, int phase); /* CUDA: a kernel looks at the gradients before the update */
+int64_t state_elements(const Program *p);
+
+/* cost.c: the calls of a training step, by the model of ir/cost.h. */
+typedef struct StepCost {
+  const char *kernel, *line; /* "fc1_relu_map", "gemm 64 x 128 x 64 f32"; "digits.mt:20", NULL where lines are put together */
+  bool backward;
+  double calls; /* a step; a phase that runs in every fifth step counts a fifth */
+  Cost all;     /* of these; bound: of one of them */
+  int order;    /* of its first call */
+} StepCost;
+StepCost *step_costs(Emit *e, bool by_line, int *n); /* most seconds first */
 
 /* program.c: the phases of the training step; one that was never cut is all of it. */
 int phase_count(const Program *program);
@@ -105,6 +122,7 @@ int first_group(const Program *program, int update);           /* updates' group
 void emit_tables(Emit *e);
 
 /* program.c */
+Emit *emit_new(Text *out, const Program *program, Arena *arena, const Target *target); /* steps made, kernels named */
 void emit_program(Text *out, const Program *program, Arena *arena, const Target *target);
 
 #endif

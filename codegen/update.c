@@ -160,7 +160,7 @@ static void emit_update_c(Emit *e, int phase) {
 enum { LOOKED_AT_BY_ALL = 32768 };
 enum { ELEMENTS_A_BLOCK = 1024, MOST_BLOCKS = 1056 };
 
-static int64_t state_elements(const Program *p) {
+int64_t state_elements(const Program *p) {
   int64_t n = 0;
   for (int i = 0; i < p->n_states; i++) n += type_count(&p->states[i].type);
   return n;
@@ -201,11 +201,17 @@ static void emit_update_kernel(Emit *e, const Update *update, int phase, bool me
   text_add(e->out, "  mt_finish(u, s);\n}\n\n");
 }
 
+bool update_measures(const Emit *e, int phase) {
+  int64_t begin, count;
+  phase_range(e, phase, &begin, &count);
+  return count + state_elements(e->program) > LOOKED_AT_BY_ALL;
+}
+
 static void emit_update_cuda(Emit *e, int phase) {
   const Update *update = &e->program->train.updates[phase_at(e->program, phase).update];
   int64_t begin, count;
   phase_range(e, phase, &begin, &count);
-  bool measured = count + state_elements(e->program) > LOOKED_AT_BY_ALL, clip = update->clip > 0;
+  bool measured = update_measures(e, phase), clip = update->clip > 0;
   emit_update_kernel(e, update, phase, measured);
   text_add(e->out, "static void %s(MtRun *run, const MtEnd *end) {\n"
                    "  const MtUpdateData u = mt_update_data(run, end);\n", phase_name(e, "train_update", phase));

@@ -219,6 +219,20 @@ START_TEST(too_many_update_groups_are_told) {
 }
 END_TEST
 
+START_TEST(a_step_has_its_cost) {
+  mentions("$MTC --cost line.mt", 0, "line.mt: a training step takes ");
+  mentions("$MTC --cost line.mt", 0, " on an NVIDIA H100 by the model: ");
+  mentions("$MTC line.mt --cost --target=c", 0, " on two CPU cores with AVX-512 by the model: ");
+  says("$MTC --cost line.mt >a; $MTC --cost line.mt -D B=4 --target=cuda | cmp a -; $MTC --cost line.mt -D B=8 | cmp -s a - && echo same",
+       1, "");
+  mentions("$MTC --cost wrong.mt", 1, "wrong.mt:2:23: error[E0402]: ");
+  mentions("$MTC --cost none.mt", 1, "none.mt:1:1: error[E0001]: cannot read none.mt");
+  says("printf 'dim B = 2\npredict p in { x: f32[B] } -> p.x\n' >only.mt; $MTC --cost only.mt", 0,
+       "only.mt: no train block, so there is no training step\n");
+  says("$MTC --cost line.mt >/dev/full", 1, "mtc: cannot write standard output: No space left on device\n");
+}
+END_TEST
+
 START_TEST(warnings_may_be_errors) {
   mentions("$MTC warns.mt -o w.c && ls w.c", 0, "warning[W0101]: Z is never used");
   mentions("$MTC check warns.mt --Werror", 1, "error[W0101]: Z is never used");
@@ -258,7 +272,7 @@ START_TEST(mtc_tells_about_itself) {
   says("$MTC --version", 0, "mtc 0.1.0\n");
   mentions("$MTC --help", 0, "mtc MODEL.mt -o OUT.cu|OUT.c|OUT.ir|OUT.dot");
   mentions("$MTC -h", 0, "Exit status: 0 it worked, 1 errors in the input, 2 a wrong command line, 70");
-  says("for w in check run build fmt --emit --target --dump --dump-dir --stop-after --verify-each --bisect-limit "
+  says("for w in check run build fmt --emit --target --dump --dump-dir --stop-after --cost --verify-each --bisect-limit "
        "--Werror --explain --color --print --version --help; do $MTC --help | grep -q -- \" $w\" || echo no $w; "
        "$MTC --print=bash-completion | grep -q -- \"$w\" || echo no $w; done",
        0, "");
@@ -289,6 +303,12 @@ static const struct {
     {"run line.mt --target=cpu", "--target=cpu: expected cuda or c", NULL},
     {"line.mt -o x.c --target=c", "--target=c goes with run and build: a compilation's target is its suffix", NULL},
     {"check line.mt -o x.c", "-o x.c: check and run write no file", NULL},
+    {"check --cost line.mt", "--cost goes without a command: mtc --cost MODEL.mt", NULL},
+    {"--cost line.mt -o x.c", "-o x.c: --cost writes no file", NULL},
+    {"--cost line.mt --emit=c", "--emit=c goes with -o of a compilation only", NULL},
+    {"--cost line.mt --stop-after=fuse", "--stop-after=fuse: --cost tells of the planned program", NULL},
+    {"--cost line.mt --target=x", "--target=x: expected cuda or c", NULL},
+    {"--cost", "no model given: mtc MODEL.mt -o OUT.cu", NULL},
     {"line.mt -O3 -o x.c", "-O3: expected -O0, -O1 or -O2", NULL},
     {"line.mt -Ofast -o x.c", "-Ofast: expected -O0, -O1 or -O2", NULL},
     {"line.mt --color=blue -o x.c", "--color=blue: expected auto, always or never", NULL},
@@ -475,6 +495,7 @@ Suite *cli_suite(void) {
   tcase_add_test(compiler, inputs_that_cannot_be_read);
   tcase_add_test(compiler, outputs_are_whole_or_untouched);
   tcase_add_test(compiler, too_many_update_groups_are_told);
+  tcase_add_test(compiler, a_step_has_its_cost);
   tcase_add_test(compiler, warnings_may_be_errors);
   tcase_add_test(compiler, color_on_a_terminal_only);
   tcase_add_test(compiler, every_code_is_explained);

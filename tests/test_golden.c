@@ -3,7 +3,7 @@
  * golden/ir/NAME.mt -> NAME.ir: what the front end makes of each part of the
  * language.  golden/steps/NAME/: one model through everything: 0-lower.ir,
  * then what each pass makes of the file before it, then the last one as C and
- * as CUDA.  By checksum, golden/texts/checksums: what is made of many programs; golden/traces: what each pass does to
+ * as CUDA, and of some what --cost says.  By checksum, golden/texts/checksums: what is made of many programs; golden/traces: what each pass does to
  * random ones; golden/verdicts: what the verifier says of damaged ones.  docs/ops.md: the tables of
  * ops and functions.  MTC_REGOLD=1 (`make regold`) writes them anew; read the diff.
  */
@@ -119,6 +119,19 @@ START_TEST(the_planned_program_as_c_and_cuda) {
 }
 END_TEST
 
+static const char *const costs[] = {"classifier", "blocks", "lenet"};
+
+START_TEST(what_a_step_costs) {
+  char folder[256];
+  snprintf(folder, sizeof folder, TESTS_DIR "/golden/steps/%s", costs[_i]);
+  char command[512];
+  snprintf(command, sizeof command, "%s --cost model.mt", compiler());
+  compare(folder, "cost.txt", command);
+  snprintf(command, sizeof command, "%s --cost %d-%s.ir | diff cost.txt -", compiler(), n_passes, pipeline[n_passes - 1].name);
+  free(shell_ok("cd %s && %s", folder, command));
+}
+END_TEST
+
 START_TEST(a_dump_gives_the_same_program_as_the_model) {
   char folder[256];
   snprintf(folder, sizeof folder, TESTS_DIR "/golden/steps/%s", models[_i]);
@@ -187,6 +200,7 @@ Suite *golden_suite(void) {
   tcase_add_test(all, the_front_end_lowers_every_part_of_the_language);
   tcase_add_loop_test(all, each_pass_makes_the_next_file, 0, N_MODELS);
   tcase_add_loop_test(all, the_planned_program_as_c_and_cuda, 0, N_MODELS);
+  tcase_add_loop_test(all, what_a_step_costs, 0, sizeof costs / sizeof costs[0]);
   tcase_add_loop_test(all, a_dump_gives_the_same_program_as_the_model, 0, N_MODELS);
   tcase_add_test(all, texts_are_what_they_were);
   suite_add_tcase(suite, all);
