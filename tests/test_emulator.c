@@ -100,7 +100,6 @@ static const struct {
   const char *model, *compiler, *flags, *args;
   double within; /* how far losses may be from those of the C target, with 1 added; bf16 rounds at 4e-3 */
 } programs[] = {
-<<<<<<< HEAD
     {"samples/digits.mt", "g++", "", "--stop-after 30", 1e-5},
     {"samples/regression.mt", "clang++", "", "--stop-after 12", 1e-5},
     {"samples/benchmark/mlp_tiny.mt", "g++", "", "--stop-after 10", 1e-5},
@@ -108,23 +107,12 @@ static const struct {
     {"tests/emulator/windows.mt", "g++", "", "--stop-after 5", 1e-5},
     {"tests/emulator/axes.mt", "g++", "", "--stop-after 5", 1e-5},
     {"tests/emulator/attention.mt", "g++", "", "--stop-after 4", 1e-5},
+    {"tests/emulator/runs.mt", "g++", "", "--stop-after 4", 1e-5},
     {"tests/emulator/heads.mt", "g++", "", "--stop-after 3", 2e-4},
     {"tests/emulator/windows.mt", "clang++", "-fsanitize=address,undefined -fno-sanitize-recover=undefined",
      "--stop-after 3", 1e-5},
-=======
-    {"samples/digits.mt", "g++", "", "--stop-after 30"},
-    {"samples/regression.mt", "clang++", "", "--stop-after 12"},
-    {"samples/benchmark/mlp_tiny.mt", "g++", "", "--stop-after 10"},
-    {"tests/emulator/shapes.mt", "clang++", "", "--stop-after 6"},
-    {"tests/emulator/windows.mt", "g++", "", "--stop-after 5"},
-    {"tests/emulator/axes.mt", "g++", "", "--stop-after 5"},
-    {"tests/emulator/attention.mt", "g++", "", "--stop-after 4"},
-    {"tests/emulator/runs.mt", "g++", "", "--stop-after 4"},
-    {"tests/emulator/windows.mt", "clang++", "-fsanitize=address,undefined -fno-sanitize-recover=undefined",
-     "--stop-after 3"},
     {"tests/emulator/runs.mt", "clang++", "-fsanitize=address,undefined -fno-sanitize-recover=undefined",
-     "--stop-after 3"},
->>>>>>> vector
+     "--stop-after 3", 1e-5},
     {"tests/emulator/axes.mt", "clang++", "-fsanitize=address,undefined -fno-sanitize-recover=undefined",
      "--stop-after 3", 1e-5},
     {"tests/emulator/shapes.mt", "g++", "-fsanitize=address,undefined -fno-sanitize-recover=undefined",
