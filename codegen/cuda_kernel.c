@@ -4,8 +4,9 @@
  *          wide loads bring (runs.c); of a matmul group, which first computes
  *          the product's element
  * row      one warp a row when rows are short, one block a row when they are
- *          long; each thread takes every 32nd (every n-th) element.  Values
- *          that several passes need stay in registers: their loop is unrolled.
+ *          long; each thread takes every 32nd (every n-th) element, or run.
+ *          Values that several passes need stay in registers: their loop is
+ *          unrolled.
  * column   one block for 32 neighbouring columns; its threads stride over the
  *          rows, then add up over threadIdx.y.  Of many short columns, the
  *          windows of a pool, each thread adds up its own.
@@ -497,7 +498,7 @@ static void cuda_scatter(Writer *w, KernelText *out) {
 
 static int longest_run(const Kernel *k, const KernelForm *form) {
   if (!kernel_reduces(k)) return run_of_map(k, form);
-  if ((k->column && outer_loop(k)) || kept_values(k)) return 1;
+  if (k->column && outer_loop(k)) return 1;
   return run_of_rows(k, row_shape(k).threads, kept_values(k) > 0);
 }
 
