@@ -120,6 +120,13 @@ static void load_pack(Writer *w, const Value *v) {
     write_line(w, "const auto %s = mt_load<%d>(%s);", v->pack, run, at);
 }
 
+static void load_packs(Writer *w, const char *statements) {
+  for (int i = 0; i < w->k->n_values; i++) {
+    const Value *v = w->k->values[i];
+    if (v->packed && mentions(statements, v->pack)) load_pack(w, v);
+  }
+}
+
 /* A pass over one run.  All of it is read before anything is written: an array may be both. */
 static void write_run(Writer *w, int pass) {
   Kernel *k = w->k;
@@ -127,8 +134,7 @@ static void write_run(Writer *w, int pass) {
   if (overhangs(k)) write_line(w, "if (first + t >= %s) continue;", extent(w, &k->loops[k->by_runs]));
   write_pass(w, pass);
   writer_divert(w, before, -1);
-  for (int i = 0; i < k->n_values; i++)
-    if (k->values[i]->packed && mentions(body.data, k->values[i]->pack)) load_pack(w, k->values[i]);
+  load_packs(w, body.data);
   for (int i = 0; i < k->n_stores; i++) {
     const Store *s = &k->stores[i];
     if (s->packed && s->stage == pass)
@@ -252,7 +258,8 @@ static void write_row_pass_in_runs(Writer *w, int pass, RowShape s, const char *
   if (!kept) {
     const char *n = extent(w, inner_loop(k));
     write_block(w,
-                arena_print(w->arena, "for (%s first = %s; first < %s; first += %d)", type, first, n, s.threads * k->run),
+                arena_print(w->arena, "for (%s first = %s; first < %s; first += %d)", type, first, n,
+                            s.threads * k->run),
                 &body);
     return;
   }
@@ -374,11 +381,11 @@ static void write_column_pass(Writer *w, int pass, int height) {
 /* A section, for each column of the run. */
 static void write_column_stores(Writer *w, int section, const char *mine) {
   if (section_is_empty(w->k, section)) return;
-  Text loop = {0}, body = {0}, *before = writer_divert(w, &loop, 1);
-  write_line(w, "#pragma unroll");
-  writer_divert(w, &body, 1);
+  Text loop = {0}, body = {0}, *before = writer_divert(w, &body, 2);
   write_section(w, section);
   writer_divert(w, &loop, -1);
+  load_packs(w, body.data);
+  write_line(w, "#pragma unroll");
   write_block(w, arena_print(w->arena, "for (int t = 0; t < %d; t++)", w->k->run), &body);
   writer_divert(w, before, -1);
   write_block(w, arena_print(w->arena, "if (%s)", mine), &loop);
