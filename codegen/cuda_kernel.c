@@ -4,11 +4,13 @@
  *          wide loads bring (runs.c); of a matmul group, which first computes
  *          the product's element
  * row      one warp a row when rows are short, one block a row when they are
- *          long; each thread takes every 32nd (every n-th) element.  Values
- *          that several passes need stay in registers: their loop is unrolled.
- * column   one block for 32 neighbouring columns; its threads stride over the
- *          rows, then add up over threadIdx.y.  Of many short columns, the
- *          windows of a pool, each thread adds up its own.
+ *          long; each thread takes every 32nd (every n-th) element, or run.
+ *          Values that several passes need stay in registers: their loop is
+ *          unrolled.
+ * column   one block for 32 neighbouring columns; its threads, of one column
+ *          or a run each, stride over the rows, then add up over threadIdx.y.
+ *          Of many short columns, the windows of a pool, each thread adds up
+ *          its own.
  *
  * Every sum is a fixed tree, so two runs give the same bits.
  */
@@ -26,6 +28,7 @@ enum {
   UNROLLED = 32,
   MOST_COLUMNS = 24, /* of a lane that adds up rows by index: its registers */
   BUSY_WARPS = 1024, /* keep a GPU busy */
+  MANY_BLOCKS = 264, /* so many need not be large: more of them share a multiprocessor */
   BUSY_THREADS = 132 * 1024
 };
 
@@ -117,15 +120,21 @@ static void load_pack(Writer *w, const Value *v) {
     write_line(w, "const auto %s = mt_load<%d>(%s);", v->pack, run, at);
 }
 
+static void load_packs(Writer *w, const char *statements) {
+  for (int i = 0; i < w->k->n_values; i++) {
+    const Value *v = w->k->values[i];
+    if (v->packed && mentions(statements, v->pack)) load_pack(w, v);
+  }
+}
+
 /* A pass over one run.  All of it is read before anything is written: an array may be both. */
 static void write_run(Writer *w, int pass) {
   Kernel *k = w->k;
   Text body = {0}, *before = writer_divert(w, &body, 1);
-  if (overhangs(k)) write_line(w, "if (first + t >= %s) continue;", extent(w, &k->loops[k->n_loops - 2]));
+  if (overhangs(k)) write_line(w, "if (first + t >= %s) continue;", extent(w, &k->loops[k->by_runs]));
   write_pass(w, pass);
   writer_divert(w, before, -1);
-  for (int i = 0; i < k->n_values; i++)
-    if (k->values[i]->packed && mentions(body.data, k->values[i]->pack)) load_pack(w, k->values[i]);
+  load_packs(w, body.data);
   for (int i = 0; i < k->n_stores; i++) {
     const Store *s = &k->stores[i];
     if (s->packed && s->stage == pass)
@@ -249,7 +258,8 @@ static void write_row_pass_in_runs(Writer *w, int pass, RowShape s, const char *
   if (!kept) {
     const char *n = extent(w, inner_loop(k));
     write_block(w,
-                arena_print(w->arena, "for (%s first = %s; first < %s; first += %d)", type, first, n, s.threads * k->run),
+                arena_print(w->arena, "for (%s first = %s; first < %s; first += %d)", type, first, n,
+                            s.threads * k->run),
                 &body);
     return;
   }
@@ -353,12 +363,14 @@ static void write_rows(Writer *w, KernelText *out) {
 
 /* ---- columns --------------------------------------------------------------------- */
 
+static int column_height(const Kernel *k) { return kernel_inner(k) <= 64 ? 8 : kernel_inner(k) <= 512 ? 16 : 32; }
+
 static void write_column_pass(Writer *w, int pass, int height) {
   const Loop *loop = inner_loop(w->k);
   const char *condition = rows_condition(w, loop), *i = loop->name;
   Text body = {0}, *before = writer_divert(w, &body, 1);
   if (condition) write_line(w, "if (!(%s)) continue;", condition);
-  write_pass(w, pass);
+  (w->k->run > 1 ? write_run : write_pass)(w, pass);
   writer_divert(w, before, -1);
   write_block(w,
               arena_print(w->arena, "for (%s %s = threadIdx.y; %s < %s; %s += %d)", int_type(w->k), i, i,
@@ -366,12 +378,60 @@ static void write_column_pass(Writer *w, int pass, int height) {
               &body);
 }
 
+/* A section, for each column of the run. */
+static void write_column_stores(Writer *w, int section, const char *mine) {
+  if (section_is_empty(w->k, section)) return;
+  Text loop = {0}, body = {0}, *before = writer_divert(w, &body, 2);
+  write_section(w, section);
+  writer_divert(w, &loop, -1);
+  load_packs(w, body.data);
+  write_line(w, "#pragma unroll");
+  write_block(w, arena_print(w->arena, "for (int t = 0; t < %d; t++)", w->k->run), &body);
+  writer_divert(w, before, -1);
+  write_block(w, arena_print(w->arena, "if (%s)", mine), &loop);
+}
+
+/* Threads side by side have as many columns as 32 that have one each, and the rows have the other threads. */
+static void write_columns_in_runs(Writer *w, KernelText *out) {
+  Kernel *k = w->k;
+  Loop *outer = &k->loops[0];
+  int run = k->run, width = WARP / run, height = column_height(k) * run;
+  if (height * width > MAP_THREADS && outer->size / WARP >= MANY_BLOCKS) height /= 2;
+  const char *at = arena_print(w->arena, k->wide ? "((int64_t)blockIdx.x * %d + threadIdx.x) * %d"
+                                                 : "(blockIdx.x * %d + threadIdx.x) * %d", width, run);
+  const char *condition = rows_condition(w, outer);
+  outer->name = "first", k->loops[1].name = "row", k->loops[2].name = "t";
+  name_packs(w);
+  const char *mine = "threadIdx.y == 0";
+  if (outer->size % WARP == 0 && !outer->rows) {
+    write_line(w, "const %s first = %s;", int_type(k), at);
+  } else {
+    Expr n = extent_text(w, outer);
+    write_line(w, "const %s own = %s, first = own < %s ? own : %s - %d;", int_type(k), at, n.text, n.text, run);
+    mine = "threadIdx.y == 0 && own == first";
+  }
+  if (condition) mine = arena_print(w->arena, "%s && %s", mine, condition);
+  w->column_at = "t";
+  write_column_stores(w, 0, mine);
+  for (int pass = 1; pass <= k->n_passes; pass++) {
+    Value *v;
+    for (int n = 0; (v = pass_reduction(k, pass, n)); n++)
+      write_line(w, "MtPack<%s, %d> %s = {};", c_type(v->dtype), run, value_name(w, v));
+    write_column_pass(w, pass, height);
+    combine_reductions(w, pass, "column");
+    write_column_stores(w, pass, mine);
+  }
+  out->grid = grid_of(w, outer, WARP);
+  w->block_threads = width * height;
+  out->block = arena_print(w->arena, "dim3(%d, %d)", width, height);
+}
+
 static void write_columns(Writer *w, KernelText *out) {
   Kernel *k = w->k;
   Loop *outer = &k->loops[0], *inner = &k->loops[k->n_loops - 1];
   outer->name = "column";
   inner->name = "row";
-  int height = kernel_inner(k) <= 64 ? 8 : kernel_inner(k) <= 512 ? 16 : 32;
+  int height = column_height(k);
   const char *at = k->wide ? "(int64_t)blockIdx.x * 32 + threadIdx.x" : "blockIdx.x * 32 + threadIdx.x",
              *type = int_type(k);
   const char *condition = rows_condition(w, outer);
@@ -452,6 +512,8 @@ static void cuda_kernel(Writer *w, KernelText *out) {
     write_map(w, out);
   else if (k->column && outer_loop(k) && has_short_columns(k))
     write_short_columns(w, out);
+  else if (k->column && outer_loop(k) && k->run > 1)
+    write_columns_in_runs(w, out);
   else if (k->column && outer_loop(k))
     write_columns(w, out);
   else
@@ -497,7 +559,7 @@ static void cuda_scatter(Writer *w, KernelText *out) {
 
 static int longest_run(const Kernel *k, const KernelForm *form) {
   if (!kernel_reduces(k)) return run_of_map(k, form);
-  if ((k->column && outer_loop(k)) || kept_values(k)) return 1;
+  if (k->column && outer_loop(k)) return has_short_columns(k) ? 1 : run_of_columns(k, form);
   return run_of_rows(k, row_shape(k).threads, kept_values(k) > 0);
 }
 

@@ -25,9 +25,9 @@ static void set_coordinates(Kernel *k) {
   for (int l = 0; l < k->n_loops; l++) {
     const Loop *loop = &k->loops[l];
     if (!loop->n) continue; /* a run, or axes of size 1 */
-    int run = l == k->n_loops - 2 ? k->run : 1;
+    int run = l == k->by_runs ? k->run : 1;
     const Index *at = index_axis(k->arena, l, (loop->size + run - 1) / run);
-    if (run > 1) at = index_add(k->arena, index_mul(k->arena, at, run), index_axis(k->arena, l + 1, run));
+    if (run > 1) at = index_add(k->arena, index_mul(k->arena, at, run), index_axis(k->arena, k->n_loops - 1, run));
     int64_t after = 1;
     for (int i = loop->n - 1; i >= 0; i--) {
       int64_t size = k->space.dim[loop->member[i]].size;
@@ -60,7 +60,9 @@ static void separate_loops(Kernel *k, bool linear) {
     if (inner && k->n_loops == before && k->pattern != PATTERN_MAP) add_loop(k, true); /* reduces axes of size 1 */
   }
   if (k->run > 1) {
-    add_loop(k, true);
+    bool columns = k->column && !k->loops[0].inner; /* which are outer elements, so t is */
+    k->by_runs = columns ? 0 : k->n_loops - 1;
+    add_loop(k, !columns);
     k->loops[k->n_loops - 1].size = k->run;
   }
   set_coordinates(k);

@@ -110,7 +110,8 @@ typedef struct Kernel {
   bool column; /* the last axis of the space is not reduced: neighbours in memory are different columns */
   Type space;
   bool reduced[MAX_RANK];
-  int run;     /* neighbouring elements a thread takes at a time: the last loop; the one before goes by so many */
+  int run;     /* neighbouring elements a thread takes at a time: the last loop is over them ... */
+  int by_runs; /* ... and this one goes by so many */
   int n_loops; /* outer loops first */
   Loop loops[MAX_RANK + 1];
   const Index *coordinate[MAX_RANK]; /* of each axis of the space, over the loops */
@@ -156,6 +157,7 @@ bool kernel_reduces(const Kernel *k); /* it has passes: the last loops are inner
 int run_of_map(const Kernel *k, const KernelForm *form); /* as KernelForm.run */
 /* Where so many threads share a row; exact: each is to have as much of it. */
 int run_of_rows(const Kernel *k, int threads, bool exact);
+int run_of_columns(const Kernel *k, const KernelForm *form);
 bool fits_runs(Kernel *k);          /* of one in runs; marks loads and stores that are packed */
 bool overhangs(const Kernel *k);    /* a row ends within a run */
 const Index *index_from_first(const Kernel *k, const Index *x); /* over a run's first element, not its number */

@@ -18,7 +18,7 @@ enum {
   NO_STEP = INT32_MIN
 };
 
-static int run_axis(const Kernel *k) { return k->n_loops - 2; } /* the number of the run */
+static int run_axis(const Kernel *k) { return k->by_runs; } /* the number of the run */
 static int within_axis(const Kernel *k) { return k->n_loops - 1; } /* t */
 
 /* ---- how an index moves along a run ----------------------------------------- */
@@ -150,6 +150,16 @@ int run_of_rows(const Kernel *k, int threads, bool exact) {
   return run;
 }
 
+int run_of_columns(const Kernel *k, const KernelForm *form) {
+  enum { ROWS_AT_LEAST = 4, MOST = 4 };
+  const Loop *loop = &k->loops[0];
+  int64_t n = 1;
+  for (int i = loop->n - 1; i >= 0 && !k->space.dim[loop->member[i]].rows; i--) n *= k->space.dim[loop->member[i]].size;
+  int run = fitting(k) < MOST ? fitting(k) : MOST;
+  while (run > 1 && (n % run || type_count(&k->space) / (run * ROWS_AT_LEAST) < form->busy_threads)) run /= 2;
+  return run;
+}
+
 bool overhangs(const Kernel *k) { return k->run > 1 && k->loops[run_axis(k)].size % k->run; }
 
 /* ---- what is packed ------------------------------------------------------------- */
@@ -181,6 +191,17 @@ static bool gathers(const Value *v) {
   return false;
 }
 
+/* Columns: sums alone are kept for each of a run; what they read is loaded, or made where it is read. */
+static bool keeps_sums_only(Kernel *k) {
+  for (int i = 0; i < k->n_values; i++) {
+    Value *v = k->values[i];
+    if (v->kind == VALUE_REDUCE && v->node->op != OP_sum) return false;
+    if (v->named && v->kind != VALUE_REDUCE && !v->packed) return false;
+  }
+  for (int i = 0; i < k->n_values; i++) k->values[i]->named &= !k->values[i]->packed;
+  return true;
+}
+
 bool fits_runs(Kernel *k) {
   int64_t bytes = 0;
   for (int i = 0; i < k->n_values; i++) {
@@ -197,5 +218,6 @@ bool fits_runs(Kernel *k) {
     if (!s->packed) return false;
     bytes += k->run * bytes_of(&k->pointers[s->pointer]);
   }
+  if (k->by_runs == 0 && kernel_reduces(k) && !k->loops[0].inner && !keeps_sums_only(k)) return false;
   return bytes > 0 && bytes <= 4 * MOST_REGISTERS;
 }

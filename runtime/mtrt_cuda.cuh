@@ -70,6 +70,11 @@ template <int n, class T> static __device__ __forceinline__ void mt_store(T *to,
 
 struct MtSum {
   template <class T> __device__ __forceinline__ T operator()(T a, T b) const { return a + b; }
+  template <class T, int n> __device__ __forceinline__ MtPack<T, n> operator()(MtPack<T, n> a, MtPack<T, n> b) const {
+#pragma unroll
+    for (int i = 0; i < n; i++) a[i] += b[i];
+    return a;
+  }
 };
 struct MtMax {
   template <class T> __device__ __forceinline__ T operator()(T a, T b) const { return mt_maximum(a, b); }
@@ -136,15 +141,16 @@ template <class Join, class T> static __device__ __forceinline__ T block_join(T 
   return lanes_join(part[lane % warps], join, warps);
 }
 
-/* ---- over threadIdx.y of a block 32 wide ------------------------------------------- */
+/* ---- over threadIdx.y of a block of at most 1024 ------------------------------------ */
 
 template <class Join, class T> static __device__ __forceinline__ T column_join(T value, Join join) {
+  const int width = blockDim.x, y = threadIdx.y;
   T *mine = (T *)mt_parts<sizeof(T), 32 * 32>() + threadIdx.x;
   __syncthreads();
-  mine[32 * threadIdx.y] = value;
+  mine[width * y] = value;
   for (int half = blockDim.y / 2; half > 0; half /= 2) {
     __syncthreads();
-    if ((int)threadIdx.y < half) mine[32 * threadIdx.y] = join(mine[32 * threadIdx.y], mine[32 * (threadIdx.y + half)]);
+    if (y < half) mine[width * y] = join(mine[width * y], mine[width * (y + half)]);
   }
   __syncthreads();
   return mine[0];

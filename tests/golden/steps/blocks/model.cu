@@ -66,28 +66,44 @@ static __global__ void b_ln_c_rows(real *__restrict__ c_sub, real *__restrict__ 
   real h_at[2];
   real mean_sum = 0;
 #pragma unroll
-  for (int t = 0; t < 2; t++) {
-    const int i = lane + t * 32;
-    h_at[t] = h[row * H + i];
-    mean_sum += h_at[t];
+  for (int s = 0; s < 1; s++) {
+    const int first = (lane + s * 32) * 2;
+    const auto h_pack = mt_load<2>(h + row * H + first);
+#pragma unroll
+    for (int t = 0; t < 2; t++) {
+      h_at[s * 2 + t] = h_pack[t];
+      mean_sum += h_at[s * 2 + t];
+    }
   }
   mean_sum = warp_sum(mean_sum);
   const real mean_div = mean_sum * 0.015625f;
   real sum = 0;
 #pragma unroll
-  for (int t = 0; t < 2; t++) {
-    const int i = lane + t * 32;
-    const real c_sub_at = h_at[t] - mean_div;
-    sum += c_sub_at * c_sub_at;
-    c_sub[row * H + i] = c_sub_at;
+  for (int s = 0; s < 1; s++) {
+    const int first = (lane + s * 32) * 2;
+    MtPack<real, 2> c_sub_pack;
+#pragma unroll
+    for (int t = 0; t < 2; t++) {
+      const real c_sub_at = h_at[s * 2 + t] - mean_div;
+      sum += c_sub_at * c_sub_at;
+      c_sub_pack[t] = c_sub_at;
+    }
+    mt_store(c_sub + row * H + first, c_sub_pack);
   }
   sum = warp_sum(sum);
   const real ln_rsqrt = 1 / sqrt(sum * 0.015625f + (real)1e-05);
 #pragma unroll
-  for (int t = 0; t < 2; t++) {
-    const int i = lane + t * 32;
-    const real ln_add_2_at = (h_at[t] - mean_div) * ln_rsqrt * weight[i] + bias[i];
-    ln_add_2[row * H + i] = ln_add_2_at;
+  for (int s = 0; s < 1; s++) {
+    const int first = (lane + s * 32) * 2;
+    const auto weight_pack = mt_load<2>(weight + first);
+    const auto bias_pack = mt_load<2>(bias + first);
+    MtPack<real, 2> ln_add_2_pack;
+#pragma unroll
+    for (int t = 0; t < 2; t++) {
+      const real ln_lhs_mul = (h_at[s * 2 + t] - mean_div) * ln_rsqrt * weight_pack[t];
+      ln_add_2_pack[t] = ln_lhs_mul + bias_pack[t];
+    }
+    mt_store(ln_add_2 + row * H + first, ln_add_2_pack);
   }
 }
 
@@ -217,10 +233,14 @@ static __global__ void b_ln_rows(real *__restrict__ ln_rsqrt, real *__restrict__
   real saved_at[2];
   real mean_sum = 0;
 #pragma unroll
-  for (int t = 0; t < 2; t++) {
-    const int i = lane + t * 32;
-    saved_at[t] = saved[row * H + i];
-    mean_sum += saved_at[t] * saved_at[t];
+  for (int s = 0; s < 1; s++) {
+    const int first = (lane + s * 32) * 2;
+    const auto saved_pack = mt_load<2>(saved + row * H + first);
+#pragma unroll
+    for (int t = 0; t < 2; t++) {
+      saved_at[s * 2 + t] = saved_pack[t];
+      mean_sum += saved_at[s * 2 + t] * saved_at[s * 2 + t];
+    }
   }
   mean_sum = warp_sum(mean_sum);
   const real ln_rsqrt_at = 1 / sqrt(mean_sum * 0.015625f + (real)1e-05);
@@ -229,9 +249,17 @@ static __global__ void b_ln_rows(real *__restrict__ ln_rsqrt, real *__restrict__
     d_add_mul_2[row] = ln_rsqrt_at * ln_rsqrt_at * ln_rsqrt_at;
   }
 #pragma unroll
-  for (int t = 0; t < 2; t++) {
-    const int i = lane + t * 32;
-    ln_add_2[row * H + i] = saved_at[t] * ln_rsqrt_at * weight[i] + bias[i];
+  for (int s = 0; s < 1; s++) {
+    const int first = (lane + s * 32) * 2;
+    const auto weight_pack = mt_load<2>(weight + first);
+    const auto bias_pack = mt_load<2>(bias + first);
+    MtPack<real, 2> ln_add_2_pack;
+#pragma unroll
+    for (int t = 0; t < 2; t++) {
+      const real ln_lhs_mul = saved_at[s * 2 + t] * ln_rsqrt_at * weight_pack[t];
+      ln_add_2_pack[t] = ln_lhs_mul + bias_pack[t];
+    }
+    mt_store(ln_add_2 + row * H + first, ln_add_2_pack);
   }
 }
 
@@ -283,30 +311,47 @@ static __global__ void d_h_rows(real *__restrict__ d_h_add_2, const real *__rest
   const real d_add_mul_2_at = d_add_mul_2[row];
   real d_ln_rsqrt_reshape = 0;
 #pragma unroll
-  for (int t = 0; t < 2; t++) {
-    const int i = lane + t * 32;
-    d_add_2_mm_at[t] = d_add_2_mm[row * H + i];
-    saved_at[t] = saved[row * H + i];
-    d_ln_rsqrt_reshape += d_add_2_mm_at[t] * weight[i] * saved_at[t];
+  for (int s = 0; s < 1; s++) {
+    const int first = (lane + s * 32) * 2;
+    const auto d_add_2_mm_pack = mt_load<2>(d_add_2_mm + row * H + first);
+    const auto weight_pack = mt_load<2>(weight + first);
+    const auto saved_pack = mt_load<2>(saved + row * H + first);
+#pragma unroll
+    for (int t = 0; t < 2; t++) {
+      d_add_2_mm_at[s * 2 + t] = d_add_2_mm_pack[t];
+      saved_at[s * 2 + t] = saved_pack[t];
+      const real d_ln_rsqrt_mul = d_add_2_mm_at[s * 2 + t] * weight_pack[t] * saved_at[s * 2 + t];
+      d_ln_rsqrt_reshape += d_ln_rsqrt_mul;
+    }
   }
   d_ln_rsqrt_reshape = warp_sum(d_ln_rsqrt_reshape);
   const real d_mean_sum_div = d_ln_rsqrt_reshape * -0.5f * d_add_mul_2_at * 0.015625f;
   real d_mean_div_reshape = 0;
 #pragma unroll
-  for (int t = 0; t < 2; t++) {
-    const int i = lane + t * 32;
-    const real d_sub_mul_2 = d_mean_sum_div * saved_at[t];
-    const real d_c_sub_add = d_add_2_mm_at[t] * weight[i] * ln_rsqrt_at + d_sub_mul_2;
-    d_sub_add_2[t] = d_c_sub_add + d_sub_mul_2;
-    d_mean_div_reshape += -d_sub_add_2[t];
+  for (int s = 0; s < 1; s++) {
+    const int first = (lane + s * 32) * 2;
+    const auto weight_pack = mt_load<2>(weight + first);
+#pragma unroll
+    for (int t = 0; t < 2; t++) {
+      const real d_c_sub_mul = d_add_2_mm_at[s * 2 + t] * weight_pack[t] * ln_rsqrt_at;
+      const real d_sub_mul_2 = d_mean_sum_div * saved_at[s * 2 + t];
+      d_sub_add_2[s * 2 + t] = d_c_sub_mul + d_sub_mul_2 + d_sub_mul_2;
+      d_mean_div_reshape += -d_sub_add_2[s * 2 + t];
+    }
   }
   d_mean_div_reshape = warp_sum(d_mean_div_reshape);
   const real d_mean_sum_div_at = d_mean_div_reshape * 0.015625f;
 #pragma unroll
-  for (int t = 0; t < 2; t++) {
-    const int i = lane + t * 32;
-    const real d_h_add_2_at = d_h[row * H + i] + d_sub_add_2[t] + d_mean_sum_div_at;
-    d_h_add_2[row * H + i] = d_h_add_2_at;
+  for (int s = 0; s < 1; s++) {
+    const int first = (lane + s * 32) * 2;
+    const auto d_h_pack = mt_load<2>(d_h + row * H + first);
+    MtPack<real, 2> d_h_add_2_pack;
+#pragma unroll
+    for (int t = 0; t < 2; t++) {
+      const real d_h_add_2_at = d_h_pack[t] + d_sub_add_2[s * 2 + t] + d_mean_sum_div_at;
+      d_h_add_2_pack[t] = d_h_add_2_at;
+    }
+    mt_store(d_h_add_2 + row * H + first, d_h_add_2_pack);
   }
 }
 
