@@ -11,7 +11,6 @@
 #define ONE_BLOCK 80e9    /* what one block can move by itself */
 #define FLOPS 60e12
 #define SPECIALS 3.7e12   /* exp, log, division ... a second */
-#define LAUNCH 1e-6       /* seconds a kernel in a graph */
 #define REGISTER_ROW 16384 /* longer rows are read again for each reduction */
 
 typedef struct Work { double flops, specials; } Work;
@@ -120,7 +119,7 @@ double fuse_work_time(double flops, double specials) {
 
 double fuse_time(const Kernel *k, const Traffic *t, double flops, double specials) {
   double again, rate = bandwidth(k, &again), time = (t->read * again + t->written) / rate, work = fuse_work_time(flops, specials);
-  return LAUNCH + (work > time ? work : time);
+  return FUSE_LAUNCH + (work > time ? work : time);
 }
 
 double fuse_cost(Fusion *f, int a) {
