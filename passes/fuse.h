@@ -93,6 +93,7 @@ bool fuse_makes_cycle(Fusion *f, int a, int b);
 bool fuse_join_space(const Kernel *a, const Kernel *b, Kernel *joined);
 
 /* fuse_cost.c: the model.  Seconds and bytes. */
+#define FUSE_SMALL 3e-6  /* of a kernel that is mostly launch */
 typedef struct Traffic {
   double read, written;
   int loads, stores;        /* values */
@@ -121,5 +122,6 @@ bool fuse_is_bare(const Fusion *f, const Kernel *k); /* no group: reads its oper
 
 /* fuse_epilogue.c: small products go into the maps behind them. */
 void fuse_epilogues(PassContext *context, Graph *graph);
+bool fuse_is_small_product(const Node *n);
 
 #endif

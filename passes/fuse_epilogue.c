@@ -33,6 +33,8 @@ static bool is_plain(const Node *matmul) {
   return matmul->type.rank == 2 && matmul->type.dtype == F32;
 }
 
+bool fuse_is_small_product(const Node *n) { return n->op == OP_matmul && is_plain(n) && is_small(n); }
+
 /* Where a target without such kernels can leave the product. */
 static bool has_full_result(const Node *group) {
   for (int i = 0; i < group->body->n_outputs; i++) {
@@ -44,8 +46,7 @@ static bool has_full_result(const Node *group) {
 
 static bool fits(const Node *group, int operand, const int *uses, Arena *arena) {
   const Node *matmul = group->in[operand];
-  return matmul->op == OP_matmul && uses[matmul->id] == 1 && is_plain(matmul) && is_small(matmul) &&
-         type_same_shape(&matmul->type, &group->attrs.space) && fuse_reads_at_the_point(group, operand, arena);
+  return fuse_is_small_product(matmul) && uses[matmul->id] == 1 && type_same_shape(&matmul->type, &group->attrs.space) && fuse_reads_at_the_point(group, operand, arena);
 }
 
 static bool is_name_of(const Graph *body, const char *name) {

@@ -176,8 +176,6 @@ void fuse_merge_edges(Fusion *f) {
 
 /* -- siblings ------------------------------------------------------------------ */
 
-#define SMALL 3e-6 /* seconds: a kernel that is mostly launch */
-
 static double shared_bytes(Fusion *f, int a, int b) {
   double shared = 0;
   const Ints *loads = &f->kernels[a].loads;
@@ -189,7 +187,7 @@ static double shared_bytes(Fusion *f, int a, int b) {
 /* Worth it where much of the reading is shared, or where both are mostly launch; but then what the first one reads is
  * kept until the other's turn. */
 static bool are_siblings(Fusion *f, int a, int b) {
-  if (!f->apart && fuse_cost(f, a) < SMALL && fuse_cost(f, b) < SMALL) return true;
+  if (!f->apart && fuse_cost(f, a) < FUSE_SMALL && fuse_cost(f, b) < FUSE_SMALL) return true;
   double read_a = fuse_traffic(f, a, -1).read, read_b = fuse_traffic(f, b, -1).read;
   return shared_bytes(f, a, b) >= 0.25 * (read_a < read_b ? read_a : read_b);
 }

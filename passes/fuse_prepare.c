@@ -71,13 +71,26 @@ static void prepare_outputs(Graph *graph) {
   }
 }
 
+/* The copy of a view that an output has. */
+static Node *copy_put_out(const Graph *graph, const Node *in) {
+  for (int i = 0; i < graph->n_outputs; i++)
+    if (graph->outputs[i].node->op == OP_copy && graph->outputs[i].node->in[0] == in) return graph->outputs[i].node;
+  return NULL;
+}
+
+static Node *prepared(Graph *graph, const Node *reader, Node *in) {
+  Node *copy = copy_put_out(graph, in);
+  if (copy) return copy;
+  return reader->op == OP_matmul ? add_operand(graph, in) : add_copy(graph, in);
+}
+
 static void prepare_operands(Graph *graph) {
   for (int i = 0, n = graph->n_nodes; i < n; i++) {
     Node *node = graph->nodes[i];
     Kind kind = op_info[node->op].kind;
     if (kind == LEAF || kind == VIEW || kind == MAP || kind == REDUCE || kind == RANDOM || kind == GROUP) continue;
     for (int k = 0; k < node->n_in; k++) {
-      if (!fuse_is_materialized(node->in[k])) node->in[k] = node->op == OP_matmul ? add_operand(graph, node->in[k]) : add_copy(graph, node->in[k]);
+      if (!fuse_is_materialized(node->in[k])) node->in[k] = prepared(graph, node, node->in[k]);
     }
   }
 }

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ir/cost.h"
 #include "passes/fuse.h"
 
 enum { MAX_CLONES = 48, MAX_COPIES = 4 };
@@ -149,13 +150,32 @@ static bool remake_cost(Fusion *f, Remake *r, int value, double *seconds) {
   return true;
 }
 
-/* What the producer saves when nobody reads the value any more. */
-static double store_cost(Fusion *f, int value) {
+/* Does a plan store something more of kernel `owner`? */
+static bool stores_more(Fusion *f, const Remake *readers, int n, int owner) {
+  for (int i = 0; i < n; i++)
+    for (int s = 0; s < readers[i].n_stores; s++)
+      if (fuse_owner(f, readers[i].store[s]) == owner) return true;
+  return false;
+}
+
+/* A map that a small product would move into is there to stay (fuse_epilogue.c). */
+static bool takes_product(const Fusion *f, const Kernel *k) {
+  for (int i = 0; i < k->loads.n; i++)
+    if (fuse_is_small_product(f->node[k->loads.at[i]])) return true;
+  return false;
+}
+
+/* What the producer saves when nobody reads the value any more.  One that is mostly launch and stores nothing else need
+ * not begin; of a large one what it reads counts for more, which its readers may read in an order that memory likes less. */
+static double store_cost(Fusion *f, int value, const Remake *readers, int n) {
   if (f->must_store[value]) return 0;
-  const Kernel *k = &f->kernels[fuse_owner(f, value)];
-  Traffic t = fuse_traffic(f, fuse_owner(f, value), -1), less = t;
+  int owner = fuse_owner(f, value);
+  const Kernel *k = &f->kernels[owner];
+  Traffic t = fuse_traffic(f, owner, -1), less = t;
   less.written -= fuse_node_bytes(f, value);
-  return fuse_time(k, &t, 0, 0) - fuse_time(k, &less, 0, 0);
+  double saved = fuse_time(k, &t, 0, 0) - fuse_time(k, &less, 0, 0);
+  bool goes = t.stores == 1 && fuse_cost(f, owner) < FUSE_SMALL && !takes_product(f, k) && !stores_more(f, readers, n, owner);
+  return goes ? saved + gpu_rates.launch : saved;
 }
 
 static void apply(Fusion *f, const Remake *r, int value) {
@@ -259,13 +279,14 @@ static void trace_choice(const Fusion *f, int value, int readers, double seconds
 static void consider(Fusion *f, int value) {
   enum { MOST = 16 };
   Remake readers[MOST];
-  double seconds[MOST], total = -store_cost(f, value);
+  double seconds[MOST], total = 0;
   int n = find_readers(f, value, readers, MOST), able = 0;
   if (n == 0 || n > MOST) return;
   for (int i = 0; i < n; i++) {
     if (plan_reader(f, &readers[i], value, &seconds[i])) able++, total += seconds[i];
     else readers[i].k = -1;
   }
+  total -= store_cost(f, value, readers, n);
   bool all = able == n && total < -EPSILON;
   if (all && rewrite_allowed(f->context, "fuse.recompute", f->node[value])) {
     for (int i = 0; i < n; i++) apply(f, &readers[i], value);

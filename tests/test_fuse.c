@@ -298,6 +298,54 @@ START_TEST(outputs_and_operands_are_materialized) {
 }
 END_TEST
 
+/* A view that is put out is copied once, for a product that reads it too: here the reshaped half of a map. */
+START_TEST(a_product_reads_what_is_put_out) {
+  Setup s = begin();
+  Node *x = model_input(s.g, "x", F32, 2, (int64_t[]){4, 6});
+  Type narrow = {F32, 2, {dim_literal(2), dim_literal(6)}}, flat = {F32, 2, {dim_literal(3), dim_literal(4)}};
+  Node *half = b_slice(&s.b, b_unary(&s.b, OP_exp, x), &narrow, (int64_t[]){2, 0}, (int64_t[]){1, 1});
+  Node *view = b_reshape(&s.b, half, &flat);
+  graph_output(s.g, OUT_VALUE, "view", view);
+  graph_output(s.g, OUT_VALUE, "product", b_matmul(&s.b, view, view, false, true));
+  fuse_and_compare(s.program, s.d, 2, LONG_MAX, "a view, put out and multiplied");
+  ck_assert_int_eq(model_count(s.g, OP_group), 1);
+  end(&s);
+}
+END_TEST
+
+/* Quarters of x + y, each read once by the gates of a cell: a sum for them alone is a kernel for nothing, but where it is
+ * put out, or so large that its reading counts, it stays. */
+static const struct { int64_t rows; bool put_out; int groups; } quarters[] = {{64, false, 1}, {64, true, 2}, {8192, false, 2}};
+START_TEST(a_small_kernel_goes_into_its_reader) {
+  Setup s = begin();
+  const int64_t sizes[] = {quarters[_i].rows, 400};
+  Node *sum = b_binary(&s.b, OP_add, model_input(s.g, "x", F32, 2, sizes), model_input(s.g, "y", F32, 2, sizes)), *gates = NULL;
+  Type quarter = {F32, 2, {sum->type.dim[0], dim_literal(100)}};
+  for (int k = 0; k < 4; k++) {
+    Node *gate = b_unary(&s.b, OP_tanh, b_slice(&s.b, sum, &quarter, (int64_t[]){0, 100 * k}, (int64_t[]){1, 1}));
+    gates = gates ? b_binary(&s.b, OP_mul, gates, gate) : gate;
+  }
+  graph_output(s.g, OUT_VALUE, "gates", gates);
+  if (quarters[_i].put_out) graph_output(s.g, OUT_VALUE, "sum", sum);
+  fuse_and_compare(s.program, s.d, 2, LONG_MAX, "quarters");
+  expect_groups(&s, quarters[_i].groups, PATTERN_MAP);
+  end(&s);
+}
+END_TEST
+
+/* A small product is to go into the map behind it, which stays for that, though its readers could do its work. */
+START_TEST(a_map_waits_for_its_product) {
+  Setup s = begin();
+  const int64_t sizes[] = {8, 8};
+  Node *x = model_input(s.g, "x", F32, 2, sizes), *y = model_input(s.g, "y", F32, 2, sizes);
+  Node *sum = b_binary(&s.b, OP_add, b_matmul(&s.b, x, x, false, false), y);
+  graph_output(s.g, OUT_VALUE, "out", b_unary(&s.b, OP_exp, b_transpose(&s.b, sum, (int[]){1, 0})));
+  fuse_and_compare(s.program, s.d, 2, LONG_MAX, "a product and a sum, turned");
+  expect_groups(&s, 1, PATTERN_MATMUL);
+  end(&s);
+}
+END_TEST
+
 START_TEST(level_0_keeps_each_node_apart) {
   Setup s = begin();
   Node *x = model_input(s.g, "x", F32, 2, rows_columns);
@@ -613,6 +661,9 @@ Suite *fuse_suite(void) {
   tcase_add_test(tcase, memory_bound_layers_move_rows_once);
   tcase_add_test(tcase, outputs_and_operands_are_materialized);
   tcase_add_test(tcase, level_0_keeps_each_node_apart);
+  tcase_add_test(tcase, a_map_waits_for_its_product);
+  tcase_add_test(tcase, a_product_reads_what_is_put_out);
+  tcase_add_loop_test(tcase, a_small_kernel_goes_into_its_reader, 0, 3);
   tcase_add_test(tcase, any_number_of_rewrites_is_right);
   tcase_add_test(tcase, random_graphs_keep_their_values);
   tcase_add_test(tcase, random_gradients_keep_their_values);

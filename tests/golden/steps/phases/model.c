@@ -272,23 +272,14 @@ static void d_add_map(real *restrict d_add_mul_2, real *restrict d_add_mul_2_2,
   }
 }
 
-// model.mt:6  d(D.fc2.transpose.add) = d(D.fc2.transpose.mm) + d(D.fc2.transpose.mm.2)
-// D.fc2: reads 40 B, writes 20 B
-static void d_D_fc2_map(real *restrict d_fc2_transpose_add, const real *restrict d_transpose_mm_2) {
-#pragma omp simd
-  for (int64_t i = 0; i < 5; i++) {
-    const real d_fc2_transpose_mm = d_fc2_transpose_add[i];
-    d_fc2_transpose_add[i] = d_fc2_transpose_mm + d_transpose_mm_2[i];
-  }
-}
-
-// model.mt:6  d(D.fc2.weight.transpose.copy) = d(D.fc2.transpose.add)
-// D.fc2.weight: reads 20 B, writes 20 B
+// model.mt:6  d(D.fc2.weight.transpose.copy) = d(D.fc2.transpose.mm) + d(D.fc2.transpose.mm.2)
+// D.fc2.weight: reads 40 B, writes 20 B; recomputes 1
 static void d_D_fc2_weight_map(real *restrict d_weight_transpose_copy,
-                               const real *restrict d_fc2_transpose_add) {
+                               const real *restrict d_fc2_transpose_mm,
+                               const real *restrict d_transpose_mm_2) {
 #pragma omp simd
   for (int64_t i = 0; i < 5; i++)
-    d_weight_transpose_copy[i] = d_fc2_transpose_add[i];
+    d_weight_transpose_copy[i] = d_fc2_transpose_mm[i] + d_transpose_mm_2[i];
 }
 
 // model.mt:6  d(D.fc1.bias.add) = sum(d(loss.D.fc1.add.mul.2)) + sum(d(D.fc1.add.mul.2))
@@ -812,7 +803,6 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   real *d_D_fc1_add_mul_2 = AT(real, 4352);                                      // (B, 5)
   real *d_D_fc2_transpose_mm = AT(real, 2816);                                   // (5, 1)
   real *d_D_fc2_transpose_mm_2 = AT(real, 3072);                                 // (5, 1)
-  real *d_D_fc2_transpose_add = AT(real, 2816);                                  // (5, 1)
   real *d_D_fc1_transpose_mm_2 = AT(real, 4608);                                 // (P, 5)
   real *d_D_fc1_transpose_mm = AT(real, 2816);                                   // (P, 5)
   real *d_D_fc1_transpose_add = AT(real, 2816);                                  // (P, 5)
@@ -861,8 +851,7 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
                  rows));
   STEP(mt_gemm(run, MT_TN, 5, 1, rows, D_fc1_tanh_2, d_D_fc1_fc2_add_add, d_D_fc2_transpose_mm));
   STEP(mt_gemm(run, MT_TN, 5, 1, rows, D_fc1_tanh, d_D_fc2_add_neg, d_D_fc2_transpose_mm_2));
-  STEP(d_D_fc2_map(d_D_fc2_transpose_add, d_D_fc2_transpose_mm_2));
-  STEP(d_D_fc2_weight_map(d.D_fc2_weight, d_D_fc2_transpose_add));
+  STEP(d_D_fc2_weight_map(d.D_fc2_weight, d_D_fc2_transpose_mm, d_D_fc2_transpose_mm_2));
   STEP(d_fc1_bias_columns(d.D_fc1_bias, d_loss_D_fc1_add_mul_2, d_D_fc1_add_mul_2, rows));
   STEP(mt_gemm(run, MT_TN, P, 5, rows, x, d_D_fc1_add_mul_2, d_D_fc1_transpose_mm_2));
   STEP(mt_gemm(run, MT_TN, P, 5, rows, G_fc2_add, d_loss_D_fc1_add_mul_2, d_D_fc1_transpose_mm));
@@ -1170,14 +1159,13 @@ static const MtValue train_values[] = {
   {17, "grad.update0.D.fc1.add.mul.2",             "model.mt:6",  MT_IN_ARENA,   4352, 20, 5},
   {18, "grad.update0.D.fc2.transpose.mm",          "model.mt:6",  MT_IN_ARENA,   2816, 5,  0},
   {19, "grad.update0.D.fc2.transpose.mm.2",        "model.mt:6",  MT_IN_ARENA,   3072, 5,  0},
-  {20, "grad.update0.D.fc2.transpose.add",         "model.mt:6",  MT_IN_ARENA,   2816, 5,  0},
-  {21, "grad.update0.D.fc2.weight.transpose.copy", "model.mt:6",  MT_IN_GRADS,   128,  5,  0},
-  {22, "grad.update0.D.fc1.bias.add",              "model.mt:6",  MT_IN_GRADS,   64,   5,  0},
-  {23, "grad.update0.D.fc1.transpose.mm.2",        "model.mt:6",  MT_IN_ARENA,   4608, 15, 0},
-  {24, "grad.update0.D.fc1.transpose.mm",          "model.mt:6",  MT_IN_ARENA,   2816, 15, 0},
-  {25, "grad.update0.D.fc1.transpose.add",         "model.mt:6",  MT_IN_ARENA,   2816, 15, 0},
-  {26, "before.pow",                               "model.mt:12", MT_IN_ARENA,   0,    15, 0},
-  {26, "grad.update0.D.fc1.weight.transpose.copy", "model.mt:6",  MT_IN_GRADS,   0,    15, 0},
+  {20, "grad.update0.D.fc2.weight.transpose.copy", "model.mt:6",  MT_IN_GRADS,   128,  5,  0},
+  {21, "grad.update0.D.fc1.bias.add",              "model.mt:6",  MT_IN_GRADS,   64,   5,  0},
+  {22, "grad.update0.D.fc1.transpose.mm.2",        "model.mt:6",  MT_IN_ARENA,   4608, 15, 0},
+  {23, "grad.update0.D.fc1.transpose.mm",          "model.mt:6",  MT_IN_ARENA,   2816, 15, 0},
+  {24, "grad.update0.D.fc1.transpose.add",         "model.mt:6",  MT_IN_ARENA,   2816, 15, 0},
+  {25, "before.pow",                               "model.mt:12", MT_IN_ARENA,   0,    15, 0},
+  {25, "grad.update0.D.fc1.weight.transpose.copy", "model.mt:6",  MT_IN_GRADS,   0,    15, 0},
 };
 // call, value, where, place, offset, elements, elements a row
 static const MtValue train_values_1[] = {
@@ -1246,7 +1234,7 @@ static const MtValue train_values_4[] = {
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
 // elements moved from, how many, logs from, how many, groups from, how many, calls, values
 static const MtPhase train_phases[] = {
-  {train_gradients,   train_gradients_f64,   train_update,   1, 0,  0,   193, 0, 0, 0, 1, 27, 40, train_values},
+  {train_gradients,   train_gradients_f64,   train_update,   1, 0,  0,   193, 0, 0, 0, 1, 26, 39, train_values},
   {train_gradients_1, train_gradients_1_f64, NULL,           1, -1, 0,   640, 0, 1, 0, 0, 7,  8,  train_values_1},
   {train_gradients_2, train_gradients_2_f64, train_update_2, 2, 2,  256, 323, 1, 0, 1, 1, 30, 41, train_values_2},
   {train_gradients_3, train_gradients_3_f64, NULL,           1, -1, 0,   640, 1, 1, 0, 0, 2,  2,  train_values_3},
@@ -1295,7 +1283,6 @@ int main(int argc, char **argv) { return mt_main(argc, argv, &program); }
 #define loss_mean_sum_rest_rows loss_mean_sum_rest_rows_f64
 #define G_bn_num_batches_tracked_map G_bn_num_batches_tracked_map_f64
 #define d_add_map d_add_map_f64
-#define d_D_fc2_map d_D_fc2_map_f64
 #define d_D_fc2_weight_map d_D_fc2_weight_map_f64
 #define d_fc1_bias_columns d_fc1_bias_columns_f64
 #define d_transpose_map d_transpose_map_f64

@@ -262,23 +262,14 @@ static __global__ void d_loss_D_fc1_product(real *__restrict__ d_add_mul_2, real
   d_add_mul_2_2[row * 5 + column] = d_add_mul_2_at_2;
 }
 
-// model.mt:6  d(D.fc2.transpose.add) = d(D.fc2.transpose.mm) + d(D.fc2.transpose.mm.2)
-// D.fc2: reads 40 B, writes 20 B
-static __global__ void d_D_fc2_map(real *__restrict__ d_fc2_transpose_add,
-                                   const real *__restrict__ d_transpose_mm_2) {
-  const int i = blockIdx.x * 256 + threadIdx.x;
-  if (i >= 5) return;
-  const real d_fc2_transpose_mm = d_fc2_transpose_add[i];
-  d_fc2_transpose_add[i] = d_fc2_transpose_mm + d_transpose_mm_2[i];
-}
-
-// model.mt:6  d(D.fc2.weight.transpose.copy) = d(D.fc2.transpose.add)
-// D.fc2.weight: reads 20 B, writes 20 B
+// model.mt:6  d(D.fc2.weight.transpose.copy) = d(D.fc2.transpose.mm) + d(D.fc2.transpose.mm.2)
+// D.fc2.weight: reads 40 B, writes 20 B; recomputes 1
 static __global__ void d_D_fc2_weight_map(real *__restrict__ d_weight_transpose_copy,
-                                          const real *__restrict__ d_fc2_transpose_add) {
+                                          const real *__restrict__ d_fc2_transpose_mm,
+                                          const real *__restrict__ d_transpose_mm_2) {
   const int i = blockIdx.x * 256 + threadIdx.x;
   if (i >= 5) return;
-  d_weight_transpose_copy[i] = d_fc2_transpose_add[i];
+  d_weight_transpose_copy[i] = d_fc2_transpose_mm[i] + d_transpose_mm_2[i];
 }
 
 // model.mt:6  d(D.fc1.bias.add) = sum(d(loss.D.fc1.add.mul.2)) + sum(d(D.fc1.add.mul.2))
@@ -800,7 +791,6 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   real *d_D_fc1_add_mul_2 = AT(real, 4352);                                      // (B, 5)
   real *d_D_fc2_transpose_mm = AT(real, 2816);                                   // (5, 1)
   real *d_D_fc2_transpose_mm_2 = AT(real, 3072);                                 // (5, 1)
-  real *d_D_fc2_transpose_add = AT(real, 2816);                                  // (5, 1)
   real *d_D_fc1_transpose_mm_2 = AT(real, 4608);                                 // (P, 5)
   real *d_D_fc1_transpose_add = AT(real, 2816);                                  // (P, 5)
   real *before_pow = AT(real, 0);                                                // (5, P)
@@ -849,8 +839,8 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
       d_D_fc1_tanh_mm, D_fc1_tanh, rows);
   STEP(mt_gemm(run, MT_TN, 5, 1, rows, D_fc1_tanh_2, d_D_fc1_fc2_add_add, d_D_fc2_transpose_mm));
   STEP(mt_gemm(run, MT_TN, 5, 1, rows, D_fc1_tanh, d_D_fc2_add_neg, d_D_fc2_transpose_mm_2));
-  LAUNCH(d_D_fc2_map, mt_blocks(5, 256), 256, 0, run)(d_D_fc2_transpose_add, d_D_fc2_transpose_mm_2);
-  LAUNCH(d_D_fc2_weight_map, mt_blocks(5, 256), 256, 0, run)(d.D_fc2_weight, d_D_fc2_transpose_add);
+  LAUNCH(d_D_fc2_weight_map, mt_blocks(5, 256), 256, 0, run)(
+      d.D_fc2_weight, d_D_fc2_transpose_mm, d_D_fc2_transpose_mm_2);
   LAUNCH(d_fc1_bias_columns, mt_blocks(5, 32), dim3(32, 8), 0, run)(
       d.D_fc1_bias, d_loss_D_fc1_add_mul_2, d_D_fc1_add_mul_2, rows);
   STEP(mt_gemm(run, MT_TN, P, 5, rows, x, d_D_fc1_add_mul_2, d_D_fc1_transpose_mm_2));
@@ -1184,13 +1174,12 @@ static const MtValue train_values[] = {
   {13, "grad.update0.D.fc1.add.mul.2",             "model.mt:6",  MT_IN_ARENA,   4352, 20, 5},
   {14, "grad.update0.D.fc2.transpose.mm",          "model.mt:6",  MT_IN_ARENA,   2816, 5,  0},
   {15, "grad.update0.D.fc2.transpose.mm.2",        "model.mt:6",  MT_IN_ARENA,   3072, 5,  0},
-  {16, "grad.update0.D.fc2.transpose.add",         "model.mt:6",  MT_IN_ARENA,   2816, 5,  0},
-  {17, "grad.update0.D.fc2.weight.transpose.copy", "model.mt:6",  MT_IN_GRADS,   128,  5,  0},
-  {18, "grad.update0.D.fc1.bias.add",              "model.mt:6",  MT_IN_GRADS,   64,   5,  0},
-  {19, "grad.update0.D.fc1.transpose.mm.2",        "model.mt:6",  MT_IN_ARENA,   4608, 15, 0},
-  {20, "grad.update0.D.fc1.transpose.add",         "model.mt:6",  MT_IN_ARENA,   2816, 15, 0},
-  {21, "before.pow",                               "model.mt:12", MT_IN_ARENA,   0,    15, 0},
-  {21, "grad.update0.D.fc1.weight.transpose.copy", "model.mt:6",  MT_IN_GRADS,   0,    15, 0},
+  {16, "grad.update0.D.fc2.weight.transpose.copy", "model.mt:6",  MT_IN_GRADS,   128,  5,  0},
+  {17, "grad.update0.D.fc1.bias.add",              "model.mt:6",  MT_IN_GRADS,   64,   5,  0},
+  {18, "grad.update0.D.fc1.transpose.mm.2",        "model.mt:6",  MT_IN_ARENA,   4608, 15, 0},
+  {19, "grad.update0.D.fc1.transpose.add",         "model.mt:6",  MT_IN_ARENA,   2816, 15, 0},
+  {20, "before.pow",                               "model.mt:12", MT_IN_ARENA,   0,    15, 0},
+  {20, "grad.update0.D.fc1.weight.transpose.copy", "model.mt:6",  MT_IN_GRADS,   0,    15, 0},
 };
 // call, value, where, place, offset, elements, elements a row
 static const MtValue train_values_1[] = {
@@ -1253,7 +1242,7 @@ static const MtValue train_values_4[] = {
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
 // elements moved from, how many, logs from, how many, groups from, how many, calls, values
 static const MtPhase train_phases[] = {
-  {train_gradients,   f64::train_gradients,   train_update,   1, 0,  0,   193, 0, 0, 0, 1, 22, 35, train_values},
+  {train_gradients,   f64::train_gradients,   train_update,   1, 0,  0,   193, 0, 0, 0, 1, 21, 34, train_values},
   {train_gradients_1, f64::train_gradients_1, NULL,           1, -1, 0,   640, 0, 1, 0, 0, 6,  7,  train_values_1},
   {train_gradients_2, f64::train_gradients_2, train_update_2, 2, 2,  256, 323, 1, 0, 1, 1, 25, 36, train_values_2},
   {train_gradients_3, f64::train_gradients_3, NULL,           1, -1, 0,   640, 1, 1, 0, 0, 2,  2,  train_values_3},
