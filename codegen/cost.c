@@ -88,16 +88,13 @@ static double rule_flops(const char *rule) {
 
 static Cost group_cost(const Costs *c, const UpdateGroup *g) {
   enum { REAL = 4 };
-  int64_t begin, count;
-  update_range(c->e, g, &begin, &count);
+  int64_t count = group_stretch(c->e->program, g).count;
   double bytes = REAL * (double)count, slots = g->optimizer->n_slots;
   return plain_cost(c->rates, bytes * (2 + slots), bytes * (1 + slots), (double)count * rule_flops(g->optimizer->rule));
 }
 
 static double gradient_bytes(const Emit *e, int phase) {
-  int64_t begin, count;
-  phase_range(e, phase, &begin, &count);
-  return 4 * (double)count;
+  return 4 * (double)phase_stretch(e->program, phase).count;
 }
 
 /* One kernel for all groups and the new states, and before it one that looks at many gradients. */

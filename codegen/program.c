@@ -199,18 +199,10 @@ int first_group(const Program *program, int update) {
 }
 
 /* Of a step with one update the whole block: what no group moves has no gradient. */
-void phase_range(const Emit *e, int i, int64_t *begin, int64_t *count) {
-  Phase phase = phase_at(e->program, i);
-  *begin = 0, *count = e->program->param_elements;
-  if (phase.update < 0 || e->program->train.n_updates < 2) return;
-  int64_t low = INT64_MAX, high = 0, from, n;
-  const Update *update = &e->program->train.updates[phase.update];
-  for (int g = 0; g < update->n_groups; g++) {
-    update_range(e, &update->groups[g], &from, &n);
-    if (n && from < low) low = from;
-    if (n && from + n > high) high = from + n;
-  }
-  *begin = high ? low : 0, *count = high ? high - low : 0;
+Stretch phase_stretch(const Program *program, int i) {
+  int update = phase_at(program, i).update;
+  if (update < 0 || program->train.n_updates < 2) return (Stretch){0, program->param_elements};
+  return update_stretch(program, &program->train.updates[update]);
 }
 
 static const char *phase_comment(const Emit *e, int i) {

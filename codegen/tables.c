@@ -307,22 +307,26 @@ static int emit_every(Emit *e, const Train *train) {
   return t.n_rows;
 }
 
-static void group_row(Table *t, const UpdateGroup *group) {
+static void group_row(Table *t, const Update *update, const UpdateGroup *group, int64_t slots) {
   Emit *e = t->e;
-  int64_t begin, count;
-  update_range(e, group, &begin, &count);
-  Text slots = {0};
+  Stretch all = group_stretch(e->program, group);
+  int64_t from = slots + all.begin - update_stretch(e->program, update).begin;
+  Text names = {0};
   for (int s = 0; s < group->optimizer->n_slots; s++)
-    text_add(&slots, "%s%s", s ? ", " : "{", quote(e, group->optimizer->slot[s]));
-  text_add(&slots, group->optimizer->n_slots ? "}" : "{NULL}");
-  add_row(t, 6, quote(e, group->target), quote(e, group->optimizer->name), number(e, group->optimizer->n_slots),
-          text_take(&slots, e->arena), number(e, begin), number(e, count));
+    text_add(&names, "%s%s", s ? ", " : "{", quote(e, group->optimizer->slot[s]));
+  text_add(&names, group->optimizer->n_slots ? "}" : "{NULL}");
+  add_row(t, 7, quote(e, group->target), quote(e, group->optimizer->name), number(e, group->optimizer->n_slots),
+          text_take(&names, e->arena), number(e, all.begin), number(e, all.count), number(e, all.count ? from : 0));
 }
 
 static int emit_groups(Emit *e, const Train *train) {
   Table t = {.e = e};
-  for (int u = 0; u < train->n_updates; u++)
-    for (int g = 0; g < train->updates[u].n_groups; g++) group_row(&t, &train->updates[u].groups[g]);
+  for (int u = 0; u < train->n_updates; u++) {
+    const Update *update = &train->updates[u];
+    int64_t slots = update_slots(e->program, u);
+    for (int g = 0; g < update->n_groups; g++) group_row(&t, update, &update->groups[g], slots);
+  }
+  if (t.n_rows) text_add(e->out, "// what, optimizer, its slots, elements moved from, how many, slots from\n");
   if (t.n_rows) emit_table(&t, "MtGroup train_groups");
   return t.n_rows;
 }
@@ -345,18 +349,23 @@ static const Step *step_of(const Emit *e, const Graph *graph) {
   return NULL;
 }
 
+static int64_t calls_of(const Step *step) {
+  int64_t n = 0;
+  for (int i = 0; i < step->n_calls; i++) n += calls_in(&step->calls[i]);
+  return n;
+}
+
 static void phase_row(Table *t, int i, int first_log, int n_logs, int n_values) {
   Emit *e = t->e;
   Phase p = phase_at(e->program, i);
   const char *gradients = phase_name(e, "train_gradients", i), *values = phase_name(e, "train_values", i);
-  int64_t begin, count;
-  phase_range(e, i, &begin, &count);
+  Stretch all = phase_stretch(e->program, i);
   int group = p.update < 0 ? 0 : first_group(e->program, p.update),
       n_groups = p.update < 0 ? 0 : e->program->train.updates[p.update].n_groups;
   add_row(t, 14, gradients, arena_print(e->arena, e->target->cuda ? "f64::%s" : "%s_f64", gradients),
           p.update < 0 ? "NULL" : phase_name(e, "train_update", i), number(e, p.every), number(e, loss_output(p.graph)),
-          number(e, begin), number(e, count), number(e, first_log), number(e, n_logs), number(e, group),
-          number(e, n_groups), number(e, step_of(e, p.graph)->n_calls), number(e, n_values), n_values ? values : "NULL");
+          number(e, all.begin), number(e, all.count), number(e, first_log), number(e, n_logs), number(e, group),
+          number(e, n_groups), number(e, calls_of(step_of(e, p.graph))), number(e, n_values), n_values ? values : "NULL");
 }
 
 static void emit_phases(Emit *e, const int *n_logs) {

@@ -97,7 +97,6 @@ bool is_single_product(const Node *n);
 
 /* update.c: the schedule and the optimizers. */
 void emit_update(Emit *e);
-void update_range(const Emit *e, const UpdateGroup *g, int64_t *begin, int64_t *count); /* elements of the block */
 bool update_measures(const Emit *e, int phase); /* CUDA: a kernel looks at the gradients before the update */
 int64_t state_elements(const Program *p);
 
@@ -115,7 +114,7 @@ StepCost *step_costs(Emit *e, bool by_line, int *n); /* most seconds first */
 int phase_count(const Program *program);
 Phase phase_at(const Program *program, int i);
 const char *phase_name(const Emit *e, const char *name, int i); /* "train_update", of the second phase "train_update_1" */
-void phase_range(const Emit *e, int i, int64_t *begin, int64_t *count); /* elements of the block that its update moves */
+Stretch phase_stretch(const Program *program, int i);          /* of the block, in which its update moves something */
 int first_group(const Program *program, int update);           /* updates' groups are numbered together */
 
 /* tables.c: what the program says of itself, and main. */

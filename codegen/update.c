@@ -99,18 +99,6 @@ static void emit_schedule(Emit *e, int phase) {
   text_free(&assignments);
 }
 
-void update_range(const Emit *e, const UpdateGroup *g, int64_t *begin, int64_t *count) {
-  int64_t low = INT64_MAX, high = 0;
-  for (int i = 0; i < g->n_params; i++) {
-    const Param *p = &e->program->params[g->params[i]];
-    int64_t end = p->offset + type_count(&p->type);
-    if (p->offset < low) low = p->offset;
-    if (end > high) high = end;
-  }
-  *begin = g->n_params ? low : 0;
-  *count = g->n_params ? high - low : 0;
-}
-
 /* The rule, one assignment a line. */
 static void emit_rule(Emit *e, const UpdateGroup *g) {
   text_add(e->out, "  // %s using %s:\n", g->target, g->optimizer->name);
@@ -127,13 +115,19 @@ static void emit_rule(Emit *e, const UpdateGroup *g) {
 /* `call` with the group's number, or on CUDA its constants, and its range. */
 static void emit_groups(Emit *e, const Update *update, int base) {
   for (int g = 0; g < update->n_groups; g++) {
-    int64_t begin, count;
     const UpdateGroup *group = &update->groups[g];
-    update_range(e, group, &begin, &count);
+    Stretch all = group_stretch(e->program, group);
     emit_rule(e, group);
     text_add(e->out, e->target->cuda ? "  mt_%s(u, s, rule[%d], %lld, %lld);\n" : "  mt_%s(run, %d, %lld, %lld);\n",
-             group->optimizer->name, e->target->cuda ? g : base + g, (long long)begin, (long long)count);
+             group->optimizer->name, e->target->cuda ? g : base + g, (long long)all.begin, (long long)all.count);
   }
+}
+
+/* Gradients of other updates that lie between its own count as 0. */
+static void emit_gaps(Emit *e, const Update *update) {
+  Stretch *gaps;
+  for (int i = 0, n = update_gaps(e->program, update, &gaps, e->arena); i < n && e->program->train.n_updates > 1; i++)
+    text_add(e->out, "  mt_zero_gradients(run, %lld, %lld);\n", (long long)gaps[i].begin, (long long)gaps[i].count);
 }
 
 static const char head[] = "// One step of the optimizers on the gradients at hand; t counts updates from 1.\n";
@@ -141,13 +135,13 @@ static const char head[] = "// One step of the optimizers on the gradients at ha
 static void emit_update_c(Emit *e, int phase) {
   const int index = phase_at(e->program, phase).update;
   const Update *update = &e->program->train.updates[index];
-  int64_t begin, count;
-  phase_range(e, phase, &begin, &count);
+  Stretch all = phase_stretch(e->program, phase);
   text_add(e->out, "%sstatic void %s(MtRun *run, const MtEnd *end) {\n", head, phase_name(e, "train_update", phase));
-  text_add(e->out, "  mt_check_gradients(run, end, %lld, %lld);\n  %s(run->scalars);\n", (long long)begin, (long long)count,
+  emit_gaps(e, update);
+  text_add(e->out, "  mt_check_gradients(run, end, %lld, %lld);\n  %s(run->scalars);\n", (long long)all.begin, (long long)all.count,
            phase_name(e, "schedule", phase));
   if (update->clip > 0)
-    text_add(e->out, "  mt_clip_gradients(run, %lld, %lld, %s);\n", (long long)begin, (long long)count,
+    text_add(e->out, "  mt_clip_gradients(run, %lld, %lld, %s);\n", (long long)all.begin, (long long)all.count,
              expr_const(e->arena, update->clip, F64).text);
   emit_groups(e, update, first_group(e->program, index));
   text_add(e->out, "  mt_finish(run, end);\n}\n\n");
@@ -169,9 +163,8 @@ int64_t state_elements(const Program *p) {
 static long long update_blocks(const Emit *e, const Update *update) {
   int64_t most = 1;
   for (int g = 0; g < update->n_groups; g++) {
-    int64_t begin, count;
-    update_range(e, &update->groups[g], &begin, &count);
-    if (count > most) most = count;
+    Stretch all = group_stretch(e->program, &update->groups[g]);
+    if (all.count > most) most = all.count;
   }
   if (state_elements(e->program) > most) most = state_elements(e->program);
   int64_t blocks = (most + ELEMENTS_A_BLOCK - 1) / ELEMENTS_A_BLOCK;
@@ -179,11 +172,10 @@ static long long update_blocks(const Emit *e, const Update *update) {
 }
 
 static void emit_look(Emit *e, const Update *update, int phase, bool measured) {
-  int64_t begin, count;
-  phase_range(e, phase, &begin, &count);
+  Stretch all = phase_stretch(e->program, phase);
   const char *clip = update->clip > 0 ? expr_const(e->arena, update->clip, F64).text : NULL;
   text_add(e->out, "  mt_%s_%s(u, s", clip ? "clip" : "check", measured ? "parts" : "gradients");
-  if (!measured) text_add(e->out, ", %lld, %lld", (long long)begin, (long long)count);
+  if (!measured) text_add(e->out, ", %lld, %lld", (long long)all.begin, (long long)all.count);
   text_add(e->out, clip ? ", %s);\n" : ");\n", clip);
 }
 
@@ -202,22 +194,20 @@ static void emit_update_kernel(Emit *e, const Update *update, int phase, bool me
 }
 
 bool update_measures(const Emit *e, int phase) {
-  int64_t begin, count;
-  phase_range(e, phase, &begin, &count);
-  return count + state_elements(e->program) > LOOKED_AT_BY_ALL;
+  return phase_stretch(e->program, phase).count + state_elements(e->program) > LOOKED_AT_BY_ALL;
 }
 
 static void emit_update_cuda(Emit *e, int phase) {
   const Update *update = &e->program->train.updates[phase_at(e->program, phase).update];
-  int64_t begin, count;
-  phase_range(e, phase, &begin, &count);
+  Stretch all = phase_stretch(e->program, phase);
   bool measured = update_measures(e, phase), clip = update->clip > 0;
   emit_update_kernel(e, update, phase, measured);
-  text_add(e->out, "static void %s(MtRun *run, const MtEnd *end) {\n"
-                   "  const MtUpdateData u = mt_update_data(run, end);\n", phase_name(e, "train_update", phase));
+  text_add(e->out, "static void %s(MtRun *run, const MtEnd *end) {\n", phase_name(e, "train_update", phase));
+  emit_gaps(e, update);
+  text_add(e->out, "  const MtUpdateData u = mt_update_data(run, end);\n");
   if (measured)
     text_add(e->out, "  %sLAUNCH(mt_measure<%s>, MT_PARTS, MT_UPDATE_THREADS, 0, run)(u, %lld, %lld);\n",
-             clip ? "" : "if (end->loss >= 0) ", clip ? "true" : "false", (long long)begin, (long long)count);
+             clip ? "" : "if (end->loss >= 0) ", clip ? "true" : "false", (long long)all.begin, (long long)all.count);
   text_add(e->out, "  LAUNCH(%s, %lld, MT_UPDATE_THREADS, 0, run)(u);\n}\n\n", phase_name(e, "update", phase),
            update_blocks(e, update));
 }

@@ -4,10 +4,6 @@
 
 #include "frontend/lower.h"
 
-void not_yet(Lower *l, const Span *at, const char *what) {
-  report(l->d, E0901, place(l, at), "%s cannot be compiled yet", what);
-}
-
 /* Names that begin with an underscore are meant to be unused. */
 void warn_unused(Lower *l, const Scope *scope) {
   if (diagnostics_errors(l->d)) return; /* what an error kept from being read is not unused */

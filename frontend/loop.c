@@ -118,7 +118,7 @@ static Node *param_in(Lower *l, const LoopFrame *f, const Param *param, const Sp
   const LoopFrame *outermost = f;
   while (outermost && outermost->up) outermost = outermost->up;
   if ((outermost ? outermost->outer : l->graph) == l->program->train.graph)
-    attrs.index = is_moved(l, (int)(param - l->program->params));
+    attrs.index = times_moved(l, (int)(param - l->program->params));
   if (!f) return node_new(l->graph, OP_param, NULL, 0, &attrs, param->path, at);
   Node *outside = f->up ? param_in(l, f->up, param, at) : node_new(f->outer, OP_param, NULL, 0, &attrs, param->path, at);
   return stands_in(f, param->path) ? take_element(l, (LoopFrame *)f, outside) : take_whole(l, (LoopFrame *)f, outside);

@@ -256,7 +256,6 @@ bool init_of(Lower *l, const Expr *e, const char *what, Init *out);
 bool same_axes(const Type *a, const Type *b);
 bool add_stack_axes(Lower *l, const char *path, Type *type); /* in front; false: too many */
 void other_shape(Lower *l, const Syntax *s, const Type *type, const Type *known); /* reports a second call that does not fit */
-void not_yet(Lower *l, const Span *at, const char *what);
 void warn_unused(Lower *l, const Scope *scope);
 
 /* ---- state.c ---- */
@@ -340,7 +339,7 @@ bool path_of(Lower *l, const Expr *e, const char **out); /* net.fc1, without a r
 bool target_of(Lower *l, const Expr *e, const char **out); /* the same, with parameters under it; reports */
 void lower_update(Lower *l, const Syntax *s, Stmt *stmt);
 void begin_phase(Lower *l, int64_t every); /* of the train block: what comes runs in every so-manyth step */
-bool is_moved(const Lower *l, int param); /* by an update that stands before */
+int times_moved(const Lower *l, int param); /* by updates that stand before */
 void lower_train(Lower *l, const Syntax *s);
 void lower_predict(Lower *l, const Syntax *s);
 void lower_sample(Lower *l, const Syntax *s);                  /* sample.c */
@@ -353,7 +352,7 @@ bool is_used_by(Lower *l, const Node *y, const Node *x);       /* is y computed 
 const Node *note_end(Lower *l, const Node *x, const Node *y);  /* notes and gives what stops the gradient of y towards x */
 const Span *readers_place(const Span *at);                     /* the call of a standard layer, not a line of it */
 void check_reach(Lower *l, const Update *update, const Node *loss);
-void check_fresh(Lower *l, const Span *at, const Node *loss); /* no gradient runs through weights that have changed since */
+bool check_fresh(Lower *l, const Span *at, const Node *loss); /* no gradient runs through weights that have changed since */
 
 /* ---- evaluation.c ---- */
 void split_eval(Lower *l, Eval *eval, Graph *whole);

@@ -155,9 +155,13 @@ typedef struct Lost {
   const Param **params;
 } Lost;
 
+/* As the updates before have left it. */
 static const Node *leaf_of(const Lower *l, const Param *param) {
-  for (int i = 0; i < l->graph->n_nodes; i++)
-    if (l->graph->nodes[i]->op == OP_param && l->graph->nodes[i]->attrs.path == param->path) return l->graph->nodes[i];
+  int moved = times_moved(l, (int)(param - l->program->params));
+  for (int i = 0; i < l->graph->n_nodes; i++) {
+    const Node *node = l->graph->nodes[i];
+    if (node->op == OP_param && node->attrs.path == param->path && node->attrs.index == moved) return node;
+  }
   return NULL;
 }
 
@@ -210,9 +214,8 @@ static void report_lost(Lower *l, const Span *at, const Lost *lost, const Node *
 }
 
 static bool is_stale(const Lower *l, const Node *leaf) {
-  if (leaf->op != OP_param || leaf->attrs.index) return false;
-  for (int i = 0; i < l->program->n_params; i++)
-    if (!strcmp(l->program->params[i].path, leaf->attrs.path)) return is_moved(l, i);
+  for (int i = 0; i < l->program->n_params && leaf->op == OP_param; i++)
+    if (!strcmp(l->program->params[i].path, leaf->attrs.path)) return leaf->attrs.index < times_moved(l, i);
   return false;
 }
 
@@ -227,7 +230,7 @@ static const Node *reader_of(const Lower *l, const bool *reached, const Node *le
   return leaf;
 }
 
-void check_fresh(Lower *l, const Span *at, const Node *loss) {
+bool check_fresh(Lower *l, const Span *at, const Node *loss) {
   const bool *reached = reached_from(l, loss);
   for (int i = 0; i < l->graph->n_nodes; i++) {
     const Node *leaf = l->graph->nodes[i];
@@ -236,8 +239,9 @@ void check_fresh(Lower *l, const Span *at, const Node *loss) {
            leaf->attrs.path);
     report_note(l->d, readers_place(reader_of(l, reached, leaf)->span), "this was made of the old weights");
     report_help(l->d, "compute it again after that update, or keep it as a plain value: stop(...)");
-    return;
+    return false;
   }
+  return true;
 }
 
 void check_reach(Lower *l, const Update *update, const Node *loss) {

@@ -157,7 +157,7 @@ static void lower_statement(Lower *l, const Syntax *s, Stmt *stmt, bool in_every
     if (updates) begin_phase(l, 1);
     break;
   }
-  default: not_yet(l, s->at, "this statement"); break;
+  default: fault("statement %d in a train block", s->kind);
   }
 }
 

@@ -55,37 +55,24 @@ void begin_phase(Lower *l, int64_t every) {
   l->phase = t->n_phases - 1;
 }
 
-static const Update *mover_of(const Lower *l, int param) {
-  const Train *t = &l->program->train;
-  for (int u = 0; u < t->n_updates; u++)
-    for (int g = 0; g < t->updates[u].n_groups; g++)
-      for (int i = 0; i < t->updates[u].groups[g].n_params; i++)
-        if (t->updates[u].groups[g].params[i] == param) return &t->updates[u];
-  return NULL;
+static bool moves(const Update *update, int param) {
+  for (int g = 0; g < update->n_groups; g++)
+    for (int i = 0; i < update->groups[g].n_params; i++)
+      if (update->groups[g].params[i] == param) return true;
+  return false;
 }
 
-bool is_moved(const Lower *l, int param) { return mover_of(l, param) != NULL; }
+int times_moved(const Lower *l, int param) {
+  int n = 0;
+  for (int u = 0; u < l->program->train.n_updates; u++) n += moves(&l->program->train.updates[u], param);
+  return n;
+}
 
 static bool moves_any(Lower *l, const Syntax *s, const Update *update) {
   for (int g = 0; g < update->n_groups; g++)
     if (update->groups[g].n_params) return true;
   report(l->d, E0503, s->at, "this update moves nothing: all of %s is frozen", update->groups[0].target);
   return false;
-}
-
-/* A parameter's optimizer slots belong to one update. */
-static bool moves_once(Lower *l, const Update *update) {
-  for (int g = 0; g < update->n_groups; g++)
-    for (int i = 0; i < update->groups[g].n_params; i++) {
-      int param = update->groups[g].params[i];
-      const Update *first = mover_of(l, param);
-      if (!first) continue;
-      not_yet(l, update->groups[g].span, "a parameter that two updates move");
-      report_note(l->d, first->span, "%s is moved here already", l->program->params[param].path);
-      report_help(l->d, "name the parts that each of them moves: update net.head minimize ...");
-      return false;
-    }
-  return true;
 }
 
 /* ---- update ---- */
@@ -244,9 +231,8 @@ void lower_update(Lower *l, const Syntax *s, Stmt *stmt) {
   }
   if (!ok) return;
   assign_params(l, &update);
-  if (!moves_any(l, s, &update) || !moves_once(l, &update)) return;
-  check_fresh(l, e->at, loss);
-  check_reach(l, &update, loss);
+  if (!moves_any(l, s, &update)) return;
+  if (check_fresh(l, e->at, loss)) check_reach(l, &update, loss);
   graph_output(l->graph, OUT_LOSS, update.name, loss);
   stmt->index = t->n_updates;
   LIST_PUSH(l->arena, t->updates, t->n_updates, update);

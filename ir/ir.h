@@ -346,7 +346,7 @@ typedef struct Data {
 
 /* -- optimizers: rows of one table (optimizer.c) -- */
 
-enum { MAX_HYPER = 8, MAX_SLOTS = 3, MAX_GROUPS = 16 }; /* as many as mtrt.h has room for */
+enum { MAX_HYPER = 8, MAX_SLOTS = 3, MAX_GROUPS = 64, MAX_CUTS = 64 }; /* as many as mtrt.h has room for */
 typedef struct Optimizer {
   const char *name;                   /* "adamw" */
   const char *hyper[MAX_HYPER];       /* option names in order; hyper[0] is "lr" */
@@ -631,6 +631,18 @@ typedef enum GroupPattern {
  * collected ones: results are the carried values after the last turn, and
  * the collected stacked, that of turn t as element t.  Body nodes are any; a
  * body knows nothing outside but its inputs, rows, counters and turns. */
+
+/* ---- blocks.c: stretches of the parameter block ------------------------- */
+
+typedef struct Stretch {
+  int64_t begin, count; /* elements */
+} Stretch;
+int updates_of(const Program *program, int param, int before);               /* how many of the first `before` updates move it */
+Stretch group_stretch(const Program *program, const UpdateGroup *group);     /* all of it is the group's once the plan is made */
+Stretch update_stretch(const Program *program, const Update *update);        /* from its first element to its last */
+int update_gaps(const Program *program, const Update *update, Stretch **out, Arena *arena); /* of its stretch what others move */
+int64_t update_slots(const Program *program, int update); /* where the slots of its stretch begin in a block of slots */
+int64_t slot_elements(const Program *program);            /* of a block of slots */
 
 /* ---- memory.c: what training takes in memory ---------------------------- */
 

@@ -193,7 +193,7 @@ Memory program_memory(const Program *p, Arena *arena) {
   const Train *t = &p->train;
   m.params = p->param_elements * REAL;
   m.gradients = m.params * (t->accumulate > 1 ? 2 : 1);
-  m.optimizer = m.params * most_slots(t);
+  m.optimizer = slot_elements(p) * REAL * most_slots(t);
   m.states = 2 * state_bytes(p);
   for (int i = 0; i < p->n_data; i++)
     if (i == t->data || is_evaluated(p, i)) add_data(&m, &p->data[i]);

@@ -173,11 +173,15 @@ static void expand_grads(PassContext *context, Graph *graph) {
 
 typedef struct ParamNode {
   const char *path;
+  int moved; /* by so many updates before */
   Node *node;
 } ParamNode;
 
+/* Of one path there is a node for each time it was moved. */
 static int by_path(const void *a, const void *b) {
-  return strcmp(((const ParamNode *)a)->path, ((const ParamNode *)b)->path);
+  const ParamNode *x = a, *y = b;
+  int order = strcmp(x->path, y->path);
+  return order ? order : (x->moved > y->moved) - (x->moved < y->moved);
 }
 
 typedef struct ParamNodes {
@@ -188,14 +192,14 @@ typedef struct ParamNodes {
 static ParamNodes find_params(const Graph *graph, Arena *scratch) {
   ParamNodes found = {0, arena_alloc(scratch, sizeof *found.at * (size_t)graph->n_nodes)};
   for (int i = 0; i < graph->n_nodes; i++)
-    if (graph->nodes[i]->op == OP_param && graph->nodes[i]->attrs.index == 0)
-      found.at[found.n++] = (ParamNode){graph->nodes[i]->attrs.path, graph->nodes[i]};
+    if (graph->nodes[i]->op == OP_param)
+      found.at[found.n++] = (ParamNode){graph->nodes[i]->attrs.path, graph->nodes[i]->attrs.index, graph->nodes[i]};
   qsort(found.at, (size_t)found.n, sizeof *found.at, by_path);
   return found;
 }
 
-static Node *param_node(const ParamNodes *params, const char *path) {
-  ParamNode key = {path, NULL}, *found = bsearch(&key, params->at, (size_t)params->n, sizeof key, by_path);
+static Node *param_node(const ParamNodes *params, const char *path, int moved) {
+  ParamNode key = {path, moved, NULL}, *found = bsearch(&key, params->at, (size_t)params->n, sizeof key, by_path);
   return found ? found->node : NULL;
 }
 
@@ -220,12 +224,6 @@ static void add_gradients(PassContext *context, int index) {
     report(context->diagnostics, E0704, update->span, "%s: there is no loss for %s", graph->name, update->name);
     return;
   }
-  int before = 0; /* all updates of a step share the room for hyper-parameters */
-  for (int u = 0; u < index; u++) before += program->train.updates[u].n_groups;
-  if (before <= MAX_GROUPS && before + update->n_groups > MAX_GROUPS)
-    report(context->diagnostics, E0901, update->groups[MAX_GROUPS - before].span,
-           "an update of more than %d groups cannot be compiled yet, %s has %d", MAX_GROUPS,
-           before ? "with those before it this one" : "this one", before + update->n_groups);
   Arena *scratch = arena_new();
   ParamNodes nodes = find_params(graph, scratch);
   size_t room = sizeof(Node *) * (size_t)program->n_params;
@@ -234,8 +232,9 @@ static void add_gradients(PassContext *context, int index) {
   int n = 0;
   for (int g = 0; g < update->n_groups; g++)
     for (int i = 0; i < update->groups[g].n_params; i++) {
-      param[n] = &program->params[update->groups[g].params[i]];
-      x[n] = param_node(&nodes, param[n]->path);
+      int p = update->groups[g].params[i];
+      param[n] = &program->params[p];
+      x[n] = param_node(&nodes, param[n]->path, updates_of(program, p, index));
       if (x[n])
         n++;
       else
@@ -267,4 +266,5 @@ void pass_gradient(PassContext *context) {
   for (int i = 0; i < program->train.n_updates; i++) add_gradients(context, i);
   graph_sweep(graph);
   if (!diagnostics_errors(context->diagnostics)) cut_phases(context);
+  order_update_groups(context);
 }

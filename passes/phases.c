@@ -57,18 +57,19 @@ static int phase_of_update(const Cut *c, int update) {
   return c->n - 1;
 }
 
-/* The phase at whose end the parameter moves; the number of phases when none. */
-static int moved_in(const Cut *c, const char *path) {
+/* The phase at whose end the parameter moves for the time number `change`, counted from 0; the number of phases when
+ * it never does. */
+static int moved_in(const Cut *c, const char *path, int change) {
   for (int u = 0; u < c->train->n_updates; u++)
     for (int g = 0; g < c->train->updates[u].n_groups; g++) {
       const UpdateGroup *group = &c->train->updates[u].groups[g];
       for (int i = 0; i < group->n_params; i++)
-        if (!strcmp(c->program->params[group->params[i]].path, path)) return phase_of_update(c, u);
+        if (!strcmp(c->program->params[group->params[i]].path, path) && change-- == 0) return phase_of_update(c, u);
     }
   return c->n;
 }
 
-/* The phase at whose end the state takes its value number `change`, counted from 0. */
+/* The same for a state's values. */
 static int assigned_in(const Cut *c, const char *path, int change) {
   for (int o = 0; o < c->whole->n_outputs; o++) {
     const Output *output = &c->whole->outputs[o];
@@ -82,15 +83,12 @@ static int least(int a, int b) { return a < b ? a : b; }
 static void find_lives(Cut *c) {
   for (int i = 0; i < c->whole->n_nodes; i++) {
     const Node *node = c->whole->nodes[i];
-    int change = node->attrs.index;
     c->first[i] = 0, c->last[i] = c->n - 1;
-    if (node->op == OP_param) {
-      int moved = moved_in(c, node->attrs.path);
-      if (change) c->first[i] = least(moved, c->n - 2) + 1;
-      else c->last[i] = least(moved, c->n - 1);
-    } else if (node->op == OP_state) {
-      if (change) c->first[i] = least(assigned_in(c, node->attrs.path, change - 1), c->n - 2) + 1;
-      c->last[i] = least(assigned_in(c, node->attrs.path, change), c->n - 1);
+    if (changes(node)) {
+      int (*changed_in)(const Cut *, const char *, int) = node->op == OP_param ? moved_in : assigned_in;
+      int change = node->attrs.index;
+      if (change) c->first[i] = least(changed_in(c, node->attrs.path, change - 1), c->n - 2) + 1;
+      c->last[i] = least(changed_in(c, node->attrs.path, change), c->n - 1);
     }
     c->is_free[i] = !is_computed(node) ? !changes(node) : is_kind(node, MAP);
     for (int k = 0; k < node->n_in; k++) {
@@ -244,6 +242,14 @@ static void keep_used(Cut *c) {
   c->n = c->train->n_phases = n;
 }
 
+/* A trainer says in the bits of a word which parts of a step run. */
+static bool may_cut(const Cut *c) {
+  if (c->n <= MAX_CUTS) return true;
+  report(c->context->diagnostics, E0507, c->train->span, "the updates cut this step into %d parts, and there is room for %d", c->n,
+         MAX_CUTS);
+  return false;
+}
+
 static bool may_accumulate(const Cut *c) {
   if (c->train->accumulate == 1) return true;
   const Span *at = c->train->n_updates > 1 ? c->train->updates[1].span : c->train->span;
@@ -278,7 +284,7 @@ void cut_phases(PassContext *context) {
       if (whole->outputs[o].role != OUT_GRAD) whole->outputs[o].index = 0;
     return;
   }
-  if (!may_accumulate(&c)) return;
+  if (!may_accumulate(&c) || !may_cut(&c)) return;
   c.made = arena_alloc(arena, sizeof *c.made * (size_t)c.n);
   for (int i = 0; i < c.n; i++) c.made[i] = arena_alloc(arena, n * sizeof **c.made);
   for (int i = 0; i < c.n; i++) build(&c, i);

@@ -26,6 +26,8 @@ static void copy_train(Program *to, const Program *from) {
     to->train.phases[i] = t->phases[i];
     to->train.phases[i].graph = t->phases[i].graph == t->graph ? to->train.graph : copy_graph(to, t->phases[i].graph);
   }
+  to->train.updates = arena_alloc(to->arena, sizeof *t->updates * ((size_t)t->n_updates + 1));
+  for (int i = 0; i < t->n_updates; i++) to->train.updates[i] = t->updates[i];
 }
 
 static void copy_others(Program *to, const Program *from) {

@@ -19,7 +19,7 @@ static void record_step(MtRun *run, MtSession *s, uint64_t phases) {
     train->phases[p].gradients(run, (const void *const *)s->train.batch, mt_least(s->train.capacity, s->train.rows));
     MtEnd end = mt_end_of(train, p, 0, NULL);
     end.loss = -1, end.ends = phases >> p == 1;
-    if (train->phases[p].update) train->phases[p].update(run, &end);
+    if (train->phases[p].update) mt_update_phase(run, p, &end);
     else mt_finish(run, &end);
   }
 }

@@ -38,6 +38,11 @@ void mt_gemm_bf16_batched(MtRun *run, MtGemmKind kind, MtTranspose t, int64_t ba
   run->backend->gemm(run, kind_of(run, kind), t, batch, m, n, k, a, lda, a_step, b, ldb, b_step, c, ldc, c_step);
 }
 
+void mt_zero_gradients(MtRun *run, int64_t begin, int64_t count) {
+  size_t real = (size_t)run->real_size;
+  run->backend->zero(run, (char *)run->grads + (size_t)begin * real, (size_t)count * real);
+}
+
 void mt_clip_gradients(MtRun *run, int64_t begin, int64_t count, double max_norm) {
   run->backend->clip(run, begin, count, max_norm);
 }

@@ -2,7 +2,8 @@
  * weights as PyTorch reads them.
  *
  * A checkpoint is a safetensors file: parameters and states under their full
- * paths, optimizer slots as optimizer.SLOT.PATH, and where the run stands in
+ * paths, optimizer slots as optimizer.SLOT.PATH (of a second update that moves
+ * the same optimizer.2.SLOT.PATH), and where the run stands in
  * the metadata.  Order of data and random draws are pure functions of the
  * seed and these counters, so nothing else is needed.
  */
@@ -23,12 +24,8 @@ static bool is_checkpoint(const MtArchive *archive) {
   return format && !strncmp(format, FORMAT_NAME, sizeof FORMAT_NAME - 1);
 }
 
-static const MtGroup *group_of(const MtProgram *program, const MtTensor *param) {
-  for (int g = 0; program->train && g < program->train->n_groups; g++) {
-    const MtGroup *group = &program->train->groups[g];
-    if (param->offset >= group->begin && param->offset < group->begin + group->count) return group;
-  }
-  return NULL;
+static bool holds(const MtGroup *group, const MtTensor *param) {
+  return param->offset >= group->begin && param->offset < group->begin + group->count;
 }
 
 /* ---- a program's tensors, one after the other ---- */
@@ -64,21 +61,30 @@ bool mt_each_block(const MtTensor *tensor, const char *prefix, float *values, Mt
   return true;
 }
 
-/* Parameters, states, then (when asked) the slots each parameter's optimizer has. */
-static bool each_tensor(const MtProgram *program, const MtBlocks *blocks, bool slots, MtVisit visit, void *data) {
+/* What each optimizer that moves it remembers; of the second one under optimizer.2.SLOT. */
+static bool each_slot(const MtTrain *train, const MtBlocks *blocks, const MtTensor *param, MtVisit visit, void *data) {
   char prefix[64];
+  for (int g = 0, nth = 0; g < train->n_groups; g++) {
+    const MtGroup *group = &train->groups[g];
+    if (!holds(group, param)) continue;
+    nth++;
+    for (int s = 0; s < group->n_slots; s++) {
+      if (nth == 1) snprintf(prefix, sizeof prefix, "optimizer.%s.", group->slots[s]);
+      else snprintf(prefix, sizeof prefix, "optimizer.%d.%s.", nth, group->slots[s]);
+      if (!mt_each_block(param, prefix, blocks->slots[s] + group->slots_at + param->offset - group->begin, visit, data)) return false;
+    }
+  }
+  return true;
+}
+
+/* Parameters, states, then (when asked) the slots each parameter's optimizers have. */
+static bool each_tensor(const MtProgram *program, const MtBlocks *blocks, bool slots, MtVisit visit, void *data) {
   for (int i = 0; i < program->n_params; i++)
     if (!mt_each_block(&program->params[i], "", blocks->params + program->params[i].offset, visit, data)) return false;
   for (int i = 0; i < program->n_states; i++)
     if (!mt_each_block(&program->states[i], "", blocks->states + program->states[i].offset, visit, data)) return false;
-  for (int i = 0; slots && i < program->n_params; i++) {
-    const MtTensor *param = &program->params[i];
-    const MtGroup *group = group_of(program, param);
-    for (int s = 0; group && s < group->n_slots; s++) {
-      snprintf(prefix, sizeof prefix, "optimizer.%s.", group->slots[s]);
-      if (!mt_each_block(param, prefix, blocks->slots[s] + param->offset, visit, data)) return false;
-    }
-  }
+  for (int i = 0; slots && program->train && i < program->n_params; i++)
+    if (!each_slot(program->train, blocks, &program->params[i], visit, data)) return false;
   return true;
 }
 

@@ -233,49 +233,76 @@ int mt_gradcheck(MtSession *s) {
 
 /* ---- --dump-grads ------------------------------------------------------------------------- */
 
-static void record_first(MtRun *run, void *data) {
-  MtSession *s = data;
-  int64_t rows = mt_least(s->train.capacity, s->train.rows);
-  mt_fetch(run, &s->train, rows);
-  for (int p = 0; p < s->program->train->n_phases; p++)
-    s->program->train->phases[p].gradients(run, (const void *const *)s->train.batch, rows);
+/* Each phase at the weights of now, without the updates between; NULL: the batch. */
+typedef struct Dump {
+  MtSession *s;
+  int64_t rows;
+  const MtPhase *phase;
+  int n_losses;
+  float first_loss;
+  MtArchive archive;
+  const char *suffix; /* of the gradients at hand */
+} Dump;
+
+static void record_phase(MtRun *run, void *data) {
+  const Dump *d = data;
+  if (d->phase) d->phase->gradients(run, (const void *const *)d->s->train.batch, d->rows);
+  else mt_fetch(run, &d->s->train, d->rows);
 }
 
-/* "loss" and, of the second update on, "loss.1": each at the weights of now, without the updates between. */
-static bool add_losses(MtSession *s, MtArchive *archive, float *losses) {
-  const MtTrain *train = s->program->train;
+static bool dump_phase(Dump *d, const MtPhase *phase) {
+  d->phase = phase;
+  return d->s->run.backend->play(&d->s->run, 0, record_phase, d);
+}
+
+/* "loss" and, of the second update on, "loss.1". */
+static bool add_loss(Dump *d) {
   char name[32] = "loss";
+  float loss;
+  MtRun *run = &d->s->run;
+  if (!run->backend->read(run, &loss, (float *)run->outputs + d->phase->loss, sizeof loss)) return false;
+  if (d->n_losses) snprintf(name, sizeof name, "loss.%d", d->n_losses);
+  else d->first_loss = loss;
+  d->n_losses++;
+  return mt_archive_add(&d->archive, name, MT_WIDE_F32, 0, NULL, &loss) || mt_error(&d->s->error, "out of memory");
+}
+
+static bool dump_tensor(void *data, const char *name, const MtTensor *tensor, float *values) {
+  Dump *d = data;
+  char whole[1100];
+  snprintf(whole, sizeof whole, "%.1024s%s", name, d->suffix);
+  return mt_archive_add(&d->archive, whole, MT_WIDE_F32, tensor->rank, tensor->shape, values) || mt_error(&d->s->error, "out of memory");
+}
+
+/* Of what an update moves that an earlier one moves too, "net.w.1". */
+static bool add_gradients(Dump *d) {
+  const MtProgram *p = d->s->program;
+  const MtPhase *phase = d->phase;
+  float *grads = d->s->host.params; /* the blocks' host copy serves as room */
+  if (!d->s->run.backend->read(&d->s->run, grads, d->s->run.grads, (size_t)p->param_count * sizeof *grads)) return false;
   bool ok = true;
-  for (int p = 0, n = 0; ok && p < train->n_phases; p++) {
-    if (train->phases[p].loss < 0) continue;
-    if (n) snprintf(name, sizeof name, "loss.%d", n);
-    ok = s->run.backend->read(&s->run, &losses[n], (float *)s->run.outputs + train->phases[p].loss, sizeof *losses);
-    ok = ok && (mt_archive_add(archive, name, MT_WIDE_F32, 0, NULL, &losses[n]) || mt_error(&s->error, "out of memory"));
-    n++;
+  char suffix[16];
+  for (int i = 0; ok && i < p->n_params; i++) {
+    const MtTensor *param = &p->params[i];
+    int before = 0;
+    if (!in_a_group(p->train, phase->first_group, phase->n_groups, param)) continue;
+    for (int g = 0; g < phase->first_group; g++) before += in_a_group(p->train, g, 1, param);
+    snprintf(suffix, sizeof suffix, ".%d", before);
+    d->suffix = before ? suffix : "";
+    ok = mt_each_block(param, "", grads + param->offset, dump_tensor, d);
   }
   return ok;
 }
 
-static bool dump_tensor(void *archive, const char *name, const MtTensor *tensor, float *values) {
-  return mt_archive_add(archive, name, MT_WIDE_F32, tensor->rank, tensor->shape, values);
-}
-
 bool mt_dump_gradients(MtSession *s) {
-  const MtProgram *p = s->program;
-  MtArchive archive = {0};
-  float losses[64] = {0}, *grads = s->host.params; /* the blocks' host copy serves as room */
-  bool ok = mt_begin_epoch(s, 0, 0) && s->run.backend->play(&s->run, 0, record_first, s) &&
-            add_losses(s, &archive, losses) &&
-            s->run.backend->read(&s->run, grads, s->run.grads, (size_t)p->param_count * sizeof *grads);
-  if (ok) {
-    for (int i = 0; ok && i < p->n_params; i++)
-      if (in_a_group(p->train, 0, p->train->n_groups, &p->params[i]))
-        ok = mt_each_block(&p->params[i], "", grads + p->params[i].offset, dump_tensor, &archive);
-    ok = ok || mt_error(&s->error, "out of memory");
-    ok = ok && mt_write_safetensors(s->options->dump_grads, NULL, &archive, &s->error);
-  }
-  mt_archive_free(&archive);
+  const MtTrain *train = s->program->train;
+  Dump d = {.s = s, .rows = mt_least(s->train.capacity, s->train.rows)};
+  bool ok = mt_begin_epoch(s, 0, 0) && dump_phase(&d, NULL);
+  for (int p = 0; ok && p < train->n_phases; p++)
+    ok = dump_phase(&d, &train->phases[p]) && (train->phases[p].loss < 0 || add_loss(&d)) && add_gradients(&d);
+  ok = ok && mt_write_safetensors(s->options->dump_grads, NULL, &d.archive, &s->error);
+  mt_archive_free(&d.archive);
   if (ok && !s->options->quiet && !s->options->json)
-    printf("loss %.9g; gradients: %s\n", (double)losses[0], s->options->dump_grads);
+    printf("loss %.9g; gradients: %s\n", (double)d.first_loss, s->options->dump_grads);
   return ok;
 }

@@ -23,7 +23,7 @@ extern "C" {
 
 /* ---- what a step works on ---------------------------------------------- */
 
-enum { MT_MAX_RANK = 8, MT_MAX_GROUPS = 16, MT_MAX_HYPER = 8, MT_MAX_SLOTS = 3, MT_MAX_OUTPUTS = 64, MT_PARTS = 1024 };
+enum { MT_MAX_RANK = 8, MT_MAX_GROUPS = 64, MT_MAX_HYPER = 8, MT_MAX_SLOTS = 3, MT_MAX_OUTPUTS = 64, MT_PARTS = 1024 };
 
 /* Scalars that change from step to step, in device memory, so that a captured
  * step needs no new arguments. */
@@ -108,6 +108,8 @@ void mt_gemm_bf16_batched(MtRun *run, MtGemmKind kind, MtTranspose t, int64_t ba
                           const void *b, int64_t ldb, int64_t b_step,
                           void *c, int64_t ldc, int64_t c_step);
 
+/* Gradients [begin, begin + count) are those of another update: here they count as 0. */
+void mt_zero_gradients(MtRun *run, int64_t begin, int64_t count);
 /* Set scalars->stop when the loss, one of the gradients [begin, begin + count) or a new state is not finite. */
 void mt_check_gradients(MtRun *run, const MtEnd *end, int64_t begin, int64_t count);
 /* Scale gradients to a global norm of at most max_norm (times min(1, max_norm / (norm + 1e-6))). */
@@ -240,6 +242,7 @@ typedef struct MtGroup {    /* an update group, for --help and checkpoints */
   int n_slots;
   const char *slots[MT_MAX_SLOTS]; /* "m", "v" */
   int64_t begin, count;     /* elements of the block */
+  int64_t slots_at;         /* where the slots of `begin` lie in their blocks: elsewhere when an earlier update moves the same */
 } MtGroup;
 
 /* A stretch of the step up to an update, which later phases see. */

@@ -85,8 +85,11 @@ static void print_model(const MtProgram *program) {
     printf("; %lld %s over %s", (long long)train->count, train->unit == MT_EPOCHS ? "epochs" : "updates",
            program->data[train->data].name);
   printf("\n");
-  for (int i = 0; train && i < train->n_groups; i++)
-    printf("  update %s using %s\n", train->groups[i].target, train->groups[i].optimizer);
+  for (int p = 0; train && p < train->n_phases; p++) {
+    const MtGroup *first = &train->groups[train->phases[p].first_group], *last = first + train->phases[p].n_groups;
+    for (const MtGroup *g = first; g < last; g++) /* of several stretches the first stands for all */
+      if (g == first || strcmp(g->target, g[-1].target)) printf("  update %s using %s\n", g->target, g->optimizer);
+  }
 }
 
 static void print_help(const MtProgram *program) {

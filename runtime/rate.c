@@ -16,7 +16,7 @@ static void record_update(MtRun *run, void *data) {
   while (!train->phases[first].update) first++;
   MtEnd end = mt_end_of(train, first, 0, NULL);
   end.loss = -1, end.ends = true;
-  train->phases[first].update(run, &end);
+  mt_update_phase(run, first, &end);
 }
 
 /* The first group's learning rate at `step`; NaN after a failure. */

@@ -64,6 +64,15 @@ static int most_slots(const MtProgram *program) {
   return n;
 }
 
+int64_t mt_slot_count(const MtProgram *program) {
+  int64_t n = program->param_count;
+  for (int g = 0; program->train && g < program->train->n_groups; g++) {
+    int64_t end = program->train->groups[g].slots_at + program->train->groups[g].count;
+    if (end > n) n = end;
+  }
+  return n;
+}
+
 static bool host_block(MtSession *s, float **out, int64_t count) {
   *out = calloc((size_t)count + 1, sizeof **out);
   return *out || mt_error(&s->error, "out of memory for %lld values", (long long)count);
@@ -74,7 +83,7 @@ static bool open_blocks(MtSession *s, int needs) {
   size_t real = (size_t)s->run.real_size, bytes = (size_t)p->param_count * real;
   int slots = most_slots(p);
   bool ok = host_block(s, &s->host.params, p->param_count) && host_block(s, &s->host.states, p->state_count);
-  for (int i = 0; ok && i < slots; i++) ok = host_block(s, &s->host.slots[i], p->param_count);
+  for (int i = 0; ok && i < slots; i++) ok = host_block(s, &s->host.slots[i], mt_slot_count(p));
   ok = ok && mt_session_alloc(s, &s->run.params, bytes, "parameters") &&
        mt_session_alloc(s, &s->run.states, (size_t)p->state_count * real, "states");
   if (ok && needs & MT_NEED_TRAIN && p->state_count) {
@@ -86,7 +95,7 @@ static bool open_blocks(MtSession *s, int needs) {
   if (ok && needs & MT_NEED_UPDATES && p->train->accumulate > 1)
     ok = mt_session_alloc(s, &s->micro_grads, bytes, "gradients of a micro-batch");
   for (int i = 0; ok && needs & MT_NEED_UPDATES && i < (slots ? slots : 1); i++)
-    ok = mt_session_alloc(s, &s->run.slots[i], bytes, "optimizer state");
+    ok = mt_session_alloc(s, &s->run.slots[i], (size_t)mt_slot_count(p) * real, "optimizer state");
   return ok;
 }
 

@@ -48,6 +48,24 @@ MtEnd mt_end_of(const MtTrain *train, int phase, int64_t rows, double *sums) {
   return end;
 }
 
+/* By how many elements the slots of the phase's parameters lie behind their places in the block. */
+static int64_t slots_behind(const MtTrain *train, const MtPhase *phase) {
+  for (int g = phase->first_group; g < phase->first_group + phase->n_groups; g++)
+    if (train->groups[g].count) return train->groups[g].slots_at - train->groups[g].begin;
+  return 0;
+}
+
+void mt_update_phase(MtRun *run, int phase, const MtEnd *end) {
+  const MtTrain *train = run->program->train;
+  int64_t behind = slots_behind(train, &train->phases[phase]) * run->real_size;
+  void *slots[MT_MAX_SLOTS];
+  memcpy(slots, run->slots, sizeof slots);
+  for (int i = 0; i < MT_MAX_SLOTS; i++)
+    if (slots[i]) run->slots[i] = (char *)slots[i] + behind;
+  train->phases[phase].update(run, end);
+  memcpy(run->slots, slots, sizeof slots);
+}
+
 /* ---- one step ---- */
 
 typedef struct Recording {
@@ -76,7 +94,7 @@ static void record_phase(MtSession *s, const MtStepPlan *plan, int phase, bool e
   if (s->options->keep_going) end.loss = -1;
   end.last = plan->last, end.ends = ends;
   if (end.last && p->update) {
-    p->update(run, &end);
+    mt_update_phase(run, phase, &end);
   } else {
     mt_check_gradients(run, &end, 0, s->program->param_count);
     mt_finish(run, &end);

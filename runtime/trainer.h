@@ -99,6 +99,7 @@ static inline int64_t mt_least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ---- weights.c: blocks from and to files ---- */
 bool mt_init_blocks(MtSession *s);
+int64_t mt_slot_count(const MtProgram *program); /* elements of a block of optimizer slots */
 int64_t mt_parameters(const MtProgram *program); /* the block may be longer: it is padded */
 bool mt_push_blocks(MtSession *s, bool slots);
 bool mt_pull_blocks(MtSession *s, bool slots);
@@ -123,6 +124,8 @@ bool mt_play_step(MtSession *s, MtStepPlan plan);
 enum { MT_STEPS_A_PLAY = 8, MT_SMALL_MODEL = 1 << 20 };
 bool mt_play_steps(MtSession *s, int64_t rows, int64_t count);
 uint64_t mt_phases_at(const MtTrain *train, int64_t step); /* those that run in the step after `step` others */
+/* phases[phase].update, with the slots of its own optimizers. */
+void mt_update_phase(MtRun *run, int phase, const MtEnd *end);
 MtEnd mt_end_of(const MtTrain *train, int phase, int64_t rows, double *sums);
 /* Where the weighted sum of a log stands, and that of the first loss: n_logs + 1 sums in all. */
 int mt_log_sum(const MtTrain *train, int log);

@@ -50,18 +50,18 @@ bool mt_push_blocks(MtSession *s, bool slots) {
       push(s, s->run.params, s->host.params, p->param_count) && push(s, s->run.states, s->host.states, p->state_count) &&
       (!s->run.new_states || push(s, s->run.new_states, s->host.states, p->state_count));
   for (int i = 0; ok && slots && i < MT_MAX_SLOTS; i++)
-    if (s->host.slots[i]) ok = push(s, s->run.slots[i], s->host.slots[i], p->param_count);
+    if (s->host.slots[i]) ok = push(s, s->run.slots[i], s->host.slots[i], mt_slot_count(p));
   return ok;
 }
 
 bool mt_pull_blocks(MtSession *s, bool slots) {
   const MtProgram *p = s->program;
   const MtBackend *device = s->run.backend;
-  size_t params = (size_t)p->param_count * sizeof(float);
+  size_t params = (size_t)p->param_count * sizeof(float), room = (size_t)mt_slot_count(p) * sizeof(float);
   bool ok = device->read(&s->run, s->host.params, s->run.params, params) &&
             device->read(&s->run, s->host.states, s->run.states, (size_t)p->state_count * sizeof(float));
   for (int i = 0; ok && slots && i < MT_MAX_SLOTS; i++)
-    if (s->host.slots[i]) ok = device->read(&s->run, s->host.slots[i], s->run.slots[i], params);
+    if (s->host.slots[i]) ok = device->read(&s->run, s->host.slots[i], s->run.slots[i], room);
   return ok;
 }
 

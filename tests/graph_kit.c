@@ -251,3 +251,14 @@ const char *kit_check_update(Kit *kit) {
       wrong = kit_check_derivative(kit, loss, i, kit->graph->outputs[i].name);
   return wrong;
 }
+
+bool kit_printed(const Kit *kit, const char *what) {
+  char *text = NULL;
+  size_t size;
+  FILE *out = open_memstream(&text, &size);
+  diagnostics_print(kit->diagnostics, out, false);
+  fclose(out);
+  bool found = strstr(text, what) != NULL;
+  free(text);
+  return found;
+}

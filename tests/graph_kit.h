@@ -45,6 +45,8 @@ void kit_minimize(Kit *kit, Node *loss);          /* an update of all parameters
 /* Passes up to and with `stop`, verified after each; trace may be NULL. */
 bool kit_run(Kit *kit, int level, const char *stop, long bisect_limit, FILE *trace);
 
+bool kit_printed(const Kit *kit, const char *text); /* is it in a message? */
+
 typedef struct Values {
   int n;
   Tensor *at; /* as the graph's outputs */

@@ -77,7 +77,7 @@ static const MtValue values[] = {
     {3, "grad.net.b", "line.mt:7", MT_IN_GRADS, IN, 1, 0},
 };
 static const MtLog logs[] = {{"mean", MEAN}, {"loss", LOSS}};
-static const MtGroup groups[] = {{"net", "sgd", 1, {"buf"}, 0, IN + 1}};
+static const MtGroup groups[] = {{"net", "sgd", 1, {"buf"}, 0, IN + 1, 0}};
 static const MtAccumulator accumulators[] = {{'+', 0, 1}, {'>', 1, 1}, {'<', 2, 1}};
 static const MtLog eval_logs[] = {{"rmse", 0}, {"worst", 1}, {"least", 2}, {"loss", 3}};
 static const MtEval evals[] = {

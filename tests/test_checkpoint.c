@@ -11,7 +11,7 @@
 
 static const MtTensor params[] = {{"net.w", 2, {2, 2}, 0, MT_CONSTANT, 0, 0, "m.mt:3", NULL},
                                   {"net.b", 1, {2}, 64, MT_CONSTANT, 0, 0, "m.mt:4", NULL}};
-static const MtGroup groups[] = {{"net", "adamw", 2, {"m", "v"}, 0, 128}};
+static const MtGroup groups[] = {{"net", "adamw", 2, {"m", "v"}, 0, 128, 0}};
 static const MtTrain train = {.n_groups = 1, .groups = groups};
 static const MtProgram program = {
     .name = "model", .n_params = 2, .param_count = 128, .params = params, .train = &train};
@@ -131,7 +131,7 @@ START_TEST(frozen_parameters_have_no_slots) {
   static const MtTensor three[] = {{"net.a", 1, {1}, 0, MT_CONSTANT, 0, 0, "m.mt:3", NULL},
                                    {"net.b", 1, {1}, 64, MT_CONSTANT, 0, 0, "m.mt:4", NULL},
                                    {"net.c", 1, {1}, 128, MT_CONSTANT, 0, 0, "m.mt:5", NULL}};
-  static const MtGroup middle[] = {{"net.b", "sgd", 1, {"momentum"}, 64, 64}};
+  static const MtGroup middle[] = {{"net.b", "sgd", 1, {"momentum"}, 64, 64, 64}};
   static const MtTrain moves_one = {.n_groups = 1, .groups = middle};
   static float p[192] = {[0] = 1, [64] = 2, [128] = 3}, m[192] = {[0] = 4, [64] = 5, [128] = 6}, p2[192], m2[192];
   MtProgram partly = {.name = "model", .n_params = 3, .param_count = 192, .params = three, .train = &moves_one};

@@ -1,6 +1,7 @@
-/* test_phases.c - a step of several updates: a generator and its critic, built
- * for C and, under the emulator, for CUDA, trained to PyTorch's weights
- * (pytorch/gan.py made them), stopped and resumed, and checked for gradients.
+/* test_phases.c - steps of several updates: a generator and its critic, and
+ * three updates that move some of the same; built for C and, under the emulator,
+ * for CUDA, trained to PyTorch's weights (pytorch/phases.py made them), stopped
+ * and resumed, and checked for gradients.
  */
 #include <check.h>
 #include <math.h>
@@ -13,22 +14,35 @@
 
 #define TRAIN "--init G=G.safetensors --init D=D.safetensors --quiet"
 
-static const char *build_c(void) {
+typedef struct Model {
+  const char *folder, *train;
+  int held; /* parameters and states */
+} Model;
+static const Model models[] = {
+    {"gan", TRAIN, 13},
+    {"twice", "--init net=net.safetensors --init head=head.safetensors --quiet", 8},
+};
+enum { N_MODELS = sizeof models / sizeof *models };
+
+static const char *build(const Model *model) {
   const char *folder = scratch_folder();
-  free(shell_ok("cp -r " TESTS_DIR "/pytorch/gan %s/gan && cd %s/gan && " MTC " build model.mt --target=c -o trainer", folder,
-                folder));
+  free(shell_ok("cp -r " TESTS_DIR "/pytorch/%s %s/ && cd %s/%s && " MTC " build model.mt --target=c -o trainer", model->folder,
+                folder, folder, model->folder));
   return folder;
 }
 
+static const char *build_c(void) { return build(&models[0]); }
+
 /* Floats against doubles that were narrowed: the first layer's bias has no gradient but rounding, which Adam enlarges. */
-static void compare_weights(const char *folder) {
+static void compare_weights(const char *folder, const Model *model) {
   MtArchive want, got;
   MtError error = {""};
   char path[600];
-  ck_assert_msg(mt_read_safetensors(TESTS_DIR "/pytorch/gan/trained.safetensors", &want, &error), "%s", error.text);
-  snprintf(path, sizeof path, "%s/gan/out/model.checkpoint.safetensors", folder);
+  snprintf(path, sizeof path, TESTS_DIR "/pytorch/%s/trained.safetensors", model->folder);
+  ck_assert_msg(mt_read_safetensors(path, &want, &error), "%s", error.text);
+  snprintf(path, sizeof path, "%s/%s/out/model.checkpoint.safetensors", folder, model->folder);
   ck_assert_msg(mt_read_safetensors(path, &got, &error), "%s", error.text);
-  ck_assert_int_eq(want.n_arrays, 13);
+  ck_assert_int_eq(want.n_arrays, model->held);
   for (int i = 0; i < want.n_arrays; i++) {
     const MtArray *w = &want.arrays[i], *g = mt_archive_find(&got, w->name);
     ck_assert_msg(g != NULL, "no %s", w->name);
@@ -42,20 +56,22 @@ static void compare_weights(const char *folder) {
   mt_archive_free(&got);
 }
 
-START_TEST(a_gan_trains_as_pytorch_has_it) {
-  const char *folder = build_c();
-  free(shell_ok("cd %s/gan && ./trainer " TRAIN " --save-dir out", folder));
-  compare_weights(folder);
+START_TEST(weights_are_those_of_pytorch) {
+  const Model *m = &models[_i];
+  const char *folder = build(m);
+  free(shell_ok("cd %s/%s && ./trainer %s --save-dir out", folder, m->folder, m->train));
+  compare_weights(folder, m);
 }
 END_TEST
 
 START_TEST(the_emulated_gpu_does_the_same) {
-  const char *folder = build_c();
-  free(shell_ok("cd %s/gan && " MTC " model.mt -o model.cu && for schedule in 1 2; do MTC=" MTC
-                " MTC_SCHEDULE=$schedule " TESTS_DIR "/emulator/run model.cu " TRAIN " --save-dir $PWD/out --data-dir $PWD && "
+  const Model *m = &models[_i];
+  const char *folder = build(m);
+  free(shell_ok("cd %s/%s && " MTC " model.mt -o model.cu && for schedule in 1 2; do MTC=" MTC
+                " MTC_SCHEDULE=$schedule " TESTS_DIR "/emulator/run model.cu %s --save-dir $PWD/out --data-dir $PWD && "
                 "cp out/model.checkpoint.safetensors $schedule; done; cmp 1 2",
-                folder));
-  compare_weights(folder);
+                folder, m->folder, m->train));
+  compare_weights(folder, m);
 }
 END_TEST
 
@@ -92,11 +108,45 @@ END_TEST
 
 /* Between two generator updates, too. */
 START_TEST(a_resumed_run_has_the_same_bits) {
-  const char *folder = build_c();
-  free(shell_ok("cd %s/gan && ./trainer " TRAIN " --save-dir out && ./trainer " TRAIN " --save-dir parts --stop-after 1 && "
+  const Model *m = &models[_i];
+  const char *folder = build(m);
+  free(shell_ok("cd %s/%s && ./trainer %s --save-dir out && ./trainer %s --save-dir parts --stop-after 1 && "
                 "./trainer --quiet --save-dir parts --resume --stop-after 2 && ./trainer --quiet --save-dir parts --resume && "
                 "cmp out/model.checkpoint.safetensors parts/model.checkpoint.safetensors",
-                folder));
+                folder, m->folder, m->train, m->train));
+}
+END_TEST
+
+static void expect_array(const char *path, const char *name, bool there) {
+  MtArchive archive;
+  MtError error = {""};
+  ck_assert_msg(mt_read_safetensors(path, &archive, &error), "%s", error.text);
+  ck_assert_msg((mt_archive_find(&archive, name) != NULL) == there, "%s: %s %s", path, there ? "no" : "there is a", name);
+  mt_archive_free(&archive);
+}
+
+/* Each optimizer keeps its own numbers of what several move, and each loss its gradients. */
+START_TEST(what_several_updates_move_is_told_apart) {
+  const Model *m = &models[1];
+  const char *folder = build(m);
+  char *said = shell_ok("cd %s/twice && ./trainer gradcheck && ./trainer --help && ./trainer --quiet && "
+                        "./trainer --quiet --dump-grads g.safetensors", folder), path[600];
+  ck_assert_ptr_nonnull(strstr(said, "15 parameters, worst relative error")); /* 4 of net, 3 of net and 4 of head, 4 of net */
+  ck_assert_ptr_nonnull(strstr(said, "  update net using adamw\n  update net.fc1 using sgd\n  update net.fc2 using adam\n"
+                                     "  update head using rmsprop\n  update net.fc1.weight using adam\n  update net using sgd\n"));
+  free(said);
+  snprintf(path, sizeof path, "%s/twice/model.run/model.checkpoint.safetensors", folder);
+  expect_array(path, "optimizer.m.net.fc2.bias", true);
+  expect_array(path, "optimizer.2.m.net.fc2.bias", true);
+  expect_array(path, "optimizer.3.buf.net.fc2.bias", true);
+  expect_array(path, "optimizer.2.buf.net.fc1.bias", true);
+  expect_array(path, "optimizer.3.buf.net.fc1.bias", false);
+  expect_array(path, "optimizer.v.head.fc1.bias", true);
+  snprintf(path, sizeof path, "%s/twice/g.safetensors", folder);
+  expect_array(path, "loss.2", true);
+  expect_array(path, "net.fc1.weight", true);
+  expect_array(path, "net.fc1.weight.2", true);
+  expect_array(path, "net.fc1.bias.2", false);
 }
 END_TEST
 
@@ -134,10 +184,11 @@ Suite *phases_suite(void) {
   Suite *suite = suite_create("phases");
   TCase *tcase = tcase_create("phases");
   tcase_set_timeout(tcase, 240);
-  tcase_add_test(tcase, a_gan_trains_as_pytorch_has_it);
-  tcase_add_test(tcase, the_emulated_gpu_does_the_same);
+  tcase_add_loop_test(tcase, weights_are_those_of_pytorch, 0, N_MODELS);
+  tcase_add_loop_test(tcase, the_emulated_gpu_does_the_same, 0, N_MODELS);
   tcase_add_test(tcase, counts_of_pytorch_are_read);
-  tcase_add_test(tcase, a_resumed_run_has_the_same_bits);
+  tcase_add_loop_test(tcase, a_resumed_run_has_the_same_bits, 0, N_MODELS);
+  tcase_add_test(tcase, what_several_updates_move_is_told_apart);
   tcase_add_test(tcase, each_update_has_its_gradients_checked);
   tcase_add_test(tcase, logs_of_phases_that_did_not_run_stay_empty);
   suite_add_tcase(suite, tcase);

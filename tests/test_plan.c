@@ -1,9 +1,11 @@
 /* test_plan.c - memory: nothing overlaps while alive, and bytes are used again. */
 #include <check.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/fuse_models.h"
+#include "tests/graph_kit.h"
 
 static int64_t bytes_of(const Node *n) { return (type_bytes(&n->type) + 255) / 256 * 256; }
 
@@ -172,6 +174,93 @@ START_TEST(update_groups_are_ranges_of_the_block) {
 }
 END_TEST
 
+/* All updates of a step share the room for hyper-parameters: the first that finds none left is told, and no other. */
+static const struct { int groups[3]; const char *message; } rooms[] = {
+    {{MAX_GROUPS}, NULL},
+    {{40, 24}, NULL},
+    {{MAX_GROUPS + 1}, "a step has room for 64 groups, this update has 65"},
+    {{40, 25}, "a step has room for 64 groups, with those before it this update has 65"},
+    {{40, 24, 1}, "a step has room for 64 groups, with those before it this update has 65"},
+    {{65, 1}, "a step has room for 64 groups, this update has 65"},
+};
+START_TEST(groups_have_room) {
+  Kit *kit = kit_new(1);
+  Node *x[3];
+  int own[] = {0, 1, 2};
+  for (int u = 0; u < 3; u++) x[u] = kit_param(kit, (const char *const[]){"x", "y", "z"}[u], kit_type(F32, 1, (int64_t[]){2}));
+  for (int u = 0; u < 3 && rooms[_i].groups[u]; u++) {
+    kit_minimize(kit, kit_sum(kit, x[u]));
+    Update *update = &kit->program->train.updates[u];
+    update->groups[0].n_params = 1, update->groups[0].params = &own[u];
+    UpdateGroup more = update->groups[0];
+    more.n_params = 0;
+    while (update->n_groups < rooms[_i].groups[u]) LIST_PUSH(kit->arena, update->groups, update->n_groups, more);
+    for (int k = 0; k <= u; k++) /* there is one schedule, the last */
+      for (int g = 0; g < rooms[_i].groups[k]; g++)
+        memcpy(kit->program->train.updates[k].groups[g].hyper, more.hyper, sizeof more.hyper);
+  }
+  bool run = kit_run(kit, 2, "gradient", LONG_MAX, NULL);
+  ck_assert_int_eq(diagnostics_errors(kit->diagnostics), rooms[_i].message != NULL);
+  ck_assert(run == !rooms[_i].message && (run || kit_printed(kit, rooms[_i].message)));
+  kit_free(kit);
+}
+END_TEST
+
+/* Updates that divide parameters 0 to 5 in several ways: '.' is moved by none, else a letter a group.  What comes of it:
+ * the parameters in the order of their block, and the groups that are stretches of it. */
+static const struct { const char *updates[3], *order, *stretches; } divisions[] = {
+    {{"aaabbb"}, "012345", "012 345 | "},
+    {{"aaaaaa", "...aa."}, "012534", "012534 | 34 | "},
+    {{"aaaa..", "..aaaa"}, "012345", "0123 | 2345 | "},
+    {{"aabb..", ".a.a.a"}, "012354", "01 23 | 1 35 | "},
+    {{"aabbcc", "ababab"}, "012345", "01 23 45 | 0 2 4 1 3 5 | "},
+    {{"aaaaaa", "ababab", "bbbbba"}, "024513", "024513 | 024 513 | 5 024 13 | "},
+};
+
+START_TEST(updates_may_divide_parameters_in_several_ways) {
+  Kit *kit = kit_new(1);
+  Text order = {0}, stretches = {0};
+  Program *p = kit->program;
+  Node *x[6];
+  static const char *const names[] = {"0", "1", "2", "3", "4", "5"};
+  for (int i = 0; i < 6; i++) x[i] = kit_param(kit, names[i], kit_type(F32, 1, (int64_t[]){2}));
+  for (int u = 0; u < 3 && divisions[_i].updates[u]; u++) {
+    const char *groups = divisions[_i].updates[u];
+    kit_minimize(kit, kit_sum(kit, x[0]));
+    Update *update = &p->train.updates[u];
+    UpdateGroup one = update->groups[0];
+    update->groups = NULL, update->n_groups = 0;
+    for (char name = 'a'; strchr(groups, name); name++) {
+      one.params = NULL, one.n_params = 0;
+      for (int i = 0; i < 6; i++)
+        if (groups[i] == name) LIST_PUSH(kit->arena, one.params, one.n_params, i);
+      LIST_PUSH(kit->arena, update->groups, update->n_groups, one);
+    }
+  }
+  PassContext context = {.program = p, .arena = kit->arena, .diagnostics = kit->diagnostics, .level = 2};
+  order_update_groups(&context);
+  pass_plan(&context);
+  for (int64_t at = 0; at < p->param_elements; at += 64)
+    for (int i = 0; i < 6; i++)
+      if (p->params[i].offset == at) text_add(&order, "%d", i);
+  for (int u = 0; u < p->train.n_updates; u++) {
+    const Update *update = &p->train.updates[u];
+    for (int g = 0; g < update->n_groups; g++) {
+      Stretch all = group_stretch(p, &update->groups[g]);
+      ck_assert_int_eq(all.count, 64 * (update->groups[g].n_params - 1) + 2);
+      for (int i = 0; i < update->groups[g].n_params; i++) text_add(&stretches, "%d", update->groups[g].params[i]);
+      text_add(&stretches, " ");
+    }
+    text_add(&stretches, "| ");
+  }
+  ck_assert_str_eq(order.data, divisions[_i].order);
+  ck_assert_str_eq(stretches.data, divisions[_i].stretches);
+  text_free(&order);
+  text_free(&stretches);
+  kit_free(kit);
+}
+END_TEST
+
 START_TEST(outputs_have_slots_in_order) {
   Arena *arena = arena_new();
   Diagnostics *d = diagnostics_new();
@@ -224,6 +313,8 @@ Suite *plan_suite(void) {
   tcase_add_test(tcase, in_place_only_at_the_same_element);
   tcase_add_test(tcase, random_graphs_do_not_overlap);
   tcase_add_test(tcase, update_groups_are_ranges_of_the_block);
+  tcase_add_loop_test(tcase, groups_have_room, 0, sizeof rooms / sizeof rooms[0]);
+  tcase_add_loop_test(tcase, updates_may_divide_parameters_in_several_ways, 0, sizeof divisions / sizeof divisions[0]);
   tcase_add_test(tcase, outputs_have_slots_in_order);
   tcase_add_test(tcase, schedule_finishes_a_branch_first);
   suite_add_tcase(suite, tcase);

@@ -9,7 +9,7 @@
 static const MtTensor params[] = {{"net.w", 2, {2, 2}, 0, MT_CONSTANT, 0, 0, "m.mt:3", NULL},
                                   {"other.b", 1, {3}, 64, MT_CONSTANT, 0, 0, "m.mt:4", NULL}};
 static const MtTensor states[] = {{"net.mean", 1, {2}, 0, MT_CONSTANT, 0, 0, "m.mt:5", NULL}};
-static const MtGroup groups[] = {{"net", "adamw", 2, {"m", "v"}, 0, 64}}; /* other.b stays as it is */
+static const MtGroup groups[] = {{"net", "adamw", 2, {"m", "v"}, 0, 64, 0}}; /* other.b stays as it is */
 static const MtTrain train = {.n_groups = 1, .groups = groups};
 static const MtProgram program = {.name = "m",
                                   .n_params = 2,

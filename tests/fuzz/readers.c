@@ -174,7 +174,7 @@ int fuzz_safetensors(const uint8_t *data, size_t size) {
 int fuzz_checkpoint(const uint8_t *data, size_t size) {
   static const MtTensor params[] = {{"net.w", 2, {2, 2}, 0, MT_CONSTANT, 0, 0, "m.mt:3", NULL},
                                     {"net.b", 1, {2}, 4, MT_CONSTANT, 0, 0, "m.mt:4", NULL}};
-  static const MtGroup groups[] = {{"net", "sgd", 1, {"m", NULL}, 0, 6}};
+  static const MtGroup groups[] = {{"net", "sgd", 1, {"m", NULL}, 0, 6, 0}};
   static const MtTrain train = {.n_groups = 1, .groups = groups};
   static const MtProgram program = {.name = "m", .n_params = 2, .param_count = 6, .params = params, .train = &train};
   static const char *names[] = {"highest.d.a"};

@@ -1,4 +1,4 @@
-# gan.py says the same in PyTorch: the critic moves in every step, the generator in every second.
+# phases.py says the same in PyTorch: the critic moves in every step, the generator in every second.
 use nn
 dim B = 4, P = 3, Z = 2
 data rows = npy("x.npy", "z.npy") -> { x: f32[B, P], z: f32[B, Z] }

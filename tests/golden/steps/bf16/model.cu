@@ -597,8 +597,9 @@ static const MtData data[] = {
   {"samples", MT_RANDOM, 0, NULL, 2, samples_fields, 8, false, 64, 1, 0, "model.mt:4"},
 };
 
+// what, optimizer, its slots, elements moved from, how many, slots from
 static const MtGroup train_groups[] = {
-  {"net", "sgd", 1, {"buf"}, 0, 338},
+  {"net", "sgd", 1, {"buf"}, 0, 338, 0},
 };
 // call, value, where, place, offset, elements, elements a row
 static const MtValue train_values[] = {

@@ -513,8 +513,9 @@ static const MtData data[] = {
 static const MtLog train_logs[] = {
   {"loss", 1},
 };
+// what, optimizer, its slots, elements moved from, how many, slots from
 static const MtGroup train_groups[] = {
-  {"net", "adamw", 2, {"m", "v"}, 0, 201861},
+  {"net", "adamw", 2, {"m", "v"}, 0, 201861, 0},
 };
 // call, value, where, place, offset, elements, elements a row
 static const MtValue train_values[] = {
@@ -543,7 +544,7 @@ static const MtValue train_values[] = {
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
 // elements moved from, how many, logs from, how many, groups from, how many, calls, values
 static const MtPhase train_phases[] = {
-  {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 201920, 0, 1, 0, 1, 13, 21, train_values},
+  {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 201920, 0, 1, 0, 1, 191, 21, train_values},
 };
 static const MtTrain train = {
   0,                                 // data: points

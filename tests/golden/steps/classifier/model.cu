@@ -423,9 +423,10 @@ static const MtEval evals[] = {
 static const MtLog train_logs[] = {
   {"loss", 1},
 };
+// what, optimizer, its slots, elements moved from, how many, slots from
 static const MtGroup train_groups[] = {
-  {"net",          "adamw", 2, {"m", "v"}, 0,   158},
-  {"net.fc2.bias", "sgd",   1, {"buf"},    192, 3},
+  {"net",          "adamw", 2, {"m", "v"}, 0,   158, 0},
+  {"net.fc2.bias", "sgd",   1, {"buf"},    192, 3,   192},
 };
 // call, value, where, place, offset, elements, elements a row
 static const MtValue train_values[] = {

@@ -260,8 +260,9 @@ static const MtData data[] = {
   {"d0", MT_RANDOM, 0, NULL, 1, d0_fields, 4, false, 16, 1, 0, "model.mt:4"},
 };
 
+// what, optimizer, its slots, elements moved from, how many, slots from
 static const MtGroup train_groups[] = {
-  {"net", "sgd", 1, {"buf"}, 0, 136},
+  {"net", "sgd", 1, {"buf"}, 0, 136, 0},
 };
 // call, value, where, place, offset, elements, elements a row
 static const MtValue train_values[] = {

@@ -1,9 +1,9 @@
 // model.cu, by mtc 0.1 from model.mt.   nvcc -O3 model.cu $(mtc --print=cuda-flags) -o model
 //
 // Every kernel stands under the line of the model it computes; train_gradients calls them in order.
-// Training takes 410 KB:
-//   parameters 8.2 KB, gradients 8.2 KB, optimizer 8.2 KB, batches 64 KB, data 256 KB, results 4 B, step 66 KB
-// Most values of a step at once: model.mt:7 65 KB, model.mt:6 512 B, model.mt:11 256 B
+// Training takes 346 KB:
+//   parameters 8.2 KB, gradients 8.2 KB, optimizer 8.2 KB, batches 64 KB, data 256 KB, results 4 B, step 1.8 KB
+// Most values of a step at once: model.mt:7 1.0 KB, model.mt:6 512 B, model.mt:11 256 B
 
 #ifndef MT_DOUBLE  // this file is read twice: its end says why
 #include "mtrt_cuda.cuh"
@@ -91,17 +91,15 @@ static __global__ void norm_m_mean_rows(real *__restrict__ mean_div, real *__res
   }
 }
 
-// model.mt:7  add = x + 0.5 * norm.add.2 * (1 + gelu.erf) * (exp(softmax.sub) * (1 / softmax.sum))
-// loss.mean.sum.rows = sum((x + gelu.mul.2 * softmax.mul) * (x + gelu.mul.2 * softmax.mul))
+// model.mt:11  loss.mean.sum.rows = sum((x + gelu.mul.2 * softmax.mul) * (x + gelu.mul.2 * softmax.mul))
 // d(softmax.sum.mul) = sum(d(softmax.div.mul)) / softmax.sum * (1 / softmax.sum)
-// fused 14 nodes of net.gelu, net.softmax, net and 2 more: reads 72 KB, writes 64 KB; saves 1.6 MB;
+// fused 14 nodes of net.gelu, net.softmax, net and 2 more: reads 72 KB, writes 128 B; saves 1.7 MB;
 //   recomputes 10
-static __global__ void add_rows(real *__restrict__ add, real *__restrict__ mean_sum_rows,
-                                real *__restrict__ d_softmax_sum_mul, const real *__restrict__ x,
-                                const real *__restrict__ mean_div, const real *__restrict__ norm_rsqrt,
-                                const real *__restrict__ weight, const real *__restrict__ bias,
-                                const real *__restrict__ softmax_max, const real *__restrict__ softmax_sum,
-                                int rows) {
+static __global__ void loss_mean_rows(real *__restrict__ mean_sum_rows, real *__restrict__ d_softmax_sum_mul,
+                                      const real *__restrict__ x, const real *__restrict__ mean_div,
+                                      const real *__restrict__ norm_rsqrt, const real *__restrict__ weight,
+                                      const real *__restrict__ bias, const real *__restrict__ softmax_max,
+                                      const real *__restrict__ softmax_sum, int rows) {
   const int row = blockIdx.x;
   const real mean_div_at = mean_div[row];
   const real norm_rsqrt_at = norm_rsqrt[row];
@@ -115,7 +113,6 @@ static __global__ void add_rows(real *__restrict__ add, real *__restrict__ mean_
     const auto x_pack = mt_load<4>(x + row * D + first);
     const auto weight_pack = mt_load<4>(weight + first);
     const auto bias_pack = mt_load<4>(bias + first);
-    MtPack<real, 4> add_pack;
 #pragma unroll
     for (int t = 0; t < 4; t++) {
       const real x_at = x_pack[t];
@@ -123,13 +120,11 @@ static __global__ void add_rows(real *__restrict__ add, real *__restrict__ mean_
       const real norm_add_2 = norm_lhs_mul + bias_pack[t];
       const real gelu_mul_2 = 0.5f * norm_add_2 * (1 + erf(norm_add_2 * (real)0.7071067811865476));
       const real softmax_exp = exp(norm_add_2 - softmax_max_at);
-      const real add_at = x_at + gelu_mul_2 * (softmax_exp * softmax_div);
-      sum += add_at * add_at;
-      const real d_softmax_div_mul = d_mean_sum_div * (2 * add_at) * gelu_mul_2 * softmax_exp;
+      const real add = x_at + gelu_mul_2 * (softmax_exp * softmax_div);
+      sum += add * add;
+      const real d_softmax_div_mul = d_mean_sum_div * (2 * add) * gelu_mul_2 * softmax_exp;
       d_softmax_div_reshape += d_softmax_div_mul;
-      add_pack[t] = add_at;
     }
-    mt_store(add + row * D + first, add_pack);
   }
   sum = block_sum(sum);
   d_softmax_div_reshape = block_sum(d_softmax_div_reshape);
@@ -142,8 +137,8 @@ static __global__ void add_rows(real *__restrict__ add, real *__restrict__ mean_
 
 // model.mt:11  loss.mean.div = sum(loss.mean.sum.rows) / (f32(rows) * 1e+03)
 // fused 2 nodes of loss: reads 64 B, writes 4 B; saves 8 B
-static __global__ void loss_mean_rows(real *__restrict__ mean_div, const real *__restrict__ mean_sum_rows,
-                                      int rows) {
+static __global__ void loss_mean_rows_2(real *__restrict__ mean_div, const real *__restrict__ mean_sum_rows,
+                                        int rows) {
   const real mean_mul = (real)rows * 1000;
   real mean_sum = 0;
   for (int i = threadIdx.x; i < rows; i += 32)
@@ -154,16 +149,15 @@ static __global__ void loss_mean_rows(real *__restrict__ mean_div, const real *_
 
 // model.mt:6  d(norm.bias.sum) = sum(d(softmax.sub.mul) + d(norm.add.2.mul) + d(gelu.mul.mul) * 0.5)
 // d(norm.weight.sum) = sum(d(norm.add.2.add.2) * norm.mul)
-// fused 18 nodes of net.gelu, net.softmax, net.gelu.rhs.rhs.arg1 and 7 more: reads 136 KB, writes 8.0 KB;
-//   saves 2.6 MB; recomputes 15
+// fused 3 nodes of net.norm.bias and net.norm.weight: reads 72 KB, writes 8.0 KB; saves 248 KB; recomputes
+//   32
 static __global__ void d_norm_bias_columns(real *__restrict__ d_bias_sum, real *__restrict__ d_weight_sum,
-                                           const real *__restrict__ add, const real *__restrict__ x,
-                                           const real *__restrict__ mean_div,
+                                           const real *__restrict__ x, const real *__restrict__ mean_div,
                                            const real *__restrict__ norm_rsqrt,
                                            const real *__restrict__ weight, const real *__restrict__ bias,
+                                           const real *__restrict__ softmax_max,
                                            const real *__restrict__ softmax_div,
-                                           const real *__restrict__ d_softmax_sum_mul,
-                                           const real *__restrict__ softmax_max, int rows) {
+                                           const real *__restrict__ d_softmax_sum_mul, int rows) {
   const int own = blockIdx.x * 32 + threadIdx.x, column = own < D ? own : D - 1;
   const real d_mean_sum_div = 1 / ((real)rows * 1000);
   const real weight_at = weight[column];
@@ -171,20 +165,22 @@ static __global__ void d_norm_bias_columns(real *__restrict__ d_bias_sum, real *
   real sum = 0;
   real sum_2 = 0;
   for (int row = threadIdx.y; row < rows; row += 8) {
-    const real d_add_mul_2 = d_mean_sum_div * (2 * add[row * D + column]);
-    const real norm_mul = (x[row * D + column] - mean_div[row]) * norm_rsqrt[row];
+    const real x_at = x[row * D + column];
+    const real norm_mul = (x_at - mean_div[row]) * norm_rsqrt[row];
     const real norm_add_2 = norm_mul * weight_at + bias_at;
     const real gelu_mul = 0.5f * norm_add_2;
     const real arg1_mul = norm_add_2 * (real)0.7071067811865476;
     const real gelu_add = 1 + erf(arg1_mul);
-    const real softmax_div_at = softmax_div[row];
-    const real d_softmax_exp_mul = d_add_mul_2 * (gelu_mul * gelu_add) * softmax_div_at;
+    const real gelu_mul_2 = gelu_mul * gelu_add;
     const real softmax_exp = exp(norm_add_2 - softmax_max[row]);
-    const real d_softmax_sub_mul = (d_softmax_exp_mul - d_softmax_sum_mul[row]) * softmax_exp;
-    const real d_mul_2_mul = d_add_mul_2 * (softmax_exp * softmax_div_at);
+    const real softmax_div_at = softmax_div[row];
+    const real softmax_mul = softmax_exp * softmax_div_at;
+    const real d_add_mul_2 = d_mean_sum_div * (2 * (x_at + gelu_mul_2 * softmax_mul));
+    const real d_softmax_exp_add = d_add_mul_2 * gelu_mul_2 * softmax_div_at - d_softmax_sum_mul[row];
+    const real d_mul_2_mul = d_add_mul_2 * softmax_mul;
     const real d_mul_mul_2 = d_mul_2_mul * gelu_mul * (real)1.1283791670955126;
     const real d_add_2_mul = d_mul_mul_2 * exp(-(arg1_mul * arg1_mul)) * (real)0.7071067811865476;
-    const real d_2_add_2 = d_softmax_sub_mul + d_add_2_mul + d_mul_2_mul * gelu_add * 0.5f;
+    const real d_2_add_2 = d_softmax_exp_add * softmax_exp + d_add_2_mul + d_mul_2_mul * gelu_add * 0.5f;
     sum += d_2_add_2;
     sum_2 += d_2_add_2 * norm_mul;
   }
@@ -206,27 +202,24 @@ static void train_gradients(MtRun *run, const void *const *batch, int64_t rows) 
   real *softmax_max = AT(real, 512);               // (B, 1)
   real *softmax_sum = AT(real, 768);               // (B, 1)
   real *softmax_div = AT(real, 1024);              // (B, 1)
-  real *add = AT(real, 1280);                      // (B, D)
-  real *loss_mean_sum_rows = AT(real, 65280);      // (B)
-  real *d_softmax_sum_mul = AT(real, 65536);       // (B, 1)
+  real *loss_mean_sum_rows = AT(real, 1280);       // (B)
+  real *d_softmax_sum_mul = AT(real, 1536);        // (B, 1)
   real *loss_mean_div = (real *)run->outputs + 0;  // ()
 
   // model.mt:6
   LAUNCH(norm_m_mean_rows, rows, 128, 0, run)(norm_m_mean_div, norm_rsqrt, softmax_max, softmax_sum,
                                               softmax_div, x, p.norm_weight, p.norm_bias, rows);
 
-  // model.mt:7
-  LAUNCH(add_rows, rows, 128, 0, run)(add, loss_mean_sum_rows, d_softmax_sum_mul, x, norm_m_mean_div,
-                                      norm_rsqrt, p.norm_weight, p.norm_bias, softmax_max, softmax_sum,
-                                      rows);
-
   // model.mt:11
-  LAUNCH(loss_mean_rows, 1, 32, 0, run)(loss_mean_div, loss_mean_sum_rows, rows);
+  LAUNCH(loss_mean_rows, rows, 128, 0, run)(loss_mean_sum_rows, d_softmax_sum_mul, x, norm_m_mean_div,
+                                            norm_rsqrt, p.norm_weight, p.norm_bias, softmax_max,
+                                            softmax_sum, rows);
+  LAUNCH(loss_mean_rows_2, 1, 32, 0, run)(loss_mean_div, loss_mean_sum_rows, rows);
 
   // model.mt:6, backward
   LAUNCH(d_norm_bias_columns, mt_blocks(D, 32), dim3(32, 8), 0, run)(
-      d.norm_bias, d.norm_weight, add, x, norm_m_mean_div, norm_rsqrt, p.norm_weight, p.norm_bias,
-      softmax_div, d_softmax_sum_mul, softmax_max, rows);
+      d.norm_bias, d.norm_weight, x, norm_m_mean_div, norm_rsqrt, p.norm_weight, p.norm_bias, softmax_max,
+      softmax_div, d_softmax_sum_mul, rows);
 }
 
 #ifndef MT_DOUBLE
@@ -283,27 +276,27 @@ static const MtData data[] = {
   {"d0", MT_RANDOM, 0, NULL, 1, d0_fields, 16, false, 64, 1, 0, "model.mt:4"},
 };
 
+// what, optimizer, its slots, elements moved from, how many, slots from
 static const MtGroup train_groups[] = {
-  {"net", "sgd", 1, {"buf"}, 0, 2024},
+  {"net", "sgd", 1, {"buf"}, 0, 2024, 0},
 };
 // call, value, where, place, offset, elements, elements a row
 static const MtValue train_values[] = {
-  {0, "net.norm.m.mean.div",              "model.mt:6",  MT_IN_ARENA,   0,     16,    1},
-  {0, "net.norm.rsqrt",                   "model.mt:6",  MT_IN_ARENA,   256,   16,    1},
-  {0, "net.softmax.max",                  "model.mt:7",  MT_IN_ARENA,   512,   16,    1},
-  {0, "net.softmax.sum",                  "model.mt:7",  MT_IN_ARENA,   768,   16,    1},
-  {0, "net.softmax.div",                  "model.mt:7",  MT_IN_ARENA,   1024,  16,    1},
-  {1, "net.add",                          "model.mt:7",  MT_IN_ARENA,   1280,  16000, 1000},
-  {1, "loss.mean.sum.rows",               "model.mt:11", MT_IN_ARENA,   65280, 16,    1},
-  {1, "grad.update0.net.softmax.sum.mul", "model.mt:7",  MT_IN_ARENA,   65536, 16,    1},
-  {2, "loss.mean.div",                    "model.mt:11", MT_IN_OUTPUTS, 0,     1,     0},
-  {3, "grad.update0.net.norm.bias.sum",   "model.mt:6",  MT_IN_GRADS,   1024,  1000,  0},
-  {3, "grad.update0.net.norm.weight.sum", "model.mt:6",  MT_IN_GRADS,   0,     1000,  0},
+  {0, "net.norm.m.mean.div",              "model.mt:6",  MT_IN_ARENA,   0,    16,   1},
+  {0, "net.norm.rsqrt",                   "model.mt:6",  MT_IN_ARENA,   256,  16,   1},
+  {0, "net.softmax.max",                  "model.mt:7",  MT_IN_ARENA,   512,  16,   1},
+  {0, "net.softmax.sum",                  "model.mt:7",  MT_IN_ARENA,   768,  16,   1},
+  {0, "net.softmax.div",                  "model.mt:7",  MT_IN_ARENA,   1024, 16,   1},
+  {1, "loss.mean.sum.rows",               "model.mt:11", MT_IN_ARENA,   1280, 16,   1},
+  {1, "grad.update0.net.softmax.sum.mul", "model.mt:7",  MT_IN_ARENA,   1536, 16,   1},
+  {2, "loss.mean.div",                    "model.mt:11", MT_IN_OUTPUTS, 0,    1,    0},
+  {3, "grad.update0.net.norm.bias.sum",   "model.mt:6",  MT_IN_GRADS,   1024, 1000, 0},
+  {3, "grad.update0.net.norm.weight.sum", "model.mt:6",  MT_IN_GRADS,   0,    1000, 0},
 };
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
 // elements moved from, how many, logs from, how many, groups from, how many, calls, values
 static const MtPhase train_phases[] = {
-  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 2048, 0, 0, 0, 1, 4, 11, train_values},
+  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 2048, 0, 0, 0, 1, 4, 10, train_values},
 };
 static const MtTrain train = {
   0,                                 // data: d0
@@ -313,7 +306,7 @@ static const MtTrain train = {
   1,                                 // micro-batches an update
   false,                             // matrix products in TF32
   1, train_phases,                   // a step, from update to update
-  {65792, 1},                        // bytes of its arena, elements of its outputs
+  {1792, 1},                         // bytes of its arena, elements of its outputs
   0, NULL,                           // logs
   1, train_groups,                   // update groups
   0, NULL,                           // what happens every so often

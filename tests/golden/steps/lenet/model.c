@@ -704,8 +704,9 @@ static const MtData data[] = {
 static const MtLog train_logs[] = {
   {"loss", 1},
 };
+// what, optimizer, its slots, elements moved from, how many, slots from
 static const MtGroup train_groups[] = {
-  {"net", "sgd", 1, {"buf"}, 0, 579},
+  {"net", "sgd", 1, {"buf"}, 0, 579, 0},
 };
 // call, value, where, place, offset, elements, elements a row
 static const MtValue train_values[] = {

@@ -1140,9 +1140,10 @@ static const MtLog train_logs[] = {
   {"spread", 3},
   {"fooled", 4},
 };
+// what, optimizer, its slots, elements moved from, how many, slots from
 static const MtGroup train_groups[] = {
-  {"D", "adam",    2, {"m", "v"},           0,   193},
-  {"G", "rmsprop", 3, {"v", "mean", "buf"}, 256, 323},
+  {"D", "adam",    2, {"m", "v"},           0,   193, 0},
+  {"G", "rmsprop", 3, {"v", "mean", "buf"}, 256, 323, 256},
 };
 // call, value, where, place, offset, elements, elements a row
 static const MtValue train_values[] = {

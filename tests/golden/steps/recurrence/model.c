@@ -351,8 +351,9 @@ static const MtData data[] = {
 static const MtLog train_logs[] = {
   {"loss", 1},
 };
+// what, optimizer, its slots, elements moved from, how many, slots from
 static const MtGroup train_groups[] = {
-  {"net", "sgd", 1, {"buf"}, 0, 1280},
+  {"net", "sgd", 1, {"buf"}, 0, 1280, 0},
 };
 // call, value, where, place, offset, elements, elements a row
 static const MtValue train_values[] = {
@@ -372,7 +373,7 @@ static const MtValue train_values[] = {
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
 // elements moved from, how many, logs from, how many, groups from, how many, calls, values
 static const MtPhase train_phases[] = {
-  {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 1280, 0, 1, 0, 1, 10, 12, train_values},
+  {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 1280, 0, 1, 0, 1, 258, 12, train_values},
 };
 static const MtTrain train = {
   0,                                 // data: series
