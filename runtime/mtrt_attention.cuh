@@ -51,10 +51,9 @@ template <class T, int E> struct MtExactMath {
   typedef T Stored;
   typedef T Real;
   enum { WIDTH = E, DEPTH = (E + 15) / 16 * 16, TILE = (DEPTH <= 64 ? 128 : 64) / sizeof(T), STRIDE = DEPTH + 16 / sizeof(T) };
-  enum { LINE = TILE + 16 / sizeof(T), SCRATCH = MT_WARP_ROWS * LINE, GROUPED = 0 };
+  enum { LINE = TILE + 16 / sizeof(T), SCRATCH = MT_WARP_ROWS * LINE };
   static __device__ __forceinline__ int place(int row, int e) { return row * STRIDE + e; }
   static __device__ __forceinline__ Real power(Real x) { return mt_exp2(x); }
-  template <int behind, int N> static __device__ __forceinline__ void wait(Real (&)[N][4]) {} /* sums are complete at once */
   struct Own {
     const T *row[2];
     T sign;
@@ -101,10 +100,9 @@ template <class T, int E> struct MtExactMath {
 template <int E> struct MtTf32Math {
   typedef float Stored;
   typedef float Real;
-  enum { WIDTH = E, DEPTH = (E + 15) / 16 * 16, TILE = DEPTH <= 64 ? 32 : 16, STRIDE = DEPTH + 4, SCRATCH = 0, GROUPED = 0 };
+  enum { WIDTH = E, DEPTH = (E + 15) / 16 * 16, TILE = DEPTH <= 64 ? 32 : 16, STRIDE = DEPTH + 4, SCRATCH = 0 };
   static __device__ __forceinline__ int place(int row, int e) { return row * STRIDE + e; }
   static __device__ __forceinline__ float power(float x) { return mt_exp2(x); }
-  template <int behind, int N> static __device__ __forceinline__ void wait(float (&)[N][4]) {} /* sums are complete at once */
   struct Own {
     float left[DEPTH / 8][4];
   };
@@ -160,7 +158,7 @@ static __device__ __forceinline__ uint32_t mt_load_pair(const MtBf16 *at, bool a
   return word;
 }
 
-/* 64 features: a tile is what wgmma reads. */
+/* Rows of 64 features are mixed, others padded: so ldmatrix reads each bank once. */
 template <int E> struct MtBf16Math {
   typedef MtBf16 Stored;
   typedef float Real;
@@ -181,28 +179,17 @@ template <int E> struct MtBf16Math {
         own.left[k][i] = turn ^ mt_load_pair(from + (int64_t)r * E + e, E % 2 == 0, r < rows && e < E, r < rows && e + 1 < E);
       }
   }
-#ifdef MT_WARPGROUPS
-  enum { GROUPED = E == 64 };
-#else
-  enum { GROUPED = 0 };
-#endif
-  static __device__ __forceinline__ void scores(float (&sum)[TILE / 8][4], Own &own, const MtBf16 *tile) {
-    if constexpr (GROUPED) {
-#ifdef MT_WARPGROUPS
-      mt_wgmma_rows(sum, own.left, tile);
-#endif
-    } else {
-      mt_clear(sum);
+  static __device__ __forceinline__ void scores(float (&sum)[TILE / 8][4], const Own &own, const MtBf16 *tile) {
+    mt_clear(sum);
 #pragma unroll
-      for (int k = 0; k < DEPTH / 16; k++)
+    for (int k = 0; k < DEPTH / 16; k++)
 #pragma unroll
-        for (int n = 0; n < TILE / 16; n++) {
-          uint32_t right[4];
-          mt_read_rows<Rows>(right, tile, 16 * n, 16 * k);
-          mt_mma_bf16(sum[2 * n], own.left[k], right[0], right[1]);
-          mt_mma_bf16(sum[2 * n + 1], own.left[k], right[2], right[3]);
-        }
-    }
+      for (int n = 0; n < TILE / 16; n++) {
+        uint32_t right[4];
+        mt_read_rows<Rows>(right, tile, 16 * n, 16 * k);
+        mt_mma_bf16(sum[2 * n], own.left[k], right[0], right[1]);
+        mt_mma_bf16(sum[2 * n + 1], own.left[k], right[2], right[3]);
+      }
   }
   /* Sums of two products side by side lie as the left operand of the next does. */
   static __device__ __forceinline__ void add_weighted(float (&sum)[DEPTH / 8][4], const float (&weight)[TILE / 8][4], const MtBf16 *tile,
@@ -212,27 +199,15 @@ template <int E> struct MtBf16Math {
     for (int k = 0; k < TILE / 16; k++)
 #pragma unroll
       for (int i = 0; i < 4; i++) left[k][i] = mt_pack(weight[2 * k + i / 2][i % 2 * 2], weight[2 * k + i / 2][i % 2 * 2 + 1]);
-    if constexpr (GROUPED) {
-#ifdef MT_WARPGROUPS
-      mt_wgmma_columns(sum, left, tile);
-#endif
-    } else {
 #pragma unroll
-      for (int k = 0; k < TILE / 16; k++)
+    for (int k = 0; k < TILE / 16; k++)
 #pragma unroll
-        for (int n = 0; n < DEPTH / 16; n++) {
-          uint32_t right[4];
-          mt_read_columns<Rows>(right, tile, 16 * k, 16 * n);
-          mt_mma_bf16(sum[2 * n], left[k], right[0], right[1]);
-          mt_mma_bf16(sum[2 * n + 1], left[k], right[2], right[3]);
-        }
-    }
-  }
-  /* Sums are complete, while the last `behind` products may still be on their way. */
-  template <int behind, int N> static __device__ __forceinline__ void wait(float (&sum)[N][4]) {
-#ifdef MT_WARPGROUPS
-    if constexpr (GROUPED) mt_products_wait<behind>(sum);
-#endif
+      for (int n = 0; n < DEPTH / 16; n++) {
+        uint32_t right[4];
+        mt_read_columns<Rows>(right, tile, 16 * k, 16 * n);
+        mt_mma_bf16(sum[2 * n], left[k], right[0], right[1]);
+        mt_mma_bf16(sum[2 * n + 1], left[k], right[2], right[3]);
+      }
   }
   static __device__ __forceinline__ float power(float x) { return mt_exp2_near(x); }
 };
@@ -371,12 +346,10 @@ mt_attention_rows(typename Math::Stored *o, typename Math::Real *lse, const type
     } else {
       mt_copies_wait<false>();
     }
-    mt_show_tiles();
     __syncthreads();
     const bool hides = next > columns || (mask == MT_CAUSAL && next > first + 1);
     Real score[Math::TILE / 8][4];
     Math::scores(score, own, keys + buffer * Math::TILE * Math::STRIDE);
-    Math::template wait<0>(score);
     if (hides)
 #pragma unroll
       for (int n = 0; n < Math::TILE / 8; n++)
@@ -387,7 +360,6 @@ mt_attention_rows(typename Math::Stored *o, typename Math::Real *lse, const type
         }
     mt_weigh<Math>(s, score, sum, unit, has_values);
     if (has_values) Math::add_weighted(sum, score, values + buffer * Math::TILE * Math::STRIDE, scratch + warp * Math::SCRATCH);
-    if (has_values) Math::template wait<0>(sum);
     __syncthreads();
   }
   for (int h = 0; h < 2; h++) {
@@ -435,14 +407,12 @@ mt_attention_by_rows(typename Math::Stored *dq, const typename Math::Stored *q, 
     } else {
       mt_copies_wait<false>();
     }
-    mt_show_tiles();
     __syncthreads();
     const bool hides = next > columns || (mask == MT_CAUSAL && next > first + 1);
     const T *key = keys + buffer * Math::TILE * Math::STRIDE, *value = values + buffer * Math::TILE * Math::STRIDE;
     Real score[Math::TILE / 8][4], adjoint[Math::TILE / 8][4];
     Math::scores(score, own_q, key);
     Math::scores(adjoint, own_g, value);
-    Math::template wait<1>(score);
 #pragma unroll
     for (int n = 0; n < Math::TILE / 8; n++)
 #pragma unroll
@@ -455,13 +425,11 @@ mt_attention_by_rows(typename Math::Stored *dq, const typename Math::Stored *q, 
           const int c = column + 8 * n + mt_lane() % 4 * 2 + i % 2;
           if (c >= columns || (mask == MT_CAUSAL && c > row + i / 2 * 8)) score[n][i] = 0;
         }
-    Math::template wait<0>(adjoint);
 #pragma unroll
     for (int n = 0; n < Math::TILE / 8; n++)
 #pragma unroll
       for (int i = 0; i < 4; i++) adjoint[n][i] = score[n][i] * (adjoint[n][i] - row_along[i / 2]);
     Math::add_weighted(sum, adjoint, key, scratch + warp * Math::SCRATCH);
-    Math::template wait<0>(sum);
     __syncthreads();
   }
   mt_store_rows<Math>(dq + at * Math::WIDTH, sum, row, rows, scale, scale);
@@ -518,7 +486,6 @@ mt_attention_by_columns(typename Math::Stored *dk, typename Math::Stored *dv, co
     } else {
       mt_copies_wait<false>();
     }
-    mt_show_tiles();
     __syncthreads();
     const bool hides = next > rows || (mask == MT_CAUSAL && row < first + MT_WARP_ROWS - 1);
     const T *query = queries + buffer * Math::TILE * Math::STRIDE, *adjoint_of = adjoints + buffer * Math::TILE * Math::STRIDE;
@@ -526,7 +493,6 @@ mt_attention_by_columns(typename Math::Stored *dk, typename Math::Stored *dv, co
     Real score[Math::TILE / 8][4], adjoint[Math::TILE / 8][4];
     Math::scores(score, own_k, query);
     Math::scores(adjoint, own_v, adjoint_of);
-    Math::template wait<1>(score);
 #pragma unroll
     for (int n = 0; n < Math::TILE / 8; n++) {
       const MtPair<Real> row_lse = *(const MtPair<Real> *)&line[8 * n + mt_lane() % 4 * 2];
@@ -542,7 +508,6 @@ mt_attention_by_columns(typename Math::Stored *dk, typename Math::Stored *dv, co
           if (r >= rows || (mask == MT_CAUSAL && own + i / 2 * 8 > r)) score[n][i] = 0;
         }
     Math::add_weighted(sum_v, score, adjoint_of, scratch + warp * Math::SCRATCH);
-    Math::template wait<1>(adjoint);
 #pragma unroll
     for (int n = 0; n < Math::TILE / 8; n++) {
       const MtPair<Real> row_along = *(const MtPair<Real> *)&line[Math::TILE + 8 * n + mt_lane() % 4 * 2];
@@ -550,8 +515,6 @@ mt_attention_by_columns(typename Math::Stored *dk, typename Math::Stored *dv, co
       for (int i = 0; i < 4; i++) adjoint[n][i] = score[n][i] * (adjoint[n][i] - (i % 2 ? row_along.y : row_along.x));
     }
     Math::add_weighted(sum_k, adjoint, query, scratch + warp * Math::SCRATCH);
-    Math::template wait<0>(sum_k);
-    Math::template wait<0>(sum_v);
     __syncthreads();
   }
   mt_store_rows<Math>(dk + at, sum_k, own, columns, scale, scale);

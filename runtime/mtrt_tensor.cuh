@@ -1,14 +1,11 @@
 /* mtrt_tensor.cuh - tensor cores in generated CUDA programs, and what feeds them.
  *
  * Products of 16 by 8 numbers are laid out as mma.m16n8 has them: of sum[n][i],
- * lane l has row l / 4 + 8 (i / 2) and column 8 n + 2 (l % 4) + i % 2.  Four warps
- * together, with 16 rows each, have the same layout as wgmma.m64 has it.
+ * lane l has row l / 4 + 8 (i / 2) and column 8 n + 2 (l % 4) + i % 2.
  *
  * On a GPU without tensor cores, and under the emulator, shuffles do the same.
- * Those of Hopper (wgmma, which -arch=sm_90a has) read a tile of 64 numbers of
- * bf16 a row right from shared memory; its rows are 128 bytes, and the eight
- * chunks of 16 bytes of row r stand at c ^ (r % 8), so that neither they nor
- * ldmatrix ever meet in a bank.
+ * In a tile of 64 numbers of bf16 a row, 128 bytes, the eight chunks of 16 bytes
+ * of row r stand at c ^ (r % 8), so that ldmatrix never meets itself in a bank.
  */
 #ifndef MTRT_TENSOR_CUH
 #define MTRT_TENSOR_CUH
@@ -19,13 +16,10 @@
 #if defined __CUDA_ARCH__ && __CUDA_ARCH__ >= 800
 #define MT_TENSOR_CORES
 #endif
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
-#define MT_WARPGROUPS
-#endif
 
 #ifndef SHARED_TILES
-/* Shared memory that wgmma reads: where a tile begins is part of how its rows are mixed. */
-#define SHARED_TILES(type, name, count) __shared__ __align__(1024) type name[count]
+/* Shared memory of 16 bytes at a time. */
+#define SHARED_TILES(type, name, count) __shared__ __align__(16) type name[count]
 #endif
 
 static __device__ __forceinline__ int mt_lane() { return threadIdx.x % 32; }
@@ -120,7 +114,7 @@ static __device__ __forceinline__ void mt_mma_bf16(float (&sum)[4], const uint32
 
 /* ---- tiles of bf16 in shared memory ------------------------------------------------ */
 
-/* Where number e of a row stands: rows of DEPTH numbers and 8 that nobody uses, or of 64, mixed as wgmma reads them. */
+/* Where number e of a row stands: rows of DEPTH numbers and 8 that nobody uses, or of 64, mixed. */
 template <int DEPTH> struct MtPaddedRows {
   enum { STRIDE = DEPTH + 8 };
   static __device__ __forceinline__ int place(int row, int e) { return row * STRIDE + e; }
@@ -157,71 +151,5 @@ template <class Rows> static __device__ __forceinline__ void mt_read_columns(uin
   }
 #endif
 }
-
-/* ---- Hopper: products of four warps, 64 by 64, with a tile of mixed rows ------------- */
-
-#ifdef MT_WARPGROUPS
-/* What was copied to shared memory is there for wgmma too; before a barrier. */
-static __device__ __forceinline__ void mt_show_tiles() { asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory"); }
-
-/* Pins operands to their registers here: what reads or writes them stays on its side of a wgmma. */
-static __device__ __forceinline__ void mt_pin(float (&sum)[8][4]) {
-#pragma unroll
-  for (int i = 0; i < 32; i++) asm volatile("" : "+f"(sum[i / 4][i % 4])::"memory");
-}
-static __device__ __forceinline__ void mt_pin(uint32_t (&left)[4][4]) {
-#pragma unroll
-  for (int i = 0; i < 16; i++) asm volatile("" : "+r"(left[i / 4][i % 4])::"memory");
-}
-
-/* Between these two come products that run in the background... */
-static __device__ __forceinline__ void mt_products_begin(uint32_t (&left)[4][4]) {
-  mt_pin(left);
-  asm volatile("wgmma.fence.sync.aligned;\n" ::: "memory");
-}
-static __device__ __forceinline__ void mt_products_end() { asm volatile("wgmma.commit_group.sync.aligned;\n" ::: "memory"); }
-/* ... until here: all, or all but the last `behind` groups. */
-template <int behind> static __device__ __forceinline__ void mt_products_wait(float (&sum)[8][4]) {
-  asm volatile("wgmma.wait_group.sync.aligned %0;\n" ::"n"(behind) : "memory");
-  mt_pin(sum);
-}
-
-/* Eight rows of a tile are 1,024 bytes; 1 << 62: mixed as MtMixedRows says. */
-static __device__ __forceinline__ uint64_t mt_describe(const MtBf16 *from) {
-  const uint64_t at = (uint64_t)__cvta_generic_to_shared(from);
-  return (at >> 4 & 0x3fff) | (uint64_t)1 << 16 | (uint64_t)(1024 >> 4) << 32 | (uint64_t)1 << 62;
-}
-
-/* d = a b or d += a b, a 64 by 16, a warp's 16 rows as for mt_mma_bf16, and b 16 by 64: of a tile, its rows across or along. */
-#define MT_WGMMA(d, how, a, b, add, across)                                                                          \
-  asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "                                               \
-               "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                             \
-               "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "                   \
-               "{%32, %33, %34, %35}, %36, " #add ", 1, 1, " #across ";\n"                                           \
-               : MT_FOUR(d, 0, how), MT_FOUR(d, 1, how), MT_FOUR(d, 2, how), MT_FOUR(d, 3, how), MT_FOUR(d, 4, how), \
-                 MT_FOUR(d, 5, how), MT_FOUR(d, 6, how), MT_FOUR(d, 7, how)                                          \
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
-#define MT_FOUR(d, n, how) how(d[n][0]), how(d[n][1]), how(d[n][2]), how(d[n][3])
-
-/* sum = own tile', its rows as columns; 64 features. */
-static __device__ __forceinline__ void mt_wgmma_rows(float (&sum)[8][4], uint32_t (&own)[4][4], const MtBf16 *tile) {
-  mt_products_begin(own);
-  MT_WGMMA(sum, "=f", own[0], mt_describe(tile), 0, 0);
-  MT_WGMMA(sum, "+f", own[1], mt_describe(tile + 16), 1, 0);
-  MT_WGMMA(sum, "+f", own[2], mt_describe(tile + 32), 1, 0);
-  MT_WGMMA(sum, "+f", own[3], mt_describe(tile + 48), 1, 0);
-  mt_products_end();
-}
-/* sum += own tile; 64 rows. */
-static __device__ __forceinline__ void mt_wgmma_columns(float (&sum)[8][4], uint32_t (&own)[4][4], const MtBf16 *tile) {
-  mt_pin(sum);
-  mt_products_begin(own);
-#pragma unroll
-  for (int k = 0; k < 4; k++) MT_WGMMA(sum, "+f", own[k], mt_describe(tile + 16 * k * MtMixedRows::STRIDE), 1, 1);
-  mt_products_end();
-}
-#else
-static __device__ __forceinline__ void mt_show_tiles() {}
-#endif
 
 #endif
