@@ -641,7 +641,8 @@ static const struct {
     {"B = 4096, P = 64", "softmax(p.x, over: P)",
      "  const int row = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;\n"},
     {"B = 65536, P = 65536", "sum(p.x * p.x, over: B)",
-     "  const int64_t column = (int64_t)blockIdx.x * 32 + threadIdx.x;\n"},
+     "  const int64_t first = ((int64_t)blockIdx.x * 8 + threadIdx.x) * 4;\n"},
+    {"B = 65536, P = 65567", "sum(p.x * p.x, over: B)", "  const int64_t own = (int64_t)blockIdx.x * 32 + threadIdx.x, column = own"},
     {"B = 64, P = 4096", "sum(p.x * p.x, over: B)", "  const int column = blockIdx.x * 32 + threadIdx.x;\n"},
 };
 
