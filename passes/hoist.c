@@ -151,8 +151,7 @@ static bool may_sum(const Hoist *h, const Node *x, Price *price) {
   case OP_matmul: return once && may_contract(h, x, 0, price) && may_contract(h, x, 1, price);
   case OP_scatter_add: return once && x->in[0]->type.rank < MAX_RANK && may_stack(h, x->in[0], price) && may_stack(h, x->in[1], price);
   case OP_sum: return may_stack(h, x->in[0], price);
-  case OP_add:
-    return type_same_shape(&x->in[0]->type, &x->in[1]->type) && may_sum(h, x->in[0], price) && may_sum(h, x->in[1], price);
+  case OP_add: return may_sum(h, x->in[0], price) && may_sum(h, x->in[1], price);
   case OP_cast: return dtype_is_float(x->in[0]->type.dtype) && may_sum(h, x->in[0], price);
   default: return op_info[x->op].kind == VIEW && may_sum(h, x->in[0], price);
   }
@@ -225,7 +224,7 @@ static bool find_terms(const Hoist *h, Node *x, const Node *carried, Terms *term
   if (x->op != OP_add || h->uses[x->id] != 1 || !type_same_shape(&x->type, &carried->type)) return false;
   for (int k = 0; k < 2; k++) {
     int n = terms->n;
-    if (x->in[k]->type.dtype == x->type.dtype && find_terms(h, x->in[k], carried, terms)) {
+    if (find_terms(h, x->in[k], carried, terms)) {
       LIST_PUSH(h->arena, terms->at, terms->n, x->in[!k]);
       return true;
     }
@@ -368,7 +367,7 @@ static bool hoist_from(PassContext *context, Graph *graph, Node *loop) {
     Node **to = arena_alloc(h.arena, (size_t)graph->n_nodes * sizeof *to);
     graph_number(graph);
     for (int k = 0; k < loop->attrs.carried; k++)
-      if (h.sum[k]) to[h.result[k]->id] = h.sum[k];
+      if (h.sum[k]) to[h.result[k]->id] = h.sum[k]; /* the only one: equal nodes are merged */
     graph_replace_all(graph, to);
     drop_outputs(&h);
     drop_operands(&h);

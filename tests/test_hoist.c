@@ -115,6 +115,11 @@ static Node *a_sum_of_terms(Kit *kit) {
   return added(&t, b_binary(&t.b, OP_add, product(&t), other));
 }
 
+static Node *a_sum_of_unequal_terms(Kit *kit) { /* [TALL, WIDE] and [WIDE] */
+  Turn t = of_weight(kit);
+  return added(&t, b_binary(&t.b, OP_add, b_reduce(&t.b, OP_sum, input(&t, 2), 1, (int[]){0}, false), product(&t)));
+}
+
 static Node *views_of_a_product(Kit *kit) {
   Turn t = of_rows(kit, SHAPE(WIDE + 1, TALL), NULL);
   Node *turned = b_transpose(&t.b, product(&t), (int[]){1, 0});
@@ -191,6 +196,12 @@ static Node *never_changed(Kit *kit) {
   return result(&t, 0);
 }
 
+static Node *zeros_throughout(Kit *kit) {
+  Turn t = of_rows(kit, SHAPE(TALL), NULL);
+  put_out(&t, input(&t, 0));
+  return result(&t, 0);
+}
+
 /* The sum of a loop within leaves that loop, and then the one around it. */
 static Node *out_of_two_loops(Kit *kit) {
   Node *outer[] = {filled(&kit->b, 0, SHAPE(TALL, WIDE)), param(kit, "a", SHAPE(TURNS, TURNS, ROWS, TALL)),
@@ -214,9 +225,9 @@ static Node *a_bf16_sum(Kit *kit) { return of_bf16(kit, false); }
 
 /* Nothing is stacked anew. */
 static Node *marked_but_free(Kit *kit) {
-  Node *loss = a_product(kit);
-  kit->graph->nodes[loss->in[0]->id]->attrs.remat = true;
-  return loss;
+  Node *sum = a_product(kit);
+  sum->in[0]->attrs.remat = true;
+  return sum;
 }
 
 /* ---- lookalikes that stay ---------------------------------------------------------- */
@@ -315,6 +326,14 @@ static Node *whole_numbers(Kit *kit) {
   return b_cast(&kit->b, added(&t, input(&t, 1)), F32);
 }
 
+static Node *whole_numbers_cast(Kit *kit) { /* their sum may not be a whole number of so many bits */
+  Type ids = SHAPE(TURNS, ROWS);
+  ids.dtype = I32;
+  Node *in[] = {filled(&kit->b, 0, SHAPE(ROWS)), b_iota(&kit->b, &ids, 0)};
+  Turn t = turn_new(kit, kit->graph, "l", 2, in, 1, 1);
+  return added(&t, b_cast(&t.b, input(&t, 1), F32));
+}
+
 static Node *more_stacks_than_there_are(Kit *kit) { /* [8, 8] of each turn for a sum of [8] */
   Node *in[] = {filled(&kit->b, 0, SHAPE(8)), param(kit, "a", SHAPE(TURNS, 8, 1)), param(kit, "b", SHAPE(8))};
   Turn t = turn_new(kit, kit->graph, "l", 3, in, 1, 1);
@@ -327,10 +346,22 @@ static Node *more_bytes_than_it_saves(Kit *kit) { /* 1.6 MB a turn, written and 
   return added(&t, b_reduce(&t.b, OP_sum, b_unary(&t.b, OP_sin, input(&t, 1)), 1, (int[]){0}, false));
 }
 
+static Node *too_many_axes(Kit *kit) { /* to be stacked */
+  Turn t = of_rows(kit, SHAPE(TALL), NULL);
+  Type deep = SHAPE(ROWS, 1, 1, 1, 1, 1, 1, TALL);
+  return added(&t, b_reduce(&t.b, OP_sum, b_unary(&t.b, OP_exp, b_reshape(&t.b, input(&t, 1), &deep)), 7, (int[]){0, 1, 2, 3, 4, 5, 6}, false));
+}
+
 static Node *marked(Kit *kit) { /* a new stack is what `remat` is to spare */
   Turn t = of_weight(kit);
   t.loop->attrs.remat = true;
   return added(&t, b_matmul(&t.b, input(&t, 1), b_unary(&t.b, OP_sin, input(&t, 2)), true, false));
+}
+
+static Node *marked_and_turned(Kit *kit) { /* copies are stacks too */
+  Node *sum = columns_of_both(kit);
+  sum->in[0]->attrs.remat = true;
+  return sum;
 }
 
 static const struct {
@@ -348,6 +379,7 @@ static const struct {
     {"term first", term_first, 1},
     {"two terms", two_terms, 1},
     {"a sum of terms", a_sum_of_terms, 1},
+    {"a sum of unequal terms", a_sum_of_unequal_terms, 1},
     {"views of a product", views_of_a_product, 1},
     {"product of views", product_of_views, 1},
     {"a sum over rows", a_sum_over_rows, 1},
@@ -358,6 +390,7 @@ static const struct {
     {"beside another", beside_another, 2},
     {"the same for two", the_same_for_two, 2},
     {"never changed", never_changed, 1},
+    {"zeros throughout", zeros_throughout, 1},
     {"out of two loops", out_of_two_loops, 2},
     {"a bf16 product", a_bf16_product, 1},
     {"a bf16 sum", a_bf16_sum, 1},
@@ -377,9 +410,12 @@ static const struct {
     {"a broadcast term", a_broadcast_term, 0},
     {"several products", several_products, 0},
     {"whole numbers", whole_numbers, 0},
+    {"whole numbers, cast", whole_numbers_cast, 0},
     {"more stacks than there are", more_stacks_than_there_are, 0},
     {"more bytes than it saves", more_bytes_than_it_saves, 0},
+    {"too many axes", too_many_axes, 0},
     {"marked", marked, 0},
+    {"marked and turned", marked_and_turned, 0},
 };
 enum { N_PROGRAMS = sizeof programs / sizeof programs[0] };
 
@@ -422,6 +458,8 @@ START_TEST(sums_leave_and_lookalikes_stay) {
   ck_assert_msg(sums == programs[_i].sums, "%s: %d sums leave", programs[_i].name, sums);
   Values x = kit_evaluate(after), y = kit_evaluate(before);
   assert_near(after, &x, &y, programs[_i].name);
+  for (int i = 0; i < after->graph->n_nodes; i++) /* sums of bf16 are f32 */
+    ck_assert(after->graph->nodes[i]->op != OP_matmul || after->graph->nodes[i]->type.dtype != BF16);
   values_free(&x), values_free(&y);
   kit_free(before), kit_free(after);
 }
@@ -507,6 +545,10 @@ START_TEST(gradients_of_a_recurrence) {
   ck_assert_msg(net->sums < 0 ? sums > 3 : sums == net->sums, "%s: %d sums leave", net->name, sums);
   const char *wrong = kit_check_update(kit);
   ck_assert_msg(!wrong, "%s: %s", net->name, wrong);
+  for (int i = 0; i < kit->graph->n_nodes; i++) { /* x was turned for the loop: nothing is turned there and back */
+    const Node *node = kit->graph->nodes[i];
+    ck_assert(node->op != OP_transpose || node->in[0]->op != OP_transpose);
+  }
   free(text);
   kit_free(kit);
 }
