@@ -107,6 +107,7 @@ static void run_grid(const char *name, dim3 grid, dim3 block, size_t shared, con
 
 void emulate_launch(MtRun *run, const char *kernel, dim3 grid, dim3 block, size_t shared, std::function<void()> thread) {
   if (!mt_go(run)) return;
+  mt_before(run, kernel);
   uint64_t threads = (uint64_t)block.x * block.y * block.z;
   kernel_name = kernel;
   blockIdx = threadIdx = dim3(0, 0, 0);
@@ -115,6 +116,7 @@ void emulate_launch(MtRun *run, const char *kernel, dim3 grid, dim3 block, size_
   if (grid.y > 65535 || grid.z > 65535) caught("a grid of %u x %u x %u blocks; 65535 in y and z can be", grid.x, grid.y, grid.z);
   kernel_name = nullptr;
   enqueue((cudaStream_t)run->stream, [=] { run_grid(kernel, grid, block, shared, thread); });
+  mt_after(run);
 }
 
 /* ---- the runtime's side: the CPU device's work, done late ---- */
@@ -237,4 +239,4 @@ static void advance(MtRun *run, int64_t steps, int64_t rows) {
 
 extern "C" const MtBackend mt_cuda = {"cuda", describe, open_device, close_device, alloc, release, write_device, read_device,
                                       zero, wait_device, peak, play, fetch, gemm, clip, optimize, add_scaled, accumulate,
-                                      narrow, guard, keep, advance, nullptr, nullptr, nullptr};
+                                      narrow, guard, keep, advance, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
