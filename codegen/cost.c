@@ -18,7 +18,7 @@ typedef struct Costs {
   StepCost *rows;
 } Costs;
 
-static const Rates *rates_of(const Emit *e) { return e->target->cuda ? &gpu_rates : &cpu_rates; }
+const Rates *step_rates(const Emit *e) { return e->target->cuda ? &gpu_rates : &cpu_rates; }
 
 static Precision asked(const Emit *e) { return e->program->train.precision; }
 
@@ -128,7 +128,7 @@ static int by_seconds(const void *a, const void *b) {
 }
 
 StepCost *step_costs(Emit *e, bool by_line, int *n) {
-  Costs c = {.e = e, .rates = rates_of(e), .by_line = by_line};
+  Costs c = {.e = e, .rates = step_rates(e), .by_line = by_line};
   for (int i = 0; i < phase_count(e->program); i++) {
     Phase phase = phase_at(e->program, i);
     double times = 1 / (double)phase.every;
@@ -196,7 +196,7 @@ static void print_totals(Text *out, Emit *e, const StepCost *rows, int n, double
     by[rows[i].all.bound] += rows[i].all.seconds;
   }
   text_add(out, "%s: a training step takes %.4f ms on %s by the model: %.5g calls, %s moved, %s operations\n",
-           e->program->source, 1e3 * seconds, rates_of(e)->device, calls, size_cell(e, bytes), count_cell(e, flops));
+           e->program->source, 1e3 * seconds, step_rates(e)->device, calls, size_cell(e, bytes), count_cell(e, flops));
   if (e->program->train.accumulate > 1)
     text_add(out, "(one micro-batch and the update, which comes after %lld of them)\n", (long long)e->program->train.accumulate);
   text_add(out, "bound by");
@@ -208,7 +208,7 @@ static void print_totals(Text *out, Emit *e, const StepCost *rows, int n, double
 }
 
 static void print_legend(Text *out, Emit *e) {
-  const Rates *r = rates_of(e);
+  const Rates *r = step_rates(e);
   text_add(out, "\nReads, writes and operations are of one call; a fused multiply-add is two operations, any other alone too.\n"
                 "Bound by memory: what takes longest is moving its bytes at %s/s; by operations: its arithmetic;\n"
                 "by launches: both take less than a call's start, %.4f ms.\n", size_cell(e, r->bandwidth), 1e3 * r->launch);

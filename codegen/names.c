@@ -38,7 +38,8 @@ static const char *const declared[] = {
     "signal", "select", "read", "write", "close", "open", "pipe", "access", "link", "free", "malloc", "trunc", "y0",
     "y1", "yn", "schedule", "train", "program", "params", "states", "data", "evals", "predict", "predict_step",
     "train_gradients", "train_gradients_f64", "train_update", "update", "params_at", "predict_fields", "train_logs",
-    "train_groups", "train_values", "train_every", "train_phases", "warp_sum", "block_sum", "column_sum"};
+    "train_groups", "train_values", "train_every", "train_phases", "train_costs", "warp_sum", "block_sum",
+    "column_sum"};
 
 typedef struct Taken {
   struct Taken *next;

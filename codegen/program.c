@@ -72,7 +72,6 @@ static void emit_includes(Emit *e) {
     text_add(e->out,
              "#define AT(type, offset) (type *)((char *)run->arena + (int64_t)(offset) * (int64_t)(sizeof(%s))\n",
              e->bf16 ? "bf16) / 2" : "real) / sizeof(float)");
-    text_add(e->out, "#define STEP(call) do { if (mt_go(run)) call; } while (0)\n");
   }
   const Program *p = e->program;
   if (p->n_symbols) {

@@ -381,6 +381,23 @@ static void emit_phases(Emit *e, const int *n_logs) {
   emit_table(&t, "MtPhase train_phases");
 }
 
+static const char *rounded(Emit *e, double value) { return arena_print(e->arena, "%.4g", value); }
+
+static int emit_costs(Emit *e) {
+  int n;
+  const StepCost *rows = step_costs(e, false, &n);
+  Table t = {.e = e};
+  for (int i = 0; i < n; i++) {
+    const Cost *all = &rows[i].all;
+    add_row(&t, 5, quote(e, rows[i].kernel), rounded(e, rows[i].calls), rounded(e, all->read + all->written),
+            rounded(e, all->flops), rounded(e, all->seconds));
+  }
+  if (!n) return 0;
+  text_add(e->out, "// a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)\n");
+  emit_table(&t, "MtCost train_costs");
+  return n;
+}
+
 /* What all phases need at once. */
 static const char *train_size(Emit *e) {
   int64_t arena = 0, outputs = 0;
@@ -397,7 +414,7 @@ static void emit_train(Emit *e) {
   int *n = arena_alloc(e->arena, sizeof *n * (size_t)phase_count(e->program)), n_logs = emit_train_logs(e, n);
   int n_groups = emit_groups(e, train);
   emit_phases(e, n);
-  int n_every = emit_every(e, train);
+  int n_every = emit_every(e, train), n_costs = emit_costs(e);
   text_add(e->out, "static const MtTrain train = {\n");
   emit_member(e, number(e, train->data), arena_print(e->arena, "data: %s", e->program->data[train->data].name));
   emit_member(e, train->shuffled ? "true" : "false", "shuffled");
@@ -413,6 +430,8 @@ static void emit_train(Emit *e) {
   emit_member(e, arena_print(e->arena, "%d, %s", n_groups, n_groups ? "train_groups" : "NULL"), "update groups");
   emit_member(e, arena_print(e->arena, "%d, %s", n_every, n_every ? "train_every" : "NULL"),
               "what happens every so often");
+  emit_member(e, arena_print(e->arena, "%d, %s", n_costs, n_costs ? "train_costs" : "NULL"), "what a step costs");
+  emit_member(e, quote(e, step_rates(e)->device), "by the model of it");
   text_add(e->out, "};\n\n");
 }
 

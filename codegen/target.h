@@ -108,6 +108,7 @@ typedef struct StepCost {
   Cost all;     /* of these; bound: of one of them */
   int order;    /* of its first call */
 } StepCost;
+const Rates *step_rates(const Emit *e);
 StepCost *step_costs(Emit *e, bool by_line, int *n); /* most seconds first */
 
 /* program.c: the phases of the training step; one that was never cut is all of it. */

@@ -17,6 +17,8 @@ extern "C" {
 typedef enum MtOptimizerKind { MT_OPTIMIZERS(MT_KIND) MT_N_OPTIMIZERS } MtOptimizerKind;
 #undef MT_KIND
 
+enum { MT_TIMED = 128 };
+
 typedef struct MtBackend {
   const char *target;                        /* "c", "cuda": what `bench` prints */
   const char *(*describe)(MtRun *run);       /* "NVIDIA H100 80GB HBM3", "2 threads, AVX-512" */
@@ -61,7 +63,16 @@ typedef struct MtBackend {
   void (*tune)(MtRun *run, bool on);
   char *(*choices)(const MtRun *run);
   bool (*choose)(MtRun *run, const char *text);
+
+  /* For a profile: where call i (< MT_TIMED) begins and ends on the stream; then how long each of the first n took, in
+   * seconds, without the gaps between launches.  NULL: the host's clock, and wait(), will do. */
+  void (*time_begin)(MtRun *run, int i);
+  void (*time_end)(MtRun *run, int i);
+  bool (*times)(MtRun *run, int n, double *seconds);
 } MtBackend;
+
+/* profile.c: the call that is open is a product. */
+void mt_profile_product(MtRun *run, MtGemmKind kind, int64_t batch, int64_t m, int64_t n, int64_t k);
 
 #ifdef __cplusplus
 }

@@ -12,16 +12,19 @@ static void record_fetch(MtRun *run, void *data) {
   mt_fetch(run, &s->train, mt_least(s->train.capacity, s->train.rows));
 }
 
-static void record_step(MtRun *run, MtSession *s, uint64_t phases) {
+void mt_bench_phase(MtRun *run, MtSession *s, int phase, bool ends) {
   const MtTrain *train = s->program->train;
-  for (int p = 0; p < train->n_phases; p++) {
-    if (!(phases >> p & 1)) continue;
-    train->phases[p].gradients(run, (const void *const *)s->train.batch, mt_least(s->train.capacity, s->train.rows));
-    MtEnd end = mt_end_of(train, p, 0, NULL);
-    end.loss = -1, end.ends = phases >> p == 1;
-    if (train->phases[p].update) mt_update_phase(run, p, &end);
-    else mt_finish(run, &end);
-  }
+  const MtPhase *p = &train->phases[phase];
+  p->gradients(run, (const void *const *)s->train.batch, mt_least(s->train.capacity, s->train.rows));
+  MtEnd end = mt_end_of(train, phase, 0, NULL);
+  end.loss = -1, end.ends = ends;
+  if (p->update) mt_update_phase(run, phase, &end);
+  else mt_finish(run, &end);
+}
+
+static void record_step(MtRun *run, MtSession *s, uint64_t phases) {
+  for (int p = 0; p < s->program->train->n_phases; p++)
+    if (phases >> p & 1) mt_bench_phase(run, s, p, phases >> p == 1);
 }
 
 typedef struct Recording {
@@ -119,6 +122,7 @@ int mt_bench(MtSession *s) {
   s->scalars.total = INT32_MAX; /* schedules stay near their beginning */
   bool ok = mt_push_scalars(s) && mt_begin_epoch(s, 0, 0) && s->run.backend->play(&s->run, 0, record_fetch, s) &&
             time_steps(s, WARM_STEPS) >= 0;
+  if (ok && s->options->profile) return mt_profile(s) ? EXIT_SUCCESS : EXIT_FAILURE;
   if (ok && s->options->serve) return serve(s, mt_now() - begin);
   if (!ok || (steps = steps_a_round(s)) < 1) return EXIT_FAILURE;
   for (int i = 0; ok && i < ROUNDS; i++) {

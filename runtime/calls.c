@@ -12,15 +12,23 @@ void mt_fail(MtRun *run, const char *format, ...) {
   va_end(args);
 }
 
+/* Every product of a step. */
+static void product(MtRun *run, MtGemmKind kind, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k,
+                    const void *a, int64_t lda, int64_t a_step, const void *b, int64_t ldb, int64_t b_step, void *c,
+                    int64_t ldc, int64_t c_step) {
+  if (run->profile) mt_profile_product(run, kind, batch, m, n, k);
+  run->backend->gemm(run, kind, t, batch, m, n, k, a, lda, a_step, b, ldb, b_step, c, ldc, c_step);
+}
+
 void mt_gemm(MtRun *run, MtTranspose t, int64_t m, int64_t n, int64_t k, const void *a, const void *b, void *c) {
   bool ta = t == MT_TN || t == MT_TT, tb = t == MT_NT || t == MT_TT;
-  run->backend->gemm(run, MT_OF_REAL, t, 1, m, n, k, a, ta ? m : k, 0, b, tb ? k : n, 0, c, n, 0);
+  product(run, MT_OF_REAL, t, 1, m, n, k, a, ta ? m : k, 0, b, tb ? k : n, 0, c, n, 0);
 }
 
 void mt_gemm_batched(MtRun *run, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a,
                      int64_t lda, int64_t a_step, const void *b, int64_t ldb, int64_t b_step, void *c, int64_t ldc,
                      int64_t c_step) {
-  run->backend->gemm(run, MT_OF_REAL, t, batch, m, n, k, a, lda, a_step, b, ldb, b_step, c, ldc, c_step);
+  product(run, MT_OF_REAL, t, batch, m, n, k, a, lda, a_step, b, ldb, b_step, c, ldc, c_step);
 }
 
 /* The gradient check's reals are double, and so is all it has of bf16. */
@@ -29,13 +37,13 @@ static MtGemmKind kind_of(const MtRun *run, MtGemmKind kind) { return run->real_
 void mt_gemm_bf16(MtRun *run, MtGemmKind kind, MtTranspose t, int64_t m, int64_t n, int64_t k, const void *a,
                   const void *b, void *c) {
   bool ta = t == MT_TN || t == MT_TT, tb = t == MT_NT || t == MT_TT;
-  run->backend->gemm(run, kind_of(run, kind), t, 1, m, n, k, a, ta ? m : k, 0, b, tb ? k : n, 0, c, n, 0);
+  product(run, kind_of(run, kind), t, 1, m, n, k, a, ta ? m : k, 0, b, tb ? k : n, 0, c, n, 0);
 }
 
 void mt_gemm_bf16_batched(MtRun *run, MtGemmKind kind, MtTranspose t, int64_t batch, int64_t m, int64_t n, int64_t k,
                           const void *a, int64_t lda, int64_t a_step, const void *b, int64_t ldb, int64_t b_step,
                           void *c, int64_t ldc, int64_t c_step) {
-  run->backend->gemm(run, kind_of(run, kind), t, batch, m, n, k, a, lda, a_step, b, ldb, b_step, c, ldc, c_step);
+  product(run, kind_of(run, kind), t, batch, m, n, k, a, lda, a_step, b, ldb, b_step, c, ldc, c_step);
 }
 
 void mt_zero_gradients(MtRun *run, int64_t begin, int64_t count) {
@@ -44,12 +52,16 @@ void mt_zero_gradients(MtRun *run, int64_t begin, int64_t count) {
 }
 
 void mt_clip_gradients(MtRun *run, int64_t begin, int64_t count, double max_norm) {
+  mt_before(run, "mt_clip_gradients");
   run->backend->clip(run, begin, count, max_norm);
+  mt_after(run);
 }
 
 #define MT_DEFINE(name)                                                                                                \
   void mt_##name(MtRun *run, int group, int64_t begin, int64_t count) {                                                \
+    mt_before(run, "mt_" #name);                                                                                       \
     run->backend->optimize(run, MT_IS_##name, group, begin, count);                                                    \
+    mt_after(run);                                                                                                     \
   }
 MT_OPTIMIZERS(MT_DEFINE)
 #undef MT_DEFINE

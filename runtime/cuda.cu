@@ -52,6 +52,7 @@ static void cuda_close(MtRun *run) {
   for (int i = 0; i < device->n_graphs; i++)
     if (device->graphs[i].graph) cudaGraphExecDestroy(device->graphs[i].graph);
   mt_cuda_gemm_close(run);
+  mt_cuda_profile_close(run);
   cudaFree(run->parts);
   if (device->stream) cudaStreamDestroy(device->stream);
   free(device->graphs);
@@ -271,4 +272,5 @@ static void cuda_advance(MtRun *run, int64_t steps, int64_t rows) {
 extern "C" const MtBackend mt_cuda = {
     "cuda", cuda_describe, cuda_open, cuda_close, cuda_alloc, cuda_release, cuda_write, cuda_read, cuda_zero, cuda_wait,
     cuda_peak, cuda_play, cuda_fetch, mt_cuda_gemm, NULL, NULL, cuda_add_scaled, cuda_accumulate,
-    cuda_narrow, cuda_guard, cuda_keep, cuda_advance, mt_cuda_tune, mt_cuda_choices, mt_cuda_choose};
+    cuda_narrow, cuda_guard, cuda_keep, cuda_advance, mt_cuda_tune, mt_cuda_choices, mt_cuda_choose,
+    mt_cuda_time_begin, mt_cuda_time_end, mt_cuda_times};

@@ -30,6 +30,8 @@ struct CudaDevice {
   void *workspace;
   int n_plans;
   GemmPlan *plans;
+  cudaEvent_t *events;   /* of a profile: MT_TIMED pairs; NULL before one runs */
+  double beside;         /* ... what the events of a pair take by themselves, in seconds */
 };
 
 static inline CudaDevice *device_of(MtRun *run) { return (CudaDevice *)run->device; }
@@ -46,5 +48,11 @@ void mt_cuda_gemm(MtRun *run, MtGemmKind kind, MtTranspose t, int64_t batch, int
 void mt_cuda_tune(MtRun *run, bool on);
 char *mt_cuda_choices(const MtRun *run);
 bool mt_cuda_choose(MtRun *run, const char *text);
+
+/* ---- cuda_profile.cu ---- */
+void mt_cuda_time_begin(MtRun *run, int i);
+void mt_cuda_time_end(MtRun *run, int i);
+bool mt_cuda_times(MtRun *run, int n, double *seconds);
+void mt_cuda_profile_close(MtRun *run);
 
 #endif

@@ -43,6 +43,7 @@ typedef struct MtScalars {
 
 struct MtBackend;
 struct MtProgram;
+struct MtProfile;
 
 /* What a generated function gets: blocks in device memory (host memory for
  * the C target).  `real_size` is 4, or 8 in the gradient check. */
@@ -59,6 +60,7 @@ typedef struct MtRun {
   void *stream;       /* cudaStream_t */
   void *device;       /* the backend's own */
   void *parts;        /* MT_PARTS doubles: parts of a sum over all gradients (CUDA) */
+  struct MtProfile *profile; /* what `bench --profile` has seen so far; NULL: none runs */
   long budget;        /* kernels still allowed to run; negative: all (the search for a non-finite value) */
   char error[512];    /* first failure inside a step, "" when none */
 } MtRun;
@@ -83,6 +85,16 @@ typedef void (*MtUpdate)(MtRun *run, const MtEnd *end);
 
 /* True when the next kernel may run.  Generated code asks before each. */
 static inline bool mt_go(MtRun *run) { return run->budget < 0 || (run->budget > 0 && run->budget-- > 0); }
+/* Around each call of a step while a profile runs; `call` is its text as far as the name goes. */
+void mt_profile_begin(MtRun *run, const char *call);
+void mt_profile_end(MtRun *run);
+static inline void mt_before(MtRun *run, const char *call) { if (run->profile) mt_profile_begin(run, call); }
+static inline void mt_after(MtRun *run) { if (run->profile) mt_profile_end(run); }
+/* A call that is no launch: STEP(mt_gemm(run, ...)); */
+#define STEP(call)                                                          \
+  do {                                                                      \
+    if (mt_go(run)) { mt_before(run, #call); call; mt_after(run); }         \
+  } while (0)
 /* Record the first failure of a step (printf form). */
 void mt_fail(MtRun *run, const char *format, ...);
 
@@ -259,6 +271,15 @@ typedef struct MtPhase {
   const MtValue *values;
 } MtPhase;
 
+/* All calls of one kernel in a step, by the compiler's model; the name is that of the function or launch, or
+ * "gemm M x N x K PRECISION", "gemm BATCH of M x N x K PRECISION". */
+typedef struct MtCost {
+  const char *kernel;
+  double calls;             /* a step; a phase of every fifth step counts a fifth */
+  double bytes, operations;
+  double seconds;
+} MtCost;
+
 typedef struct MtTrain {
   int data;
   bool shuffled;
@@ -276,6 +297,9 @@ typedef struct MtTrain {
   const MtGroup *groups;
   int n_every;
   const MtEvery *every;
+  int n_costs;
+  const MtCost *costs;
+  const char *modelled;     /* "an NVIDIA H100": whose costs these are */
 } MtTrain;
 
 typedef struct MtPredict {

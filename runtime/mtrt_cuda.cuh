@@ -19,13 +19,20 @@
 
 /* LAUNCH(kernel, grid, block, bytes of dynamic shared memory, run)(arguments); */
 #define LAUNCH(kernel, grid, block, shared, run) \
-  for (bool mt_next = mt_go(run); mt_next; mt_next = mt_launched(run, #kernel)) \
+  for (bool mt_next = mt_may_launch(run, #kernel); mt_next; mt_next = mt_launched(run, #kernel)) \
   kernel<<<grid, block, shared, (cudaStream_t)(run)->stream>>>
+
+static inline bool mt_may_launch(MtRun *run, const char *kernel) {
+  const bool go = mt_go(run);
+  if (go) mt_before(run, kernel);
+  return go;
+}
 
 /* A kernel's failure to start becomes the step's error; always false. */
 static inline bool mt_launched(MtRun *run, const char *kernel) {
   cudaError_t status = cudaGetLastError();
   if (status != cudaSuccess) mt_fail(run, "kernel %s: %s", kernel, cudaGetErrorString(status));
+  mt_after(run);
   return false;
 }
 #endif
@@ -39,9 +46,6 @@ static inline bool mt_launched(MtRun *run, const char *kernel) {
 /* An address of memory that is read or written so many bytes at a time: a multiple of them. */
 #define MT_WIDE(address, bytes) (address)
 #endif
-
-/* A call that is no launch: STEP(mt_gemm(run, ...)); */
-#define STEP(call) do { if (mt_go(run)) call; } while (0)
 
 /* An array of the arena; offsets are in bytes for floats. */
 #define AT(type, offset) (type *)((char *)run->arena + (int64_t)(offset) * (sizeof(real) == sizeof(float) ? 1 : 4))

@@ -41,7 +41,7 @@ typedef struct Row {
 
 static const Row rows[] = {
     {"epochs", "N", 0, COUNT, TRAIN, AT(epochs), 0, "train for N epochs; learning rate schedules stretch to fit"},
-    {"steps", "N", 0, COUNT, TRAIN | BENCH, AT(steps), 0, "train for N updates; bench: updates a round"},
+    {"steps", "N", 0, COUNT, TRAIN | BENCH, AT(steps), 0, "train for N updates; bench: updates a round, or in all with --profile"},
     {"stop-after", "N", 0, COUNT, TRAIN, AT(stop_after), 0,
      "stop after N updates as Ctrl-C would; schedules stay as they are"},
     {"lr", "X", 0, RATE, TRAIN, AT(lr), 0,
@@ -68,6 +68,7 @@ static const Row rows[] = {
     {"keep-going", NULL, 0, FLAG, TRAIN, AT(keep_going), 0, "do not stop at a loss or gradient that is not finite"},
     {"tune", NULL, 0, FLAG, TRAIN | BENCH, AT(tune), 0, "time the ways to do each matrix product, keep the fastest"},
     {"serve", NULL, 0, FLAG, BENCH, AT(serve), 0, "time as many steps as each line of standard input says"},
+    {"profile", NULL, 0, FLAG, BENCH, AT(profile), 0, "launch by launch: what each kernel takes, beside the compiler's model"},
     {"quiet", NULL, 'q', FLAG, ALL, AT(quiet), 0, "print errors and results only"},
     {"json", NULL, 0, FLAG, ALL, AT(json), 0, "print one JSON object a line"},
     {"help", NULL, 'h', HELP, ALL, 0, 0, "this text"},
@@ -247,6 +248,7 @@ static int check_together(const MtOptions *o, const bool *given, const MtProgram
   if (o->epochs && o->steps) return usage(program, "--epochs and --steps exclude each other");
   if (o->resume && o->n_init)
     return usage(program, "--resume and --init exclude each other: a checkpoint has its own weights");
+  if (o->profile && o->serve) return usage(program, "--profile and --serve exclude each other");
   if (o->command == MT_COMMAND_PREDICT && !program->predict)
     return usage(program, "%s has no `predict`", program->source);
   if (o->command == MT_COMMAND_PREDICT && !o->output)

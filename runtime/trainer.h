@@ -35,7 +35,7 @@ typedef struct MtOptions {
   bool temperature_given;
   const char *prompt;
   uint64_t seed;
-  bool seed_given, resume, no_shuffle, keep_going, tune, serve, quiet, json;
+  bool seed_given, resume, no_shuffle, keep_going, tune, serve, profile, quiet, json;
   const char *save_dir, *data_dir, *dump_grads, *output;
   const char *init[MT_MAX_GROUPS], *export[MT_MAX_GROUPS]; /* FILE or INSTANCE=FILE */
   int n_init, n_export, n_inputs;
@@ -139,6 +139,8 @@ int mt_predict_command(MtSession *s); /* predict.c */
 int mt_sample_command(MtSession *s);  /* sample.c */
 int mt_gradcheck(MtSession *s);       /* gradcheck.c */
 int mt_bench(MtSession *s);           /* bench.c */
+void mt_bench_phase(MtRun *run, MtSession *s, int phase, bool ends); /* gradients and update */
+bool mt_profile(MtSession *s);        /* profile.c: bench --profile, once warm */
 
 enum { MT_SHOWN_TOKENS = 200 }; /* of a text that training shows */
 typedef struct MtSampling {

@@ -41,6 +41,8 @@ static const char shim[] =
     "  void (*check)(MtRun *, const MtEnd *, int64_t, int64_t), (*finish)(MtRun *, const MtEnd *);\n"
     "} Calls;\n"
     "Calls calls;\n"
+    "void mt_profile_begin(MtRun *r, const char *call) { (void)r; (void)call; }\n"
+    "void mt_profile_end(MtRun *r) { (void)r; }\n"
     "void mt_gemm(MtRun *r, MtTranspose t, int64_t m, int64_t n, int64_t k, const void *a, const void *b, void *c) {\n"
     "  calls.gemm(r, t, m, n, k, a, b, c);\n"
     "}\n"

@@ -90,7 +90,7 @@ static const MtPredict predict = {1, fields, CAPACITY, predict_rows, {ARENA_BYTE
 static const MtPhase right[] = PHASE(gradients_f64), wrong[] = PHASE(wrong_gradients);
 #define TRAIN(count, unit, accumulate, phases, every)                                                                  \
   {                                                                                                                    \
-    0, true, 7, count, unit, accumulate, false, 1, phases, {ARENA_BYTES, 2}, 2, logs, 1, groups, 1, every              \
+    0, true, 7, count, unit, accumulate, false, 1, phases, {ARENA_BYTES, 2}, 2, logs, 1, groups, 1, every, 0, NULL, NULL             \
   }
 static const MtTrain trains[N_MODELS] = {
     [MODEL_EPOCHS] = TRAIN(30, MT_EPOCHS, 1, right, one_watch),

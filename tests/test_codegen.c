@@ -63,6 +63,8 @@ static const char shim[] =
     "void (*gemm_batched)(MtRun *, MtTranspose, int64_t, int64_t, int64_t, int64_t, const void *, int64_t, int64_t, "
     "const void *,\n"
     "                     int64_t, int64_t, void *, int64_t, int64_t);\n"
+    "void mt_profile_begin(MtRun *r, const char *call) { (void)r; (void)call; }\n"
+    "void mt_profile_end(MtRun *r) { (void)r; }\n"
     "void mt_gemm(MtRun *r, MtTranspose t, int64_t m, int64_t n, int64_t k, const void *a, const void *b, void *c) { "
     "gemm(r, t, m, n, k, a, b, c); }\n"
     "void mt_gemm_batched(MtRun *r, MtTranspose t, int64_t z, int64_t m, int64_t n, int64_t k, const void *a, int64_t "

@@ -112,12 +112,70 @@ START_TEST(tables_and_loops) {
 }
 END_TEST
 
+/* Causal: place i sees i + 1 places; two products of E features a pair, three for the derivative of q. */
+static const char attention[] =
+    "use nn\ndim B = 2, H = 3, T = 8, E = 16\ndata rows = random(rows: 8, seed: 1) -> { x: f32[B, H, T, E] }\n"
+    "module M()(x: [B, H, T, E]) -> [B, H, T, E] {\n  param w: [E] = ones\n"
+    "  return scaled_dot_product_attention(x * w, x, x, causal: true)\n}\nlet net = M()\n"
+    "train d in rows for 3 steps {\n  let loss = mean(net(d.x))\n  update net minimize loss using sgd(lr: 0.1)\n  log loss\n}\n";
+
+START_TEST(attention_counts_what_is_seen) {
+  Arena *arena = arena_new();
+  Program *p = build(arena, attention);
+  const double all = 4 * 2 * 3 * 8 * 16, pairs = 2 * 3 * (8 * 9 / 2), rows = 4 * 2 * 3 * 8;
+  int seen = 0;
+  for (int i = 0; i < p->train.graph->n_nodes; i++) {
+    const Node *n = p->train.graph->nodes[i];
+    Cost c = op_info[n->op].kind == ATTENTION ? node_cost(&gpu_rates, n, PRECISION_F32) : (Cost){0};
+    if (n->op == OP_attention) {
+      seen++;
+      ck_assert_double_eq(c.read, 3 * all);
+      ck_assert_double_eq(c.written, all);
+      ck_assert_double_eq(c.flops, 2 * 2 * pairs * 16);
+      ck_assert_double_eq(c.specials, pairs);
+    } else if (n->op == OP_attention_dq) {
+      seen++;
+      ck_assert_double_eq(c.read, 4 * all + 2 * rows);
+      ck_assert_double_eq(c.flops, 3 * 2 * pairs * 16);
+    }
+  }
+  ck_assert_int_eq(seen, 2);
+  arena_free(arena);
+}
+END_TEST
+
+/* A reduction reads the half of x that is sliced; a gather the rows that are asked for. */
+static const char parts[] =
+    "dim B = 4, P = 64, V = 1000, D = 8\ndata rows = random(rows: 8, seed: 1) -> { x: f32[B, P], i: i32[B] }\n"
+    "module M()(x: [B, P], i: i32[B]) -> [B] {\n  param w: [] = ones\n  param table: [V, D] = ones\n"
+    "  return sum(x[:, 32:], over: 1) * w + sum(table[i], over: D)\n}\nlet net = M()\n"
+    "train d in rows for 3 steps {\n  let loss = mean(net(d.x, d.i))\n  update net minimize loss using sgd(lr: 0.1)\n  log loss\n}\n";
+
+START_TEST(parts_of_values_count) {
+  Arena *arena = arena_new();
+  Program *p = build(arena, parts);
+  double read = 0;
+  for (int i = 0; i < p->train.graph->n_nodes; i++) {
+    const Node *n = p->train.graph->nodes[i];
+    for (int k = 0; n->op == OP_group && k < n->n_in; k++)
+      if (!strcmp(n->in[k]->name, "d.x") || !strcmp(n->in[k]->name, "net.table")) {
+        read += node_cost(&gpu_rates, n, PRECISION_F32).read;
+        break;
+      }
+  }
+  ck_assert_msg(read >= 4 * 32 * 4 + 4 * 8 * 4 && read < 4 * 64 * 4 + 1000, "%g bytes are read", read);
+  arena_free(arena);
+}
+END_TEST
+
 Suite *cost_suite(void) {
   Suite *suite = suite_create("cost");
   TCase *all = tcase_create("all");
   tcase_add_test(all, each_call_by_hand);
   tcase_add_test(all, what_bounds_a_call);
   tcase_add_test(all, tables_and_loops);
+  tcase_add_test(all, attention_counts_what_is_seen);
+  tcase_add_test(all, parts_of_values_count);
   suite_add_tcase(suite, all);
   return suite;
 }

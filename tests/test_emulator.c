@@ -144,6 +144,32 @@ START_TEST(an_emitted_program_runs_as_on_the_cpu) {
 }
 END_TEST
 
+/* ---- bench --profile ---- */
+
+static const char *const profiled[] = {"samples/digits.mt", "tests/emulator/attention.mt", "tests/golden/steps/blocks/model.mt",
+                                       "tests/golden/steps/phases/model.mt"};
+
+/* What the profile of a trainer measures is what its source says a step calls, by the same names, each of them once; the
+ * check for values that are not finite is left out of a benchmark. */
+START_TEST(a_profile_lists_every_kernel_once) {
+  const char *folder = scratch_folder();
+  char source[512], program[512];
+  snprintf(source, sizeof source, "%s/model.cu", folder);
+  snprintf(program, sizeof program, "%s/emulated", folder);
+  free(shell_ok(MTC " %s -o %s && " MTC " %s -o %s/model.c && " MTC " build %s --target=c -o %s/native", profiled[_i], source,
+                profiled[_i], folder, profiled[_i], folder));
+  free(shell_ok("%s", build("g++", "", source, program)));
+  free(shell_ok(
+      "cd %s && for t in 'emulated cu' 'native c'; do set -- $t; "
+      "OMP_NUM_THREADS=1 ./$1 bench --profile --steps 2 --json --data-dir " SOURCE_DIR "/samples >$1.json && "
+      "grep -o '\"kernel\":\"[^\"]*\"' $1.json | cut -d'\"' -f4 | sort >measured && test -z \"$(uniq -d measured)\" && "
+      "sed -n '/MtCost train_costs/,/^};/p' model.$2 | grep -o '{\"[^\"]*\"' | cut -d'\"' -f2 | "
+      "grep -vx -e mt_check_gradients -e mt_measure | sort >known && grep -vx mt_measure measured | diff known - && "
+      "test $(wc -l <known) -gt 5 && ! grep -E '\"(calls|model_ms)\":(0|-[0-9.e+-]*|null)[,}]' $1.json || exit 1; done",
+      folder));
+}
+END_TEST
+
 Suite *emulator_suite(void) {
   enum {
     N_FAULTS = sizeof faults / sizeof *faults,
@@ -156,6 +182,7 @@ Suite *emulator_suite(void) {
   tcase_add_unchecked_fixture(all, build_emulator, NULL);
   tcase_add_loop_test(all, a_planted_fault_is_caught, 0, N_FAULTS);
   tcase_add_loop_test(all, a_race_shows_in_some_schedule, 0, N_RACES);
+  tcase_add_loop_test(all, a_profile_lists_every_kernel_once, 0, sizeof profiled / sizeof *profiled);
   tcase_add_loop_test(all, an_emitted_program_runs_as_on_the_cpu, 0, N_PROGRAMS);
   suite_add_tcase(suite, all);
   return suite;

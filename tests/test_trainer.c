@@ -651,6 +651,7 @@ static const struct {
     {MODEL_EPOCHS, "predict in.npy -o out.npy --save-dir started"},
     {MODEL_EPOCHS, "gradcheck"},
     {MODEL_EPOCHS, "bench --steps 20"},
+    {MODEL_EPOCHS, "bench --profile --steps 3"},
     {MODEL_EPOCHS, "--dump-grads g.safetensors"},
     {MODEL_EPOCHS, "--lr 1e30 --save-dir new"}, /* a loss that is not finite is looked for */
 };

@@ -114,6 +114,7 @@ static void run_grid(const char *name, dim3 grid, dim3 block, size_t shared, voi
 void emulate_launch(MtRun *run, const char *kernel, dim3 grid, dim3 block, size_t shared, void (*thread)(const void *),
                     const void *arguments, size_t bytes) {
   if (!mt_go(run)) return;
+  mt_before(run, kernel);
   uint64_t threads = (uint64_t)block.x * block.y * block.z;
   kernel_name = kernel;
   blockIdx = threadIdx = dim3(0, 0, 0);
@@ -123,6 +124,7 @@ void emulate_launch(MtRun *run, const char *kernel, dim3 grid, dim3 block, size_
   kernel_name = nullptr;
   std::vector<char> copy((const char *)arguments, (const char *)arguments + bytes);
   enqueue((cudaStream_t)run->stream, [=] { run_grid(kernel, grid, block, shared, thread, copy.data()); });
+  mt_after(run);
 }
 
 /* ---- the runtime's side: the CPU device's work, done late ---- */
@@ -245,4 +247,4 @@ static void advance(MtRun *run, int64_t steps, int64_t rows) {
 
 extern "C" const MtBackend mt_cuda = {"cuda", describe, open_device, close_device, alloc, release, write_device, read_device,
                                       zero, wait_device, peak, play, fetch, gemm, clip, optimize, add_scaled, accumulate,
-                                      narrow, guard, keep, advance, nullptr, nullptr, nullptr};
+                                      narrow, guard, keep, advance, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};

@@ -16,7 +16,6 @@
 #define bf16 MtBf16  // 2 bytes
 // An array of the arena; offsets are in bytes for floats.
 #define AT(type, offset) (type *)((char *)run->arena + (int64_t)(offset) * (int64_t)(sizeof(bf16) / 2))
-#define STEP(call) do { if (mt_go(run)) call; } while (0)
 
 enum { B = 8, T = 4, D = 6, H = 10 };
 #endif
@@ -640,6 +639,36 @@ static const MtValue train_values[] = {
 static const MtPhase train_phases[] = {
   {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 384, 0, 0, 0, 1, 34, 40, train_values},
 };
+// a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
+static const MtCost train_costs[] = {
+  {"gemm 32 x 10 x 6 bf16",    4, 4576, 1.536e+04, 4.351e-07},
+  {"gemm 32 x 6 x 10 bf16",    4, 4576, 1.536e+04, 4.351e-07},
+  {"gemm 10 x 6 x 32 bf16",    4, 5056, 1.536e+04, 4.351e-07},
+  {"d_h_map",                  1, 1920, 2.752e+04, 1.688e-07},
+  {"h_gelu_map",               1, 1280, 1.664e+04, 1.416e-07},
+  {"mt_sgd",                   1, 6760, 6760,      1.241e-07},
+  {"mt_attention_dkv",         1, 2560, 6144,      1.205e-07},
+  {"ln_rows",                  1, 1968, 6976,      1.174e-07},
+  {"gemm 32 x 18 x 6 bf16",    1, 1752, 6912,      1.158e-07},
+  {"gemm 18 x 6 x 32 bf16",    1, 1968, 6912,      1.158e-07},
+  {"gemm 32 x 6 x 18 bf16",    1, 1752, 6912,      1.158e-07},
+  {"mt_attention_dq",          1, 2176, 4608,      1.154e-07},
+  {"mt_attention",             1, 1536, 3072,      1.128e-07},
+  {"mt_attention_lse",         1, 896,  1536,      1.128e-07},
+  {"d_att_rows",               1, 3200, 4652,      1.116e-07},
+  {"d_att_qkv_bias_columns",   1, 1224, 4608,      1.115e-07},
+  {"d_att_q_reshape_bf16_map", 1, 2304, 3456,      1.086e-07},
+  {"att_q_map",                1, 2376, 2304,      1.085e-07},
+  {"loss_mse_mean_rows",       1, 2308, 3156,      1.082e-07},
+  {"a_map",                    1, 2304, 1152,      1.082e-07},
+  {"mt_check_gradients",       1, 1536, 0,         1.055e-07},
+  {"d_w_map",                  1, 1200, 360,       1.043e-07},
+  {"d_ln_bias_columns",        1, 1200, 1536,      1.043e-07},
+  {"cast_map",                 1, 960,  1536,      1.038e-07},
+  {"d_mm_map",                 1, 960,  1152,      1.034e-07},
+  {"att_qkv_weight_bf16_map",  1, 648,  216,       1.023e-07},
+  {"w_bf16_map",               1, 360,  120,       1.013e-07},
+};
 static const MtTrain train = {
   0,                                 // data: samples
   false,                             // shuffled
@@ -652,6 +681,8 @@ static const MtTrain train = {
   0, NULL,                           // logs
   1, train_groups,                   // update groups
   0, NULL,                           // what happens every so often
+  27, train_costs,                   // what a step costs
+  "two CPU cores with AVX-512",      // by the model of it
 };
 
 static const MtField predict_fields[] = {

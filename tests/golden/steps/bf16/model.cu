@@ -649,6 +649,34 @@ static const MtValue train_values[] = {
 static const MtPhase train_phases[] = {
   {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 384, 0, 0, 0, 1, 33, 40, train_values},
 };
+// a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
+static const MtCost train_costs[] = {
+  {"gemm 10 x 6 x 32 bf16",    4, 5056, 1.536e+04, 4.002e-06},
+  {"gemm 32 x 10 x 6 bf16",    4, 4576, 1.536e+04, 4.002e-06},
+  {"gemm 32 x 6 x 10 bf16",    4, 4576, 1.536e+04, 4.002e-06},
+  {"mt_attention_rows",        2, 2432, 4608,      2.001e-06},
+  {"loss_mse_mean_rows",       1, 2308, 3156,      1.029e-06},
+  {"update",                   1, 6760, 6760,      1.002e-06},
+  {"d_att_rows",               1, 3200, 4652,      1.001e-06},
+  {"mt_attention_by_columns",  1, 2560, 6144,      1.001e-06},
+  {"att_q_map",                1, 2376, 2304,      1.001e-06},
+  {"a_map",                    1, 2304, 1152,      1.001e-06},
+  {"d_att_q_reshape_bf16_map", 1, 2304, 3456,      1.001e-06},
+  {"mt_attention_by_rows",     1, 2176, 4608,      1.001e-06},
+  {"ln_rows",                  1, 1968, 6976,      1.001e-06},
+  {"gemm 18 x 6 x 32 bf16",    1, 1968, 6912,      1.001e-06},
+  {"d_h_map",                  1, 1920, 2.752e+04, 1.001e-06},
+  {"gemm 32 x 18 x 6 bf16",    1, 1752, 6912,      1.001e-06},
+  {"gemm 32 x 6 x 18 bf16",    1, 1752, 6912,      1.001e-06},
+  {"h_gelu_map",               1, 1280, 1.664e+04, 1e-06},
+  {"d_att_qkv_bias_columns",   1, 1224, 4608,      1e-06},
+  {"d_w_map",                  1, 1200, 360,       1e-06},
+  {"d_ln_bias_columns",        1, 1200, 1536,      1e-06},
+  {"cast_map",                 1, 960,  1536,      1e-06},
+  {"d_mm_map",                 1, 960,  1152,      1e-06},
+  {"att_qkv_weight_bf16_map",  1, 648,  216,       1e-06},
+  {"w_bf16_map",               1, 360,  120,       1e-06},
+};
 static const MtTrain train = {
   0,                                 // data: samples
   false,                             // shuffled
@@ -661,6 +689,8 @@ static const MtTrain train = {
   0, NULL,                           // logs
   1, train_groups,                   // update groups
   0, NULL,                           // what happens every so often
+  25, train_costs,                   // what a step costs
+  "an NVIDIA H100",                  // by the model of it
 };
 
 static const MtField predict_fields[] = {

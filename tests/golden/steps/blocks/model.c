@@ -13,7 +13,6 @@
 #define real float
 // An array of the arena; offsets are in bytes for floats.
 #define AT(type, offset) (type *)((char *)run->arena + (int64_t)(offset) * (int64_t)(sizeof(real) / sizeof(float)))
-#define STEP(call) do { if (mt_go(run)) call; } while (0)
 
 enum { B = 32, P = 16, H = 64, K = 5, L = 12 };
 #endif
@@ -546,6 +545,34 @@ static const MtValue train_values[] = {
 static const MtPhase train_phases[] = {
   {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 201920, 0, 1, 0, 1, 191, 21, train_values},
 };
+// a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
+static const MtCost train_costs[] = {
+  {"mt_adamw",                     1,  5.652e+06, 3.755e+07, 9.397e-05},
+  {"gemm 32 x 128 x 64 f32",       36, 2.064e+06, 1.887e+07, 4.679e-05},
+  {"gemm 32 x 64 x 128 f32",       24, 1.376e+06, 1.258e+07, 3.119e-05},
+  {"gemm 64 x 128 x 32 f32",       12, 6.881e+05, 6.291e+06, 1.56e-05},
+  {"gemm 128 x 64 x 32 f32",       12, 6.881e+05, 6.291e+06, 1.56e-05},
+  {"b_up_gelu_map_2",              12, 7.926e+05, 4.129e+06, 1.152e-05},
+  {"b_up_gelu_map",                12, 3.994e+05, 2.458e+06, 7.344e-06},
+  {"mt_check_gradients",           1,  8.077e+05, 0,         2.985e-06},
+  {"d_h_rows",                     12, 3.994e+05, 5.437e+05, 2.626e-06},
+  {"d_b_down_bias_columns",        12, 3.057e+05, 2.458e+05, 2.292e-06},
+  {"b_ln_c_rows",                  12, 3.011e+05, 3.617e+05, 2.275e-06},
+  {"h_b_map",                      12, 2.98e+05,  9.83e+04,  2.264e-06},
+  {"b_ln_rows",                    12, 2.058e+05, 2.642e+05, 1.935e-06},
+  {"d_b_up_bias_columns",          12, 2.028e+05, 9.83e+04,  1.924e-06},
+  {"gemm 32 x 64 x 16 f32",        1,  1.434e+04, 6.554e+04, 2.5e-07},
+  {"gemm 64 x 16 x 32 f32",        1,  1.434e+04, 6.554e+04, 2.5e-07},
+  {"first_map",                    1,  1.664e+04, 4096,      1.594e-07},
+  {"gemm 32 x 5 x 64 f32",         1,  1.011e+04, 2.048e+04, 1.469e-07},
+  {"gemm 32 x 64 x 5 f32",         1,  1.011e+04, 2.048e+04, 1.469e-07},
+  {"gemm 5 x 64 x 32 f32",         1,  1.011e+04, 2.048e+04, 1.469e-07},
+  {"d_first_bias_columns",         1,  8448,      4096,      1.302e-07},
+  {"loss_cross_entropy_nll_rows",  1,  1560,      8616,      1.225e-07},
+  {"d_last_bias_columns",          1,  660,       320,       1.024e-07},
+  {"loss_cross_entropy_norm_rows", 1,  132,       448,       1.011e-07},
+  {"loss_cross_entropy_rows",      1,  140,       106,       1.005e-07},
+};
 static const MtTrain train = {
   0,                                 // data: points
   false,                             // shuffled
@@ -558,6 +585,8 @@ static const MtTrain train = {
   1, train_logs,                     // logs
   1, train_groups,                   // update groups
   0, NULL,                           // what happens every so often
+  25, train_costs,                   // what a step costs
+  "two CPU cores with AVX-512",      // by the model of it
 };
 
 static const MtProgram program = {

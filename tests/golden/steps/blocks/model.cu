@@ -620,6 +620,33 @@ static const MtValue train_values[] = {
 static const MtPhase train_phases[] = {
   {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 201920, 0, 1, 0, 1, 154, 20, train_values},
 };
+// a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
+static const MtCost train_costs[] = {
+  {"b_up_gelu_product_2",          12, 1.087e+06, 1.042e+07, 1.239e-05},
+  {"h_b_product",                  12, 7.895e+05, 6.39e+06,  1.228e-05},
+  {"b_up_gelu_product",            12, 6.943e+05, 8.749e+06, 1.225e-05},
+  {"gemm 32 x 128 x 64 f32",       12, 6.881e+05, 6.291e+06, 1.225e-05},
+  {"gemm 64 x 128 x 32 f32",       12, 6.881e+05, 6.291e+06, 1.225e-05},
+  {"gemm 128 x 64 x 32 f32",       12, 6.881e+05, 6.291e+06, 1.225e-05},
+  {"gemm 32 x 64 x 128 f32",       12, 6.881e+05, 6.291e+06, 1.225e-05},
+  {"d_h_rows",                     12, 3.994e+05, 5.437e+05, 1.216e-05},
+  {"b_ln_c_rows",                  12, 3.011e+05, 3.617e+05, 1.212e-05},
+  {"d_b_down_bias_columns",        12, 3.057e+05, 2.458e+05, 1.211e-05},
+  {"b_ln_rows",                    12, 2.058e+05, 2.642e+05, 1.208e-05},
+  {"d_b_up_bias_columns",          12, 2.028e+05, 9.83e+04,  1.207e-05},
+  {"update",                       1,  5.652e+06, 3.755e+07, 3.019e-06},
+  {"mt_measure",                   1,  8.077e+05, 0,         1.288e-06},
+  {"first_product",                1,  1.459e+04, 6.963e+04, 1.005e-06},
+  {"gemm 64 x 16 x 32 f32",        1,  1.434e+04, 6.554e+04, 1.005e-06},
+  {"gemm 32 x 5 x 64 f32",         1,  1.011e+04, 2.048e+04, 1.004e-06},
+  {"gemm 32 x 64 x 5 f32",         1,  1.011e+04, 2.048e+04, 1.004e-06},
+  {"gemm 5 x 64 x 32 f32",         1,  1.011e+04, 2.048e+04, 1.004e-06},
+  {"d_first_bias_columns",         1,  8448,      4096,      1.003e-06},
+  {"loss_cross_entropy_rows",      1,  140,       106,       1.002e-06},
+  {"loss_cross_entropy_norm_rows", 1,  132,       448,       1.002e-06},
+  {"loss_cross_entropy_nll_rows",  1,  1560,      8616,      1.001e-06},
+  {"d_last_bias_columns",          1,  660,       320,       1e-06},
+};
 static const MtTrain train = {
   0,                                 // data: points
   false,                             // shuffled
@@ -632,6 +659,8 @@ static const MtTrain train = {
   1, train_logs,                     // logs
   1, train_groups,                   // update groups
   0, NULL,                           // what happens every so often
+  24, train_costs,                   // what a step costs
+  "an NVIDIA H100",                  // by the model of it
 };
 
 static const MtProgram program = {

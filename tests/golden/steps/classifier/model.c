@@ -13,7 +13,6 @@
 #define real float
 // An array of the arena; offsets are in bytes for floats.
 #define AT(type, offset) (type *)((char *)run->arena + (int64_t)(offset) * (int64_t)(sizeof(real) / sizeof(float)))
-#define STEP(call) do { if (mt_go(run)) call; } while (0)
 
 enum { B = 8, P = 6, H = 10, K = 3 };
 #endif
@@ -443,6 +442,25 @@ static const MtAction every0_actions[] = {
 static const MtEvery train_every[] = {
   {1, MT_EPOCHS, 2, every0_actions},
 };
+// a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
+static const MtCost train_costs[] = {
+  {"mt_adamw",                     1, 4424, 2.939e+04, 1.735e-07},
+  {"fc1_dropout_map",              1, 760,  9120,      1.228e-07},
+  {"d_fc1_map",                    1, 720,  8800,      1.22e-07},
+  {"loss_cross_entropy_nll_rows",  1, 272,  1576,      1.041e-07},
+  {"mt_check_gradients",           1, 1024, 0,         1.037e-07},
+  {"mt_clip_gradients",            1, 1024, 0,         1.037e-07},
+  {"gemm 8 x 10 x 6 f32",          1, 752,  960,       1.027e-07},
+  {"gemm 10 x 6 x 8 f32",          1, 752,  960,       1.027e-07},
+  {"gemm 8 x 3 x 10 f32",          1, 536,  480,       1.019e-07},
+  {"gemm 3 x 10 x 8 f32",          1, 536,  480,       1.019e-07},
+  {"gemm 8 x 10 x 3 f32",          1, 536,  480,       1.019e-07},
+  {"d_fc1_bias_columns",           1, 360,  160,       1.013e-07},
+  {"d_fc2_bias_columns",           1, 108,  48,        1.004e-07},
+  {"loss_cross_entropy_norm_rows", 1, 36,   112,       1.003e-07},
+  {"mt_sgd",                       1, 60,   60,        1.002e-07},
+  {"loss_cross_entropy_rows",      1, 44,   58,        1.002e-07},
+};
 static const MtTrain train = {
   0,                                 // data: train_set
   true,                              // shuffled
@@ -455,6 +473,8 @@ static const MtTrain train = {
   1, train_logs,                     // logs
   2, train_groups,                   // update groups
   1, train_every,                    // what happens every so often
+  16, train_costs,                   // what a step costs
+  "two CPU cores with AVX-512",      // by the model of it
 };
 
 static const MtField predict_fields[] = {

@@ -455,6 +455,20 @@ static const MtAction every0_actions[] = {
 static const MtEvery train_every[] = {
   {1, MT_EPOCHS, 2, every0_actions},
 };
+// a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
+static const MtCost train_costs[] = {
+  {"update",                       1, 4484, 2.945e+04, 1.002e-06},
+  {"loss_cross_entropy_rows",      1, 44,   58,        1.001e-06},
+  {"loss_cross_entropy_norm_rows", 1, 36,   112,       1e-06},
+  {"loss_cross_entropy_nll_rows",  1, 272,  1576,      1e-06},
+  {"fc1_dropout_product",          1, 872,  1.008e+04, 1e-06},
+  {"gemm 10 x 6 x 8 f32",          1, 752,  960,       1e-06},
+  {"d_fc1_product",                1, 616,  9280,      1e-06},
+  {"gemm 8 x 3 x 10 f32",          1, 536,  480,       1e-06},
+  {"gemm 3 x 10 x 8 f32",          1, 536,  480,       1e-06},
+  {"d_fc1_bias_columns",           1, 360,  160,       1e-06},
+  {"d_fc2_bias_columns",           1, 108,  48,        1e-06},
+};
 static const MtTrain train = {
   0,                                 // data: train_set
   true,                              // shuffled
@@ -467,6 +481,8 @@ static const MtTrain train = {
   1, train_logs,                     // logs
   2, train_groups,                   // update groups
   1, train_every,                    // what happens every so often
+  11, train_costs,                   // what a step costs
+  "an NVIDIA H100",                  // by the model of it
 };
 
 static const MtField predict_fields[] = {

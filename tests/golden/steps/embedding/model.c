@@ -14,7 +14,6 @@
 #define real float
 // An array of the arena; offsets are in bytes for floats.
 #define AT(type, offset) (type *)((char *)run->arena + (int64_t)(offset) * (int64_t)(sizeof(real) / sizeof(float)))
-#define STEP(call) do { if (mt_go(run)) call; } while (0)
 
 enum { B = 4, T = 5, V = 20, D = 6, K = 2 };
 #endif
@@ -333,6 +332,28 @@ static const MtValue train_values[] = {
 static const MtPhase train_phases[] = {
   {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 256, 0, 0, 0, 1, 17, 18, train_values},
 };
+// a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
+static const MtCost train_costs[] = {
+  {"mt_adam",                      1, 5432, 3.57e+04, 1.892e-07},
+  {"mt_attention_dkv",             1, 3040, 4800,     1.16e-07},
+  {"mt_attention_dq",              1, 2560, 3600,     1.12e-07},
+  {"mt_attention",                 1, 1920, 2400,     1.1e-07},
+  {"mt_attention_lse",             1, 1040, 1200,     1.1e-07},
+  {"d_x_map",                      1, 1920, 480,      1.069e-07},
+  {"d_attention_rows",             1, 1136, 720,      1.041e-07},
+  {"x_map",                        1, 1040, 960,      1.037e-07},
+  {"d_table_scatter",              1, 1040, 240,      1.037e-07},
+  {"mt_check_gradients",           1, 1024, 0,        1.037e-07},
+  {"mean_columns",                 1, 576,  1200,     1.03e-07},
+  {"d_mean_map",                   1, 192,  960,      1.024e-07},
+  {"loss_cross_entropy_nll_rows",  1, 108,  656,      1.017e-07},
+  {"gemm 4 x 2 x 6 tf32",          1, 176,  96,       1.006e-07},
+  {"gemm 2 x 6 x 4 tf32",          1, 176,  96,       1.006e-07},
+  {"gemm 4 x 6 x 2 tf32",          1, 176,  96,       1.006e-07},
+  {"d_head_bias_columns",          1, 40,   16,       1.001e-07},
+  {"loss_cross_entropy_norm_rows", 1, 20,   56,       1.001e-07},
+  {"loss_cross_entropy_rows",      1, 24,   48,       1.001e-07},
+};
 static const MtTrain train = {
   0,                                 // data: d0
   false,                             // shuffled
@@ -345,6 +366,8 @@ static const MtTrain train = {
   0, NULL,                           // logs
   1, train_groups,                   // update groups
   0, NULL,                           // what happens every so often
+  19, train_costs,                   // what a step costs
+  "two CPU cores with AVX-512",      // by the model of it
 };
 
 static const MtProgram program = {

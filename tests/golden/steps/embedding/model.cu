@@ -331,6 +331,25 @@ static const MtValue train_values[] = {
 static const MtPhase train_phases[] = {
   {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 256, 0, 0, 0, 1, 15, 17, train_values},
 };
+// a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
+static const MtCost train_costs[] = {
+  {"mt_attention_rows",            2, 2960, 3600,     2.001e-06},
+  {"update",                       1, 5432, 3.57e+04, 1.002e-06},
+  {"mt_attention_by_columns",      1, 3040, 4800,     1.001e-06},
+  {"mt_attention_by_rows",         1, 2560, 3600,     1.001e-06},
+  {"d_attention_rows",             1, 1136, 720,      1.001e-06},
+  {"d_x_map",                      1, 1920, 480,      1.001e-06},
+  {"x_map",                        1, 1040, 960,      1e-06},
+  {"d_table_scatter",              1, 1040, 240,      1e-06},
+  {"loss_cross_entropy_nll_rows",  1, 108,  656,      1e-06},
+  {"loss_cross_entropy_rows",      1, 24,   48,       1e-06},
+  {"loss_cross_entropy_norm_rows", 1, 20,   56,       1e-06},
+  {"mean_columns",                 1, 576,  1200,     1e-06},
+  {"gemm 4 x 2 x 6 tf32",          1, 176,  96,       1e-06},
+  {"gemm 2 x 6 x 4 tf32",          1, 176,  96,       1e-06},
+  {"d_mean_product",               1, 176,  1056,     1e-06},
+  {"d_head_bias_columns",          1, 40,   16,       1e-06},
+};
 static const MtTrain train = {
   0,                                 // data: d0
   false,                             // shuffled
@@ -343,6 +362,8 @@ static const MtTrain train = {
   0, NULL,                           // logs
   1, train_groups,                   // update groups
   0, NULL,                           // what happens every so often
+  16, train_costs,                   // what a step costs
+  "an NVIDIA H100",                  // by the model of it
 };
 
 static const MtProgram program = {

@@ -13,7 +13,6 @@
 #define real float
 // An array of the arena; offsets are in bytes for floats.
 #define AT(type, offset) (type *)((char *)run->arena + (int64_t)(offset) * (int64_t)(sizeof(real) / sizeof(float)))
-#define STEP(call) do { if (mt_go(run)) call; } while (0)
 
 enum { B = 4, P = 3 };
 #endif
@@ -284,6 +283,25 @@ static const MtValue train_values[] = {
 static const MtPhase train_phases[] = {
   {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 256, 0, 0, 0, 1, 16, 18, train_values},
 };
+// a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
+static const MtCost train_costs[] = {
+  {"gemm 4 x 8 x 3 f32",      2, 544,  384,  2.019e-07},
+  {"gemm 3 x 8 x 4 f32",      2, 544,  384,  2.019e-07},
+  {"mt_sgd",                  1, 2720, 2720, 1.097e-07},
+  {"d_grad_net_fc_map",       1, 416,  1216, 1.064e-07},
+  {"d_slope_grad_net_fc_map", 1, 672,  1536, 1.064e-07},
+  {"mt_check_gradients",      1, 1024, 0,    1.037e-07},
+  {"loss_rows",               1, 112,  442,  1.011e-07},
+  {"d_fc_map",                1, 288,  48,   1.01e-07},
+  {"gemm 4 x 3 x 8 f32",      1, 272,  192,  1.01e-07},
+  {"d_fc_weight_map",         1, 192,  48,   1.007e-07},
+  {"gemm 4 x 8 x 1 f32",      1, 176,  64,   1.006e-07},
+  {"gemm 8 x 1 x 4 f32",      1, 176,  64,   1.006e-07},
+  {"d_fc_bias_columns",       1, 160,  64,   1.006e-07},
+  {"d_out_weight_map",        1, 64,   16,   1.002e-07},
+  {"loss_mean_rows",          1, 20,   50,   1.001e-07},
+  {"d_grad_net_out_map",      1, 16,   8,    1.001e-07},
+};
 static const MtTrain train = {
   0,                                 // data: d0
   false,                             // shuffled
@@ -296,6 +314,8 @@ static const MtTrain train = {
   0, NULL,                           // logs
   1, train_groups,                   // update groups
   0, NULL,                           // what happens every so often
+  16, train_costs,                   // what a step costs
+  "two CPU cores with AVX-512",      // by the model of it
 };
 
 static const MtProgram program = {

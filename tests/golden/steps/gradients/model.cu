@@ -288,6 +288,24 @@ static const MtValue train_values[] = {
 static const MtPhase train_phases[] = {
   {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 256, 0, 0, 0, 1, 14, 16, train_values},
 };
+// a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
+static const MtCost train_costs[] = {
+  {"update",                      1, 2720, 2720, 1.001e-06},
+  {"loss_rows",                   1, 112,  442,  1e-06},
+  {"loss_mean_rows",              1, 20,   50,   1e-06},
+  {"d_slope_grad_net_fc_product", 1, 688,  1728, 1e-06},
+  {"d_grad_net_fc_map",           1, 416,  1216, 1e-06},
+  {"d_fc_product",                1, 368,  240,  1e-06},
+  {"gemm 4 x 8 x 3 f32",          1, 272,  192,  1e-06},
+  {"gemm 4 x 3 x 8 f32",          1, 272,  192,  1e-06},
+  {"gemm 3 x 8 x 4 f32",          1, 272,  192,  1e-06},
+  {"d_fc_weight_map",             1, 192,  48,   1e-06},
+  {"gemm 4 x 8 x 1 f32",          1, 176,  64,   1e-06},
+  {"gemm 8 x 1 x 4 f32",          1, 176,  64,   1e-06},
+  {"d_fc_bias_columns",           1, 160,  64,   1e-06},
+  {"d_out_weight_map",            1, 64,   16,   1e-06},
+  {"d_grad_net_out_map",          1, 16,   8,    1e-06},
+};
 static const MtTrain train = {
   0,                                 // data: d0
   false,                             // shuffled
@@ -300,6 +318,8 @@ static const MtTrain train = {
   0, NULL,                           // logs
   1, train_groups,                   // update groups
   0, NULL,                           // what happens every so often
+  15, train_costs,                   // what a step costs
+  "an NVIDIA H100",                  // by the model of it
 };
 
 static const MtProgram program = {

@@ -13,7 +13,6 @@
 #define real float
 // An array of the arena; offsets are in bytes for floats.
 #define AT(type, offset) (type *)((char *)run->arena + (int64_t)(offset) * (int64_t)(sizeof(real) / sizeof(float)))
-#define STEP(call) do { if (mt_go(run)) call; } while (0)
 
 enum { B = 5, K = 3 };
 #endif
@@ -740,6 +739,40 @@ static const MtValue train_values[] = {
 static const MtPhase train_phases[] = {
   {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 640, 0, 1, 0, 1, 29, 24, train_values},
 };
+// a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
+static const MtCost train_costs[] = {
+  {"gemm 4 x 405 x 18 f32",        1, 3.593e+04, 5.832e+04, 2.335e-07},
+  {"gemm 4 x 18 x 405 f32",        1, 3.593e+04, 5.832e+04, 2.335e-07},
+  {"conv1_conv2d_map",             1, 3.24e+04,  1.458e+04, 2.157e-07},
+  {"conv1_max_pool2d_columns",     1, 9056,      1.92e+04,  1.48e-07},
+  {"mt_sgd",                       1, 1.158e+04, 1.158e+04, 1.414e-07},
+  {"d_conv1_conv2d_rows",          1, 1.068e+04, 1.62e+04,  1.405e-07},
+  {"depth_conv2d_columns",         1, 2720,      1.216e+04, 1.304e-07},
+  {"d_conv1_conv2d_map",           1, 8116,      9720,      1.29e-07},
+  {"d_depth_conv2d_rows_2",        1, 3280,      1.152e+04, 1.288e-07},
+  {"d_depth_conv2d_columns_3",     1, 2704,      1.152e+04, 1.288e-07},
+  {"gemm 6 x 80 x 4 f32",          1, 3296,      3840,      1.118e-07},
+  {"gemm 6 x 4 x 80 f32",          1, 3296,      3840,      1.118e-07},
+  {"gemm 4 x 80 x 6 f32",          1, 3296,      3840,      1.118e-07},
+  {"d_point_conv2d_rows",          1, 2904,      3840,      1.104e-07},
+  {"point_conv2d_map",             1, 2560,      640,       1.091e-07},
+  {"mt_check_gradients",           1, 2560,      0,         1.091e-07},
+  {"d_point_conv2d_map",           1, 2424,      2880,      1.087e-07},
+  {"point_avg_pool2d_columns",     1, 2424,      3120,      1.087e-07},
+  {"d_depth_conv2d_rows",          1, 1360,      640,       1.049e-07},
+  {"d_depth_conv2d_columns_2",     1, 864,       360,       1.031e-07},
+  {"gemm 5 x 3 x 24 f32",          1, 828,       720,       1.03e-07},
+  {"gemm 5 x 24 x 3 f32",          1, 828,       720,       1.03e-07},
+  {"gemm 3 x 24 x 5 f32",          1, 828,       720,       1.03e-07},
+  {"loss_cross_entropy_nll_rows",  1, 176,       1000,      1.026e-07},
+  {"d_conv1_weight_map",           1, 576,       144,       1.021e-07},
+  {"d_depth_weight_map",           1, 288,       72,        1.01e-07},
+  {"d_point_weight_map",           1, 192,       48,        1.007e-07},
+  {"d_depth_conv2d_columns",       1, 96,        40,        1.003e-07},
+  {"d_fc_bias_columns",            1, 72,        30,        1.003e-07},
+  {"loss_cross_entropy_norm_rows", 1, 24,        70,        1.002e-07},
+  {"loss_cross_entropy_rows",      1, 32,        52,        1.001e-07},
+};
 static const MtTrain train = {
   0,                                 // data: train_set
   false,                             // shuffled
@@ -752,6 +785,8 @@ static const MtTrain train = {
   1, train_logs,                     // logs
   1, train_groups,                   // update groups
   0, NULL,                           // what happens every so often
+  31, train_costs,                   // what a step costs
+  "two CPU cores with AVX-512",      // by the model of it
 };
 
 static const MtField predict_fields[] = {

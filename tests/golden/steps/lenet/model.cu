@@ -680,6 +680,39 @@ static const MtValue train_values[] = {
 static const MtPhase train_phases[] = {
   {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 640, 0, 1, 0, 1, 29, 24, train_values},
 };
+// a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
+static const MtCost train_costs[] = {
+  {"d_conv1_conv2d_rows",          1, 1.068e+04, 1.62e+04,  1.033e-06},
+  {"gemm 4 x 405 x 18 f32",        1, 3.593e+04, 5.832e+04, 1.013e-06},
+  {"gemm 4 x 18 x 405 f32",        1, 3.593e+04, 5.832e+04, 1.013e-06},
+  {"conv1_conv2d_map",             1, 3.24e+04,  1.458e+04, 1.012e-06},
+  {"d_point_conv2d_rows",          1, 2904,      3840,      1.006e-06},
+  {"update",                       1, 1.158e+04, 1.158e+04, 1.004e-06},
+  {"conv1_max_pool2d_columns",     1, 9056,      1.92e+04,  1.003e-06},
+  {"d_conv1_conv2d_map",           1, 8116,      9720,      1.003e-06},
+  {"gemm 6 x 80 x 4 f32",          1, 3296,      3840,      1.001e-06},
+  {"gemm 6 x 4 x 80 f32",          1, 3296,      3840,      1.001e-06},
+  {"gemm 4 x 80 x 6 f32",          1, 3296,      3840,      1.001e-06},
+  {"d_depth_conv2d_rows_2",        1, 3280,      1.152e+04, 1.001e-06},
+  {"depth_conv2d_columns",         1, 2720,      1.216e+04, 1.001e-06},
+  {"d_depth_conv2d_columns_3",     1, 2704,      1.152e+04, 1.001e-06},
+  {"point_conv2d_map",             1, 2560,      640,       1.001e-06},
+  {"d_point_conv2d_map",           1, 2424,      2880,      1.001e-06},
+  {"point_avg_pool2d_columns",     1, 2424,      3120,      1.001e-06},
+  {"d_depth_conv2d_rows",          1, 1360,      640,       1.001e-06},
+  {"loss_cross_entropy_nll_rows",  1, 176,       1000,      1e-06},
+  {"loss_cross_entropy_rows",      1, 32,        52,        1e-06},
+  {"d_depth_conv2d_columns_2",     1, 864,       360,       1e-06},
+  {"loss_cross_entropy_norm_rows", 1, 24,        70,        1e-06},
+  {"gemm 5 x 3 x 24 f32",          1, 828,       720,       1e-06},
+  {"gemm 5 x 24 x 3 f32",          1, 828,       720,       1e-06},
+  {"gemm 3 x 24 x 5 f32",          1, 828,       720,       1e-06},
+  {"d_conv1_weight_map",           1, 576,       144,       1e-06},
+  {"d_depth_weight_map",           1, 288,       72,        1e-06},
+  {"d_point_weight_map",           1, 192,       48,        1e-06},
+  {"d_depth_conv2d_columns",       1, 96,        40,        1e-06},
+  {"d_fc_bias_columns",            1, 72,        30,        1e-06},
+};
 static const MtTrain train = {
   0,                                 // data: train_set
   false,                             // shuffled
@@ -692,6 +725,8 @@ static const MtTrain train = {
   1, train_logs,                     // logs
   1, train_groups,                   // update groups
   0, NULL,                           // what happens every so often
+  30, train_costs,                   // what a step costs
+  "an NVIDIA H100",                  // by the model of it
 };
 
 static const MtField predict_fields[] = {

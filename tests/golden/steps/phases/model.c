@@ -13,7 +13,6 @@
 #define real float
 // An array of the arena; offsets are in bytes for floats.
 #define AT(type, offset) (type *)((char *)run->arena + (int64_t)(offset) * (int64_t)(sizeof(real) / sizeof(float)))
-#define STEP(call) do { if (mt_go(run)) call; } while (0)
 
 enum { B = 4, P = 3, Z = 2 };
 #endif
@@ -1241,6 +1240,61 @@ static const MtPhase train_phases[] = {
   {train_gradients_3, train_gradients_3_f64, NULL,           1, -1, 0,   640, 1, 1, 0, 0, 2,  2,  train_values_3},
   {train_gradients_4, train_gradients_4_f64, NULL,           2, -1, 0,   640, 2, 1, 0, 0, 1,  1,  train_values_4},
 };
+// a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
+static const MtCost train_costs[] = {
+  {"gemm 4 x 5 x 3 f32",               4,   752,  480,       4.027e-07},
+  {"gemm 4 x 1 x 5 f32",               3,   348,  120,       3.012e-07},
+  {"gemm 4 x 5 x 1 f32",               2.5, 290,  100,       2.51e-07},
+  {"D_fc1_map",                        2,   360,  1280,      2.08e-07},
+  {"gemm 4 x 3 x 5 f32",               2,   376,  240,       2.013e-07},
+  {"gemm 3 x 5 x 4 f32",               2,   376,  240,       2.013e-07},
+  {"gemm 5 x 1 x 4 f32",               2,   232,  80,        2.008e-07},
+  {"mt_adam",                          1,   5404, 3.551e+04, 1.888e-07},
+  {"mt_check_gradients",               1.5, 1418, 0,         1.551e-07},
+  {"d_add_map",                        1.5, 720,  360,       1.526e-07},
+  {"d_fc1_bias_columns",               1.5, 270,  135,       1.51e-07},
+  {"d_transpose_map",                  1.5, 270,  45,        1.51e-07},
+  {"gemm 4 x 5 x 2 f32",               1.5, 228,  120,       1.508e-07},
+  {"G_bn_y_map",                       1,   600,  1440,      1.08e-07},
+  {"mt_clip_gradients",                1,   772,  0,         1.028e-07},
+  {"loss_rhs_arg1_softplus_map",       1,   84,   852,       1.021e-07},
+  {"G_bn_running_var_columns",         1,   140,  576,       1.014e-07},
+  {"loss_mean_sum_rest_rows",          1,   64,   558,       1.014e-07},
+  {"G_bn_m_mean_columns",              1,   180,  552,       1.014e-07},
+  {"before_map",                       1,   240,  60,        1.009e-07},
+  {"G_bn_v_var_map",                   1,   200,  80,        1.007e-07},
+  {"gemm 5 x 3 x 4 f32",               1,   188,  120,       1.007e-07},
+  {"gemm 2 x 5 x 4 f32",               1,   152,  80,        1.005e-07},
+  {"moved_rows",                       1,   124,  92,        1.004e-07},
+  {"fooled_map",                       1,   52,   96,        1.004e-07},
+  {"fooled_mean_sum_rest_rows",        1,   36,   144,       1.004e-07},
+  {"G_fc2_map",                        1,   108,  24,        1.004e-07},
+  {"G_bn_num_batches_tracked_map",     1,   20,   86,        1.002e-07},
+  {"d_D_fc2_map",                      1,   60,   10,        1.002e-07},
+  {"d_D_fc2_weight_map",               1,   40,   10,        1.001e-07},
+  {"spread_mean_rows",                 1,   24,   50,        1.001e-07},
+  {"spread_rows",                      1,   20,   48,        1.001e-07},
+  {"fooled_mean_map",                  1,   8,    42,        1.001e-07},
+  {"mt_rmsprop",                       0.5, 5814, 1.486e+04, 8.715e-08},
+  {"G_bn_map",                         0.5, 120,  380,       5.2e-08},
+  {"d_bn_v_var_mean_columns",          0.5, 190,  541,       5.135e-08},
+  {"d_fc1_bn_v_var_columns",           0.5, 230,  511,       5.128e-08},
+  {"d_loss_G_fc1_map",                 0.5, 340,  300,       5.121e-08},
+  {"G_fc1_bn_running_var_columns",     0.5, 80,   308,       5.077e-08},
+  {"fc1_bn_m_mean_columns",            0.5, 80,   256,       5.064e-08},
+  {"d_bn_v_var_mean_columns_2",        0.5, 60,   181,       5.045e-08},
+  {"d_G_bn_map",                       0.5, 120,  60,        5.043e-08},
+  {"d_D_fc1_fc2_map",                  0.5, 24,   146,       5.036e-08},
+  {"loss_G_fc1_map",                   0.5, 90,   20,        5.032e-08},
+  {"loss_rows",                        0.5, 58,   104,       5.026e-08},
+  {"d_G_fc1_map",                      0.5, 60,   10,        5.021e-08},
+  {"d_G_fc2_weight_map",               0.5, 60,   15,        5.021e-08},
+  {"d_G_fc2_bias_columns",             0.5, 54,   27,        5.019e-08},
+  {"d_G_fc1_weight_map",               0.5, 40,   10,        5.014e-08},
+  {"rhs_arg1_lhs_arg1_map",            0.5, 32,   8,         5.011e-08},
+  {"G_fc1_bn_num_batches_tracked_map", 0.5, 4,    1,         5.001e-08},
+  {"fooled_mean_map_2",                0.5, 4,    1,         5.001e-08},
+};
 static const MtTrain train = {
   0,                                 // data: rows
   false,                             // shuffled
@@ -1253,6 +1307,8 @@ static const MtTrain train = {
   3, train_logs,                     // logs
   2, train_groups,                   // update groups
   0, NULL,                           // what happens every so often
+  52, train_costs,                   // what a step costs
+  "two CPU cores with AVX-512",      // by the model of it
 };
 
 static const MtProgram program = {

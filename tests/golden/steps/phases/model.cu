@@ -1249,6 +1249,60 @@ static const MtPhase train_phases[] = {
   {train_gradients_3, f64::train_gradients_3, NULL,           1, -1, 0,   640, 1, 1, 0, 0, 2,  2,  train_values_3},
   {train_gradients_4, f64::train_gradients_4, NULL,           2, -1, 0,   640, 2, 1, 0, 0, 1,  1,  train_values_4},
 };
+// a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
+static const MtCost train_costs[] = {
+  {"gemm 4 x 1 x 5 f32",               3,   348,  120,       3e-06},
+  {"D_fc1_product",                    2,   416,  1520,      2e-06},
+  {"gemm 5 x 1 x 4 f32",               2,   232,  80,        2e-06},
+  {"d_fc1_bias_columns",               1.5, 270,  135,       1.5e-06},
+  {"gemm 4 x 5 x 1 f32",               1.5, 174,  60,        1.5e-06},
+  {"update",                           1,   5492, 3.551e+04, 1.002e-06},
+  {"moved_rows",                       1,   124,  92,        1.002e-06},
+  {"spread_mean_rows",                 1,   24,   50,        1e-06},
+  {"spread_rows",                      1,   20,   48,        1e-06},
+  {"G_bn_y_product",                   1,   628,  1560,      1e-06},
+  {"d_loss_D_fc1_product",             1,   436,  280,       1e-06},
+  {"d_D_fc1_product",                  1,   248,  150,       1e-06},
+  {"before_map",                       1,   240,  60,        1e-06},
+  {"G_bn_v_var_map",                   1,   200,  80,        1e-06},
+  {"G_fc2_product",                    1,   200,  144,       1e-06},
+  {"gemm 3 x 5 x 4 f32",               1,   188,  120,       1e-06},
+  {"gemm 4 x 3 x 5 f32",               1,   188,  120,       1e-06},
+  {"G_bn_m_mean_columns",              1,   180,  552,       1e-06},
+  {"gemm 4 x 5 x 2 f32",               1,   152,  80,        1e-06},
+  {"G_bn_running_var_columns",         1,   140,  576,       1e-06},
+  {"loss_rhs_arg1_softplus_map",       1,   84,   852,       1e-06},
+  {"loss_mean_sum_rest_rows",          1,   64,   558,       1e-06},
+  {"d_D_fc2_map",                      1,   60,   10,        1e-06},
+  {"fooled_map",                       1,   52,   96,        1e-06},
+  {"d_D_fc2_weight_map",               1,   40,   10,        1e-06},
+  {"fooled_mean_sum_rest_rows",        1,   36,   144,       1e-06},
+  {"G_bn_num_batches_tracked_map",     1,   20,   86,        1e-06},
+  {"fooled_mean_map",                  1,   8,    42,        1e-06},
+  {"update_2",                         0.5, 5858, 1.486e+04, 5.021e-07},
+  {"loss_rows",                        0.5, 58,   104,       5.007e-07},
+  {"d_loss_G_fc1_map",                 0.5, 340,  300,       5.001e-07},
+  {"d_G_fc1_bn_product",               0.5, 254,  180,       5.001e-07},
+  {"d_fc1_bn_v_var_columns",           0.5, 230,  511,       5.001e-07},
+  {"d_bn_v_var_mean_columns",          0.5, 190,  541,       5.001e-07},
+  {"d_G_bn_product",                   0.5, 134,  120,       5e-07},
+  {"d_G_fc2_product",                  0.5, 124,  75,        5e-07},
+  {"G_bn_map",                         0.5, 120,  380,       5e-07},
+  {"d_G_fc1_product",                  0.5, 96,   50,        5e-07},
+  {"gemm 5 x 3 x 4 f32",               0.5, 94,   60,        5e-07},
+  {"loss_G_fc1_product",               0.5, 86,   60,        5e-07},
+  {"fc1_bn_m_mean_columns",            0.5, 80,   256,       5e-07},
+  {"G_fc1_bn_running_var_columns",     0.5, 80,   308,       5e-07},
+  {"gemm 2 x 5 x 4 f32",               0.5, 76,   40,        5e-07},
+  {"d_bn_v_var_mean_columns_2",        0.5, 60,   181,       5e-07},
+  {"d_G_fc2_weight_map",               0.5, 60,   15,        5e-07},
+  {"d_G_fc2_bias_columns",             0.5, 54,   27,        5e-07},
+  {"d_G_fc1_weight_map",               0.5, 40,   10,        5e-07},
+  {"rhs_arg1_lhs_arg1_map",            0.5, 32,   8,         5e-07},
+  {"d_D_fc1_fc2_map",                  0.5, 24,   146,       5e-07},
+  {"G_fc1_bn_num_batches_tracked_map", 0.5, 4,    1,         5e-07},
+  {"fooled_mean_map_2",                0.5, 4,    1,         5e-07},
+};
 static const MtTrain train = {
   0,                                 // data: rows
   false,                             // shuffled
@@ -1261,6 +1315,8 @@ static const MtTrain train = {
   3, train_logs,                     // logs
   2, train_groups,                   // update groups
   0, NULL,                           // what happens every so often
+  51, train_costs,                   // what a step costs
+  "an NVIDIA H100",                  // by the model of it
 };
 
 static const MtProgram program = {
