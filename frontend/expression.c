@@ -212,9 +212,36 @@ static const struct {
                  {"%", OP_mod}, {"^", OP_pow}, {"==", OP_eq}, {"!=", OP_ne},   {"<", OP_lt},
                  {"<=", OP_le}, {">", OP_gt},  {">=", OP_ge}, {"and", OP_and}, {"or", OP_or}};
 
+/* The axes in front of a matrix. */
+static Type leading(const Type *matrices) {
+  Type t = *matrices;
+  t.rank -= 2;
+  return t;
+}
+
+static Node *with_leading(Lower *l, Node *x, const Type *front, const Expr *e) {
+  Type own = leading(&x->type), wide = *front;
+  if (type_same_shape(&own, front)) return x;
+  wide.dtype = x->type.dtype;
+  for (int i = 0; i < 2; i++) wide.dim[wide.rank++] = x->type.dim[own.rank + i];
+  Builder b = builder(l, e);
+  return b_broadcast(&b, x, &wide);
+}
+
+/* Leading axes broadcast, but for a single matrix on the right, which is read as it stands. */
+static void align_matrices(Lower *l, Node *in[2], const Expr *e) {
+  TypeError error;
+  Type front;
+  if (in[0]->type.rank < 2 || in[1]->type.rank <= 2) return;
+  Type a = leading(&in[0]->type), b = leading(&in[1]->type);
+  if (!infer_broadcast(&a, &b, true, &front, &error) || front.rank + 2 > MAX_RANK) return;
+  for (int i = 0; i < 2; i++) in[i] = with_leading(l, in[i], &front, e);
+}
+
 static Value matrix_product(Lower *l, Value x, Value y, const Expr *e) {
   Node *in[2] = {as_tensor(l, x, F32, e->args[0]), as_tensor(l, y, F32, e->args[1])};
   Attrs attrs = {0};
+  if (in[0] && in[1]) align_matrices(l, in, e);
   return in[0] && in[1] ? apply(l, OP_matmul, 2, in, &attrs, e) : poison();
 }
 

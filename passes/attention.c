@@ -9,6 +9,10 @@
  *   weights  exp(scores - max) by its sum, and 0 where the mask hides
  *   result   weights @ v, the only reader of the weights
  *
+ * Heads that share k and v may stand among the places while they are multiplied,
+ * [.., heads places, features], as einsum puts them: then the scores are taken
+ * apart for the mask, and the weights put together again.
+ *
  * What the mask hides had a weight of 0, and times an infinity or NaN in a row
  * of v that is NaN: now so in some places only, those of one tile.  Scores near
  * w would have given hidden places some weight; now they have none.
@@ -25,6 +29,7 @@ static const double HIDES = -1e9;
 /* What was found on the way down from a product. */
 typedef struct Found {
   Node *q, *k, *v;
+  const Type *apart;  /* of the scores, [.., heads, places, places], where the products have [.., heads places, places]; or NULL */
   bool k_is_turned; /* stands as [features, places] */
   double scale;
   bool causal;
@@ -135,10 +140,25 @@ static bool swaps_last(const Node *n) {
   return n->attrs.axes[rank - 1] == rank - 2;
 }
 
+/* [.., m, n, s] and [.., m n, s]. */
+static bool is_joined(const Type *apart, const Type *joined) {
+  int rank = joined->rank;
+  if (apart->rank != rank + 1 || rank < 3 || !dim_same(apart->dim[rank], joined->dim[rank - 1], false)) return false;
+  for (int a = 0; a < rank - 2; a++)
+    if (!dim_same(apart->dim[a], joined->dim[a], false)) return false;
+  return true;
+}
+
 static bool match_scores(Node *x, Found *f) {
   double value;
+  bool taken_apart = false;
   f->scale = 1;
   for (Node *rest; x->op != OP_matmul; x = rest) {
+    if (x->op == OP_reshape && f->apart && !taken_apart) {
+      rest = x->in[0], taken_apart = true;
+      if (!type_same_shape(&x->type, f->apart) || !is_joined(&x->type, &rest->type)) return false;
+      continue;
+    }
     if (x->n_in != 2) return false;
     bool behind = is_number(x->in[1], &value);
     rest = x->in[behind ? 0 : 1];
@@ -148,7 +168,7 @@ static bool match_scores(Node *x, Found *f) {
     else if (x->op == OP_div) f->scale /= value;
     else if (x->op != OP_add || value != 0) return false;
   }
-  if (x->attrs.ta || x->in[0]->type.rank != x->in[1]->type.rank) return false;
+  if (x->attrs.ta || x->in[0]->type.rank != x->in[1]->type.rank || taken_apart != (f->apart != NULL)) return false;
   bool turned = !x->attrs.tb, from_transpose = turned && swaps_last(x->in[1]);
   f->q = x->in[0];
   f->k = from_transpose ? x->in[1]->in[0] : x->in[1];
@@ -198,8 +218,13 @@ static bool match(const Node *product, const int *uses, Found *f) {
   Node *p = product->in[0];
   const Node *hidden = NULL, *condition;
   double value;
-  f->v = product->in[1];
+  f->v = product->in[1], f->apart = NULL;
   if (product->attrs.ta || product->attrs.tb || uses[p->id] != 1 || p->type.rank != f->v->type.rank) return false;
+  if (p->op == OP_reshape) {
+    f->apart = &p->in[0]->type;
+    if (!is_joined(f->apart, &p->type) || uses[p->in[0]->id] != 1) return false;
+    p = p->in[0];
+  }
   if (p->op == OP_where) {
     if (!is_number(p->in[2], &value) || value != 0) return false;
     hidden = bare_condition(p->in[0]);
@@ -212,13 +237,41 @@ static bool match(const Node *product, const int *uses, Found *f) {
 
 /* ---- the rewrite ------------------------------------------------------------------------ */
 
+static Type swapped(const Type *k) {
+  Type t = *k;
+  t.dim[k->rank - 2] = k->dim[k->rank - 1], t.dim[k->rank - 1] = k->dim[k->rank - 2];
+  return t;
+}
+
+/* An axis of heads in front of places and features. */
+static Type with_heads(const Type *x, Dim heads) {
+  Type t = *x;
+  t.dim[t.rank] = t.dim[t.rank - 1], t.dim[t.rank - 1] = t.dim[t.rank - 2], t.dim[t.rank - 2] = heads;
+  t.rank++;
+  return t;
+}
+
+/* Of q, which has heads and places in one axis. */
+static Type taken_apart(const Found *f) {
+  int rank = f->apart->rank;
+  Type t = with_heads(&f->q->type, f->apart->dim[rank - 3]);
+  t.dim[rank - 2] = f->apart->dim[rank - 2];
+  return t;
+}
+
+/* Under a mask heads stand apart; without one they may stay among the places. */
+static bool stands_apart(const Found *f) { return f->apart && f->causal; }
+
 /* Heads narrow enough, whose batch is the first axis. */
 static bool is_fit(const Found *f) {
   Attrs attrs = {.scale = f->scale, .causal = f->causal};
-  Type k = f->k->type, out;
-  int rank = k.rank;
-  if (f->k_is_turned) k.dim[rank - 2] = f->k->type.dim[rank - 1], k.dim[rank - 1] = f->k->type.dim[rank - 2];
-  const Type *in[] = {&f->q->type, &k, &f->v->type};
+  Type q = f->q->type, k = f->k_is_turned ? swapped(&f->k->type) : f->k->type, v = f->v->type, out;
+  if (stands_apart(f)) {
+    if (q.rank == MAX_RANK) return false;
+    Dim heads = f->apart->dim[f->apart->rank - 3];
+    q = taken_apart(f), k = with_heads(&k, heads), v = with_heads(&v, heads);
+  }
+  const Type *in[] = {&q, &k, &v};
   return infer_type(OP_attention, 3, in, &attrs, false, &out, NULL);
 }
 
@@ -229,22 +282,40 @@ static Node *turn(Builder *b, Node *k) {
   return b_transpose(b, k, axes);
 }
 
+/* The same for each head. */
+static Node *for_heads(Builder *b, Node *x, Dim heads) {
+  Type one = with_heads(&x->type, dim_literal(1)), all = with_heads(&x->type, heads);
+  return b_broadcast(b, b_reshape(b, x, &one), &all);
+}
+
+static Node *made(Builder *b, const Found *f) {
+  Node *in[] = {f->q, f->k_is_turned ? turn(b, f->k) : f->k, f->v};
+  if (!stands_apart(f)) return b_attention(b, OP_attention, 3, in, f->scale, f->causal);
+  Type apart = taken_apart(f), joined = f->q->type;
+  Dim heads = apart.dim[apart.rank - 3];
+  in[0] = b_reshape(b, in[0], &apart);
+  for (int i = 1; i < 3; i++) in[i] = for_heads(b, in[i], heads);
+  joined.dim[joined.rank - 1] = f->v->type.dim[f->v->type.rank - 1];
+  return b_reshape(b, b_attention(b, OP_attention, 3, in, f->scale, f->causal), &joined);
+}
+
 static Node *rewrite(PassContext *context, Graph *graph, const Node *product, const int *uses) {
   Found f;
   if (product->op != OP_matmul || product->type.dtype != F32 || !match(product, uses, &f) || !is_fit(&f)) return NULL;
   if (!rewrite_allowed(context, "attention", product)) return NULL;
   size_t length = strlen(product->name), cut = length > 3 && !strcmp(product->name + length - 3, ".mm") ? length - 3 : length;
   Builder b = {graph, product->span, arena_copy(graph->program->arena, product->name, cut)};
-  Node *in[] = {f.q, f.k_is_turned ? turn(&b, f.k) : f.k, f.v};
-  return b_attention(&b, OP_attention, 3, in, f.scale, f.causal);
+  return made(&b, &f);
 }
+
+enum { MOST_NODES = 9 }; /* that a rewrite leaves, its product counted */
 
 static void find_attention(PassContext *context, Graph *graph) {
   Arena *scratch = arena_new();
   graph_number(graph);
   int n = graph->n_nodes;
   const int *uses = graph_uses(graph, scratch);
-  Node **to = arena_alloc(scratch, sizeof *to * (size_t)(2 * n + 2)); /* each may bring a transpose */
+  Node **to = arena_alloc(scratch, sizeof *to * (size_t)(MOST_NODES * n + 2));
   bool found = false;
   for (int i = 0; i < n; i++) found |= (to[i] = rewrite(context, graph, graph->nodes[i], uses)) != NULL;
   if (found) {

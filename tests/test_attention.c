@@ -13,6 +13,9 @@ typedef struct Spelling {
 } Spelling;
 
 #define SCORES "let s = q @ t(k) / sqrt(E)\n"
+#define PAIRS "let qq = q.[n, (G 2), T, E -> n, G, 2, T, E]\n"
+#define APART "let s = einsum(\"ngrte,ngse->ngrts\", qq, k) / sqrt(E)\n"
+#define TOGETHER "let z = einsum(\"ngrts,ngse->ngrte\", p, v).[n, G, r, T, E -> n, (G r), T, E]\n"
 #define PAST "let past = outer(reshape(iota(T), [T, 1]) >= iota(T))\n"
 
 static const Spelling spellings[] = {
@@ -39,14 +42,34 @@ static const Spelling spellings[] = {
     {"weights turned", SCORES "let z = t(softmax(s, over: -1)) @ v\n", NULL},
     {"no softmax", SCORES "let z = (exp(s) / sum(exp(s), over: -2, keep: true)) @ v\n", NULL},
 };
-enum { N_SPELLINGS = sizeof spellings / sizeof *spellings, COUNT = 2 * 3 * 5 * 4 };
 
-static const char *model(Arena *arena, const char *body) {
+/* k and v are [n, G, T, E]: two heads of q share each. */
+static const Spelling shared[] = {
+    {"grouped heads, by PyTorch's option", "let z = scaled_dot_product_attention(q, k, v, causal: true, enable_gqa: true)\n", "{scale=0.5 causal}"},
+    {"heads repeated", "let z = scaled_dot_product_attention(q, repeat_heads(k, 2), concat(v, v, over: 1).[n, (2 G), t, e -> n, (G 2), t, e])\n",
+     "{scale=0.5}"},
+    {"an axis of pairs", PAIRS "let s = qq @ t(k.[n, G, T, E -> n, G, 1, T, E]) / sqrt(E)\n"
+     "let z = (softmax(causal(s), over: -1) @ v.[n, G, T, E -> n, G, 1, T, E]).[n, G, r, T, E -> n, (G r), T, E]\n", "{scale=0.5 causal}"},
+    {"pairs by einsum", PAIRS APART "let p = softmax(s, over: -1)\n" TOGETHER, "{scale=0.5}"},
+    {"pairs by einsum, causal", PAIRS APART "let p = softmax(causal(s), over: -1)\n" TOGETHER, "{scale=0.5 causal}"},
+    {"pairs by einsum, from k turned", PAIRS "let s = einsum(\"ngrte,nges->ngrts\", qq, t(k)) / sqrt(E)\n"
+     "let p = softmax(causal(s), over: -1)\n" TOGETHER, "{scale=0.5 causal}"},
+    {"pairs among the places", "let s = q.[n, (G 2), T, E -> n, G, (2 T), E] @ t(k) / sqrt(E)\n"
+     "let z = (softmax(s, over: -1) @ v).[n, G, (r T), E -> n, (G r), T, E]\n", "{scale=0.5}"},
+    {"pairs whose weights are read apart", PAIRS APART "let p = softmax(causal(s), over: -1)\n"
+     "let z = einsum(\"ngrts,ngse->ngrte\", p, v).[n, G, r, T, E -> n, (G r), T, E] + mean(p)\n", NULL},
+    {"pairs that see what is hidden", PAIRS APART "let p = softmax(where(outer(reshape(iota(T), [T, 1]) <= iota(T)), s, -1e30), over: -1)\n"
+     TOGETHER, NULL},
+};
+enum { N_SPELLINGS = sizeof spellings / sizeof *spellings, N_SHARED = sizeof shared / sizeof *shared, COUNT = 2 * 4 * 5 * 4 };
+
+static const char *model(Arena *arena, const char *body, bool is_shared) {
+  char of = is_shared ? 'G' : 'H';
   return arena_print(arena,
-                     "use nn\ndim B = 2, H = 3, T = 5, E = 4\n"
-                     "module Net()(q: [n, H, T, E], k: [n, H, T, E], v: [n, H, T, E]) -> [n, H, T, E] {\n%sreturn z\n}\n"
-                     "let net = Net()\npredict p in { q: f32[B, H, T, E], k: f32[B, H, T, E], v: f32[B, H, T, E] } -> net(p.q, p.k, p.v)\n",
-                     body);
+                     "use nn\ndim B = 2, H = 4, G = 2, T = 5, E = 4\n"
+                     "module Net()(q: [n, H, T, E], k: [n, %c, T, E], v: [n, %c, T, E]) -> [n, H, T, E] {\n%sreturn z\n}\n"
+                     "let net = Net()\npredict p in { q: f32[B, H, T, E], k: f32[B, %c, T, E], v: f32[B, %c, T, E] } -> net(p.q, p.k, p.v)\n",
+                     of, of, body, of, of);
 }
 
 /* Of q, k and v that differ in every element. */
@@ -64,9 +87,10 @@ static Tensor value_of(const Graph *graph, Arena *arena) {
 }
 
 START_TEST(spellings_are_told_from_what_looks_alike) {
-  const Spelling *spelling = &spellings[_i];
+  bool is_shared = _i >= N_SPELLINGS;
+  const Spelling *spelling = is_shared ? &shared[_i - N_SPELLINGS] : &spellings[_i];
   Arena *arena = arena_new();
-  const char *text = model(arena, spelling->body);
+  const char *text = model(arena, spelling->body, is_shared);
   const Graph *graph = compiled_until(arena, text, "attention")->predict.graph;
   const Node *found = NULL;
   int products = 0;
@@ -90,7 +114,7 @@ END_TEST
 START_TEST(the_rewrite_can_be_left_out) {
   Arena *arena = arena_new();
   Diagnostics *d = diagnostics_new();
-  Program *p = compiled(arena, model(arena, spellings[0].body));
+  Program *p = compiled(arena, model(arena, spellings[0].body, false));
   PassContext context = {.program = p, .arena = arena, .diagnostics = d, .level = 2, .verify_each = true, .stop_after = "attention"};
   ck_assert(run_pipeline(&context, NULL, NULL));
   for (int i = 0; i < p->predict.graph->n_nodes; i++) ck_assert_int_ne(p->predict.graph->nodes[i]->op, OP_attention);
@@ -133,7 +157,7 @@ END_TEST
 Suite *attention_suite(void) {
   Suite *suite = suite_create("attention");
   TCase *pass = tcase_create("pass");
-  tcase_add_loop_test(pass, spellings_are_told_from_what_looks_alike, 0, N_SPELLINGS);
+  tcase_add_loop_test(pass, spellings_are_told_from_what_looks_alike, 0, N_SPELLINGS + N_SHARED);
   tcase_add_test(pass, the_rewrite_can_be_left_out);
   tcase_add_test(pass, the_sums_are_made_with_the_attention);
   suite_add_tcase(suite, pass);

@@ -229,6 +229,52 @@ for places, width in ((1, 2), (3, 2), (5, 6), (2, 8), (9, 4)):
         case("Linear(%d)" % width, Turned(width, **options), [places, width], (4, 1), scale=0.25,
              body="return (rotary_embedding(x%s) |> l: Linear(%d)) * one" % (words, width))
 
+
+class Grouped(torch.nn.Module):
+    """Heads of q in groups that share k and v, all of one linear layer; q and k turned by their places."""
+
+    def __init__(self, groups, each, width, causal):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros((groups * each + 2 * groups) * width, width))
+        self.bias = torch.nn.Parameter(torch.zeros(self.weight.shape[0]))
+        self.groups, self.each, self.width, self.causal = groups, each, width, causal
+
+    def turned(self, x):
+        half = self.width // 2
+        angle = torch.outer(torch.arange(x.shape[-2]).double(), 10000.0 ** (-torch.arange(half) / half))
+        a, b = x[..., :half], x[..., half:]
+        return torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], -1)
+
+    def forward(self, x):
+        z = torch.nn.functional.linear(x, self.weight, self.bias).unflatten(-1, (-1, self.width)).transpose(1, 2)
+        q, k, v = z.split([self.groups * self.each, self.groups, self.groups], 1)
+        k, v = (y.repeat_interleave(self.each, 1) for y in (self.turned(k), v))
+        scores = self.turned(q) @ k.transpose(-1, -2) / self.width ** 0.5
+        if self.causal:
+            scores = scores.masked_fill(~past(x), -torch.inf)
+        return (scores.softmax(-1) @ v).transpose(1, 2).flatten(-2)
+
+
+SHARED = """let z = (x |> l: Linear({all} * {e})).[n, s, ({all} e) -> n, {all}, s, e]
+  let q = rotary_embedding(z[:, :{heads}])
+  let k = rotary_embedding(z[:, {heads}:{heads} + {g}])
+  let v = z[:, {heads} + {g}:]
+"""
+SPELLINGS = {
+    "enable_gqa": """  return scaled_dot_product_attention(q, k, v, causal: {causal}, enable_gqa: true).[n, h, s, e -> n, s, (h e)] * one""",
+    "@": """  let scores = q.[n, ({g} {r}), s, e -> n, {g}, {r}, s, e] @ t(k.[n, g, s, e -> n, g, 1, s, e]) / sqrt({e})
+  let p = softmax({mask}(scores), over: -1)
+  return (p @ v.[n, g, s, e -> n, g, 1, s, e]).[n, g, r, s, e -> n, s, (g r e)] * one""",
+    "einsum": """  let scores = einsum("ngrse,ngte->ngrst", q.[n, ({g} {r}), s, e -> n, {g}, {r}, s, e], k) / sqrt({e})
+  return einsum("ngrst,ngte->nsgre", softmax({mask}(scores), over: -1), v).[n, s, g, r, e -> n, s, (g r e)] * one""",
+}
+for (groups, each, width), causal in (((2, 2, 4), True), ((1, 3, 2), True), ((2, 3, 2), False)):
+    for spelling in SPELLINGS.values():
+        heads = groups * each
+        words = dict(all=heads + 2 * groups, e=width, heads=heads, g=groups, r=each, causal=str(causal).lower(), mask="causal" if causal else "")
+        case("Linear(%d)" % (words["all"] * width), Grouped(groups, each, width, causal), [5, width], (4, 2), scale=0.25,
+             body=(SHARED + spelling).format(**words))
+
 with open(os.path.join(here, "layers.json"), "w") as file:
     file.write("[\n" + ",\n".join(cases) + "\n]\n")
 print(len(cases), "cases, PyTorch", torch.__version__)

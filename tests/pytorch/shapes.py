@@ -90,4 +90,11 @@ case("tril(x)", torch.tril, x=torch.tensor([[-0.0, nan, inf], [nan, -inf, 1.0], 
 case("1 / triu(x)", lambda x: 1 / torch.triu(x), x=torch.tensor([[-0.0, 1.0, inf], [2.0, -inf, 1.0], [inf, 3.0, -0.0]]))
 case("causal(x)", lambda x: x.masked_fill(torch.ones(3, 3).tril() == 0, -inf), x=torch.tensor([[-0.0, nan, inf], [nan, -inf, 1.0], [inf, nan, -0.0]]))
 
+for a, b in [((2, 1, 3, 4), (5, 4, 2)), ((3, 4), (2, 4, 5)), ((2, 3, 4), (1, 4, 5)), ((1, 2, 4), (3, 2, 4, 1)), ((2, 3, 1, 2, 4), (2, 1, 4, 4, 3)), ((1, 2, 3), (0, 3, 2))]:
+    twice("x @ y", torch.matmul, x=n(*a), y=n(*b))
+    case("sum(sin(x @ y)) + mean(y)", lambda x, y: (x @ y).sin().sum() + y.mean(), x=n(*a), y=n(*b))
+for shape, r in [((2, 3, 4), 2), ((1, 2, 1), 3), ((3, 1, 2), 1), ((2, 2, 3, 2), 2), ((2, 1, 5, 1), 4), ((0, 2, 3), 2), ((2, 1, 2, 2, 3), 2)]:
+    repeated = lambda x, r=r: x.repeat_interleave(r, -3)
+    twice("repeat_heads(x, %d)" % r, repeated, x=n(*shape))
+    case("cumsum(repeat_heads(x, %d), over: -3)" % r, lambda x, f=repeated: f(x).cumsum(-3), x=n(*shape))
 print(save("shapes.json"), "cases, PyTorch", torch.__version__)
