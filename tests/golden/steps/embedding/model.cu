@@ -333,11 +333,11 @@ static const MtPhase train_phases[] = {
 };
 // a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
 static const MtCost train_costs[] = {
-  {"mt_attention_rows",            2, 2960, 3600,     2.001e-06},
   {"update",                       1, 5432, 3.57e+04, 1.002e-06},
   {"mt_attention_by_columns",      1, 3040, 4800,     1.001e-06},
   {"mt_attention_by_rows",         1, 2560, 3600,     1.001e-06},
   {"d_attention_rows",             1, 1136, 720,      1.001e-06},
+  {"mt_attention_rows",            1, 1920, 2400,     1.001e-06},
   {"d_x_map",                      1, 1920, 480,      1.001e-06},
   {"x_map",                        1, 1040, 960,      1e-06},
   {"d_table_scatter",              1, 1040, 240,      1e-06},

@@ -1270,8 +1270,7 @@ static const MtCost train_costs[] = {
   {"fooled_mean_sum_rest_rows",        1,   36,   144,       1.004e-07},
   {"G_fc2_map",                        1,   108,  24,        1.004e-07},
   {"G_bn_num_batches_tracked_map",     1,   20,   86,        1.002e-07},
-  {"d_D_fc2_map",                      1,   60,   10,        1.002e-07},
-  {"d_D_fc2_weight_map",               1,   40,   10,        1.001e-07},
+  {"d_D_fc2_weight_map",               1,   60,   20,        1.002e-07},
   {"spread_mean_rows",                 1,   24,   50,        1.001e-07},
   {"spread_rows",                      1,   20,   48,        1.001e-07},
   {"fooled_mean_map",                  1,   8,    42,        1.001e-07},
@@ -1307,7 +1306,7 @@ static const MtTrain train = {
   3, train_logs,                     // logs
   2, train_groups,                   // update groups
   0, NULL,                           // what happens every so often
-  52, train_costs,                   // what a step costs
+  51, train_costs,                   // what a step costs
   "two CPU cores with AVX-512",      // by the model of it
 };
 
