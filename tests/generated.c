@@ -188,7 +188,7 @@ void generated_build(Generated *set, const char *flags) {
   }
 }
 
-/* All programs, the emulator and step_driver.cc in one executable. */
+/* All programs, with the emulator and step_driver.cc in one executable. */
 void generated_build_emulated(Generated *set) {
   Text table = {0};
   for (int i = 0; i < set->n; i++) text_add(&table, "int main%d(int, char **);\n", i);
@@ -197,13 +197,9 @@ void generated_build_emulated(Generated *set) {
   text_add(&table, "};\n");
   write_text(set->folder, "mains.cu", table.data);
   text_free(&table);
-  free(shell_ok("cd %s && for f in fibers shared streams device; do ln -s " TESTS_DIR "/emulator/$f.cc $f.cu; done && "
-                "ln -s " TESTS_DIR "/step_driver.cc driver.cu && how='-std=c++17 -w -I" SOURCE_DIR " -I" SOURCE_DIR "/runtime' && "
-                "ln -s " TESTS_DIR "/emulator/emitted.h emitted.h && g++ $how -O0 -x c++-header emitted.h -o emitted.h.gch && "
-                "ls wrapper*.cu | xargs -P 2 -n 1 g++ $how -O0 -include ./emitted.h -x c++ -c && "
-                "ls mains.cu driver.cu fibers.cu shared.cu streams.cu device.cu | xargs -P 2 -n 1 g++ $how -O2 -include " TESTS_DIR
-                "/emulator/emulator.h -x c++ -c && "
-                "g++ *.o -fopenmp $(" MTC " --print=libs) -o driver",
+  free(shell_ok("export MTC=" MTC " && tests/emulator/prepare $EMULATOR && cd %s && "
+                "ls wrapper*.cu mains.cu | xargs -P 2 -n 1 g++ -std=c++17 -w -I" SOURCE_DIR " $($MTC --print=cflags) -O0 -include $EMULATOR/emitted.h "
+                "-x c++ -c && g++ *.o $EMULATOR/libemulator.a -fopenmp $($MTC --print=libs) -o driver",
                 set->folder));
 }
 

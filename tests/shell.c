@@ -36,6 +36,9 @@ static void remove_scratch(void) {
 void scratch_start(void) {
   snprintf(scratch, sizeof scratch, "/tmp/mtc-test-XXXXXX");
   if (!mkdtemp(scratch)) perror(scratch), exit(EXIT_FAILURE);
+  char emulator[80];
+  snprintf(emulator, sizeof emulator, "%s/emulator", scratch);
+  setenv("EMULATOR", emulator, 0); /* what its programs share is compiled once a run */
   owner = getpid();
   atexit(remove_scratch);
 }
