@@ -168,12 +168,39 @@ START_TEST(parts_of_values_count) {
 }
 END_TEST
 
+START_TEST(what_an_element_takes) {
+  static const struct { Op op; int distribution; double flops, specials; } works[] = {
+      {OP_add, 0, 2, 0}, {OP_sum, 0, 2, 0}, {OP_exp, 0, 16, 1}, {OP_log, 0, 16, 1}, {OP_sqrt, 0, 16, 1}, {OP_div, 0, 40, 1},
+      {OP_rsqrt, 0, 40, 1}, {OP_expm1, 0, 30, 1}, {OP_log1p, 0, 30, 1}, {OP_tanh, 0, 30, 2}, {OP_sigmoid, 0, 30, 2},
+      {OP_erf, 0, 40, 1}, {OP_sin, 0, 50, 1}, {OP_cos, 0, 50, 1}, {OP_pow, 0, 80, 2}, {OP_floordiv, 0, 24, 1},
+      {OP_mod, 0, 24, 1}, {OP_random, 0, 100, 0}, {OP_random, 1, 140, 4}, {OP_gather, 0, 8, 0}};
+  for (size_t i = 0; i < sizeof works / sizeof *works; i++) {
+    Work w = op_work(&(Node){.op = works[i].op, .attrs.distribution = works[i].distribution});
+    ck_assert_double_eq(w.flops, works[i].flops);
+    ck_assert_double_eq(w.specials, works[i].specials);
+  }
+}
+END_TEST
+
+/* What fits the cache of a CPU moves faster; whichever takes longer is the time. */
+START_TEST(a_pass_over_memory) {
+  ck_assert_double_eq_tol(plain_cost(&cpu_rates, 8e6, 8e6, 0).seconds, 1e-7 + 16e6 / 280e9, 1e-15);
+  ck_assert_double_eq_tol(plain_cost(&cpu_rates, 9e6, 8e6, 0).seconds, 1e-7 + 17e6 / 20e9, 1e-15);
+  ck_assert_double_eq_tol(plain_cost(&gpu_rates, 28e6, 28e6, 60e6).seconds, 1e-6 + 20e-6, 1e-15);
+  ck_assert_double_eq_tol(plain_cost(&gpu_rates, 28e6, 28e6, 60e9).seconds, 1e-6 + 1e-3, 1e-15);
+  ck_assert_double_eq_tol(work_time(&gpu_rates, 60e6, 3.7e9), 1e-3, 1e-15);
+  ck_assert_double_eq_tol(work_time(&gpu_rates, 60e9, 3.7e6), 1e-3, 1e-15);
+}
+END_TEST
+
 Suite *cost_suite(void) {
   Suite *suite = suite_create("cost");
   TCase *all = tcase_create("all");
   tcase_add_test(all, each_call_by_hand);
   tcase_add_test(all, what_bounds_a_call);
   tcase_add_test(all, tables_and_loops);
+  tcase_add_test(all, what_an_element_takes);
+  tcase_add_test(all, a_pass_over_memory);
   tcase_add_test(all, attention_counts_what_is_seen);
   tcase_add_test(all, parts_of_values_count);
   suite_add_tcase(suite, all);
