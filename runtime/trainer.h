@@ -47,7 +47,7 @@ typedef struct MtOptions {
 int mt_parse_options(MtOptions *out, int argc, char **argv, const MtProgram *program);
 
 /* ---- session.c: device, blocks, data ---- */
-enum { MT_MAX_ROOTS = 16, MT_PATH = 3072 };
+enum { MT_MAX_ROOTS = 256, MT_PATH = 3072 };
 
 typedef struct MtTable {      /* a data set in device memory */
   const MtData *data;
