@@ -30,7 +30,7 @@ static const Pair pairs[] = {
     {"blocks, each with states of its own", "for b in stack(Turn(), 3) carry r { r = b(r) }\n let r1 = r",
      "let b0 = Turn()\n let b1 = Turn()\n let b2 = Turn()\n let r1 = b2(b1(b0(r)))", 0, NULL},
     {"one block that all turns share", "let one = Turn()\n for i in 0..3 carry r { r = one(r) }\n let r1 = r",
-     "let one = Turn()\n let r1 = one(one(one(r)))", 1e-5, NULL},
+     "let one = Turn()\n let r1 = one(one(one(r)))", 1e-6, NULL},
     {"blocks in a loop over time",
      "for i in 0..2 carry r {\n for b in stack(Turn(), 2) carry r { r = b(r) }\n }\n let r1 = r",
      "let b0 = Turn()\n let b1 = Turn()\n let r1 = b1(b0(b1(b0(r))))", 0, NULL},
