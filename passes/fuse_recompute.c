@@ -278,7 +278,7 @@ static void trace_choice(const Fusion *f, int value, int readers, double seconds
 
 static void consider(Fusion *f, int value) {
   enum { MOST = 16 };
-  Remake readers[MOST];
+  Remake readers[MOST + 1] = {0};
   double seconds[MOST], total = 0;
   int n = find_readers(f, value, readers, MOST), able = 0;
   if (n == 0 || n > MOST) return;

@@ -222,14 +222,11 @@ typedef struct Terms {
 static bool find_terms(const Hoist *h, Node *x, const Node *carried, Terms *terms) {
   if (x == carried) return true;
   if (x->op != OP_add || h->uses[x->id] != 1 || !type_same_shape(&x->type, &carried->type)) return false;
-  for (int k = 0; k < 2; k++) {
-    int n = terms->n;
+  for (int k = 0; k < 2; k++)
     if (find_terms(h, x->in[k], carried, terms)) {
       LIST_PUSH(h->arena, terms->at, terms->n, x->in[!k]);
       return true;
     }
-    terms->n = n;
-  }
   return false;
 }
 
