@@ -328,13 +328,15 @@ static void runtime_folder(char out[PATH_MAX]) {
 #define CUDA_LIBS "-lmtrt_cuda -lmtrt " HOST_LIBS " -lgomp -lcublasLt -lcublas"
 
 /* What nvcc compiles for: the GPU that is here, or without one its own default, which has no tensor cores.  The driver
- * is asked, for nvcc only warns where there is no GPU. */
+ * is asked, for nvcc only warns where there is no GPU, and its `native` leaves out what only Hopper has (sm_90a: wgmma). */
 static const char *cuda_arch(void) {
+  enum { MAJOR = 75, MINOR = 76 }; /* CUdevice_attribute */
   void *driver = dlopen("libcuda.so.1", RTLD_NOW);
   if (!driver) return "";
-  int (*init)(unsigned), (*count)(int *), devices = 0;
-  *(void **)&init = dlsym(driver, "cuInit"), *(void **)&count = dlsym(driver, "cuDeviceGetCount");
-  return init && count && !init(0) && !count(&devices) && devices > 0 ? "-arch=native " : "";
+  int (*init)(unsigned), (*attribute)(int *, int, int), major = 0, minor = 0;
+  *(void **)&init = dlsym(driver, "cuInit"), *(void **)&attribute = dlsym(driver, "cuDeviceGetAttribute");
+  bool found = init && attribute && !init(0) && !attribute(&major, MAJOR, 0) && !attribute(&minor, MINOR, 0);
+  return !found ? "" : major == 9 && minor == 0 ? "-arch=sm_90a " : "-arch=native ";
 }
 
 static int print_what(const char *what) {

@@ -20,7 +20,7 @@
 
 enum MtMask { MT_FULL, MT_CAUSAL };
 enum MtProducts { MT_EXACT, MT_TF32 }; /* of floats */
-enum { MT_WARP_ROWS = 16, MT_ATTENTION_WARPS = 4, MT_ATTENTION_ROWS = MT_WARP_ROWS * MT_ATTENTION_WARPS };
+enum { MT_LINES = 4, MT_WARP_ROWS = 16, MT_ATTENTION_WARPS = 4, MT_ATTENTION_ROWS = MT_WARP_ROWS * MT_ATTENTION_WARPS };
 
 static __device__ __forceinline__ float mt_exp2(float x) { return exp2f(x); }
 static __device__ __forceinline__ double mt_exp2(double x) { return exp2(x); }
@@ -41,6 +41,9 @@ static __device__ __forceinline__ double mt_higher(double a, double b) { return 
 
 /* ---- how products are made: WIDTH features, with zeros up to DEPTH, in tiles of TILE places ---- */
 
+/* The first of the two rows that this lane has of a block's; the other is 8 further. */
+static __device__ __forceinline__ int mt_own_row(int block) { return block + threadIdx.x / 32 * MT_WARP_ROWS + mt_lane() / 4; }
+
 template <class Real, int N> static __device__ __forceinline__ void mt_clear(Real (&sum)[N][4]) {
 #pragma unroll
   for (int i = 0; i < 4 * N; i++) sum[i / 4][i % 4] = 0;
@@ -51,15 +54,14 @@ template <class T, int E> struct MtExactMath {
   typedef T Stored;
   typedef T Real;
   enum { WIDTH = E, DEPTH = (E + 15) / 16 * 16, TILE = (DEPTH <= 64 ? 128 : 64) / sizeof(T), STRIDE = DEPTH + 16 / sizeof(T) };
-  enum { LINE = TILE + 16 / sizeof(T), SCRATCH = MT_WARP_ROWS * LINE };
+  enum { LINE = TILE + 16 / sizeof(T), SCRATCH = MT_WARP_ROWS * LINE, GROUPED = 0, OWN = 0 };
   static __device__ __forceinline__ int place(int row, int e) { return row * STRIDE + e; }
   static __device__ __forceinline__ Real power(Real x) { return mt_exp2(x); }
+  template <int behind, int N> static __device__ __forceinline__ void wait(Real (&)[N][4]) {} /* sums are complete at once */
   struct Own {
     const T *row[2];
-    T sign;
   };
-  static __device__ __forceinline__ void bring(Own &own, const T *from, int row, int rows, Real sign) {
-    own.sign = sign;
+  static __device__ __forceinline__ void bring(Own &own, const T *from, int row, int rows) {
     for (int h = 0; h < 2; h++) own.row[h] = from + (int64_t)(row + 8 * h < rows ? row + 8 * h : rows - 1) * E;
   }
   /* sum = own tile' */
@@ -67,7 +69,7 @@ template <class T, int E> struct MtExactMath {
     const T *right = tile + mt_lane() % 4 * 2 * STRIDE;
     mt_clear(sum);
     for (int e = 0; e < E; e++) {
-      const T low = own.sign * own.row[0][e], high = own.sign * own.row[1][e];
+      const T low = own.row[0][e], high = own.row[1][e];
 #pragma unroll
       for (int n = 0; n < TILE / 8; n++) {
         const T b0 = right[8 * n * STRIDE + e], b1 = right[(8 * n + 1) * STRIDE + e];
@@ -100,18 +102,19 @@ template <class T, int E> struct MtExactMath {
 template <int E> struct MtTf32Math {
   typedef float Stored;
   typedef float Real;
-  enum { WIDTH = E, DEPTH = (E + 15) / 16 * 16, TILE = DEPTH <= 64 ? 32 : 16, STRIDE = DEPTH + 4, SCRATCH = 0 };
+  enum { WIDTH = E, DEPTH = (E + 15) / 16 * 16, TILE = DEPTH <= 64 ? 32 : 16, STRIDE = DEPTH + 4, SCRATCH = 0, GROUPED = 0, OWN = 0 };
   static __device__ __forceinline__ int place(int row, int e) { return row * STRIDE + e; }
   static __device__ __forceinline__ float power(float x) { return mt_exp2(x); }
+  template <int behind, int N> static __device__ __forceinline__ void wait(float (&)[N][4]) {} /* sums are complete at once */
   struct Own {
     float left[DEPTH / 8][4];
   };
-  static __device__ __forceinline__ void bring(Own &own, const float *from, int row, int rows, float sign) {
+  static __device__ __forceinline__ void bring(Own &own, const float *from, int row, int rows) {
     for (int k = 0; k < DEPTH / 8; k++)
 #pragma unroll
       for (int i = 0; i < 4; i++) {
         const int r = row + i % 2 * 8, e = 8 * k + mt_lane() % 4 + i / 2 * 4;
-        own.left[k][i] = r < rows && e < E ? sign * mt_tf32(from[(int64_t)r * E + e]) : 0;
+        own.left[k][i] = r < rows && e < E ? mt_tf32(from[(int64_t)r * E + e]) : 0;
       }
   }
   static __device__ __forceinline__ void scores(float (&sum)[TILE / 8][4], const Own &own, const float *tile) {
@@ -158,38 +161,49 @@ static __device__ __forceinline__ uint32_t mt_load_pair(const MtBf16 *at, bool a
   return word;
 }
 
-/* Rows of 64 features are mixed, others padded: so ldmatrix reads each bank once. */
+/* 64 features: tiles that wgmma reads, a block's own places in one too.  Others padded: so ldmatrix reads each bank once. */
 template <int E> struct MtBf16Math {
   typedef MtBf16 Stored;
   typedef float Real;
   enum { WIDTH = E, DEPTH = (E + 15) / 16 * 16, TILE = DEPTH <= 64 ? 64 : 32, SCRATCH = 0 };
+#ifdef MT_WARPGROUPS
+  enum { GROUPED = E == 64 };
+#else
+  enum { GROUPED = 0 };
+#endif
   typedef typename MtOneOf<MtMixedRows, MtPaddedRows<DEPTH>, E == 64>::Type Rows;
-  enum { STRIDE = Rows::STRIDE };
+  enum { STRIDE = Rows::STRIDE, OWN = E == 64 ? MT_ATTENTION_ROWS * STRIDE : 0 };
   static __device__ __forceinline__ int place(int row, int e) { return Rows::place(row, e); }
-  struct Own {
+  struct Own { /* one or the other */
     uint32_t left[DEPTH / 16][4];
+    const MtBf16 *tile;
   };
-  static __device__ __forceinline__ void bring(Own &own, const MtBf16 *from, int row, int rows, float sign) {
-    const uint32_t turn = sign < 0 ? 0x80008000u : 0;
+  static __device__ __forceinline__ void bring(Own &own, const MtBf16 *from, int row, int rows) {
 #pragma unroll
     for (int k = 0; k < DEPTH / 16; k++)
 #pragma unroll
       for (int i = 0; i < 4; i++) {
         const int r = row + i % 2 * 8, e = 16 * k + mt_lane() % 4 * 2 + i / 2 * 8;
-        own.left[k][i] = turn ^ mt_load_pair(from + (int64_t)r * E + e, E % 2 == 0, r < rows && e < E, r < rows && e + 1 < E);
+        own.left[k][i] = mt_load_pair(from + (int64_t)r * E + e, E % 2 == 0, r < rows && e < E, r < rows && e + 1 < E);
       }
   }
   static __device__ __forceinline__ void scores(float (&sum)[TILE / 8][4], const Own &own, const MtBf16 *tile) {
-    mt_clear(sum);
+    if constexpr (GROUPED) {
+#ifdef MT_WARPGROUPS
+      mt_wgmma_rows(sum, own.tile, tile);
+#endif
+    } else {
+      mt_clear(sum);
 #pragma unroll
-    for (int k = 0; k < DEPTH / 16; k++)
+      for (int k = 0; k < DEPTH / 16; k++)
 #pragma unroll
-      for (int n = 0; n < TILE / 16; n++) {
-        uint32_t right[4];
-        mt_read_rows<Rows>(right, tile, 16 * n, 16 * k);
-        mt_mma_bf16(sum[2 * n], own.left[k], right[0], right[1]);
-        mt_mma_bf16(sum[2 * n + 1], own.left[k], right[2], right[3]);
-      }
+        for (int n = 0; n < TILE / 16; n++) {
+          uint32_t right[4];
+          mt_read_rows<Rows>(right, tile, 16 * n, 16 * k);
+          mt_mma_bf16(sum[2 * n], own.left[k], right[0], right[1]);
+          mt_mma_bf16(sum[2 * n + 1], own.left[k], right[2], right[3]);
+        }
+    }
   }
   /* Sums of two products side by side lie as the left operand of the next does. */
   static __device__ __forceinline__ void add_weighted(float (&sum)[DEPTH / 8][4], const float (&weight)[TILE / 8][4], const MtBf16 *tile,
@@ -199,15 +213,27 @@ template <int E> struct MtBf16Math {
     for (int k = 0; k < TILE / 16; k++)
 #pragma unroll
       for (int i = 0; i < 4; i++) left[k][i] = mt_pack(weight[2 * k + i / 2][i % 2 * 2], weight[2 * k + i / 2][i % 2 * 2 + 1]);
+    if constexpr (GROUPED) {
+#ifdef MT_WARPGROUPS
+      mt_wgmma_columns(sum, left, tile);
+#endif
+    } else {
 #pragma unroll
-    for (int k = 0; k < TILE / 16; k++)
+      for (int k = 0; k < TILE / 16; k++)
 #pragma unroll
-      for (int n = 0; n < DEPTH / 16; n++) {
-        uint32_t right[4];
-        mt_read_columns<Rows>(right, tile, 16 * k, 16 * n);
-        mt_mma_bf16(sum[2 * n], left[k], right[0], right[1]);
-        mt_mma_bf16(sum[2 * n + 1], left[k], right[2], right[3]);
-      }
+        for (int n = 0; n < DEPTH / 16; n++) {
+          uint32_t right[4];
+          mt_read_columns<Rows>(right, tile, 16 * k, 16 * n);
+          mt_mma_bf16(sum[2 * n], left[k], right[0], right[1]);
+          mt_mma_bf16(sum[2 * n + 1], left[k], right[2], right[3]);
+        }
+    }
+  }
+  /* Sums are complete, while the last `behind` products may still be on their way. */
+  template <int behind, int N> static __device__ __forceinline__ void wait(float (&sum)[N][4]) {
+#ifdef MT_WARPGROUPS
+    if constexpr (GROUPED) mt_products_wait<behind>(sum);
+#endif
   }
   static __device__ __forceinline__ float power(float x) { return mt_exp2_near(x); }
 };
@@ -222,7 +248,12 @@ template <int E, MtProducts products> struct MtMathOf<MtBf16, E, products> {
   typedef MtBf16Math<E> Type;
 };
 
-/* ---- tiles: two of them, of two tensors each ----------------------------------------------- */
+/* ---- tiles: of a block's own places, and two of each of two tensors ------------------------ */
+
+/* Bytes of shared memory of so many tensors' own places, and of pairs of tiles. */
+template <class Math> static __host__ __device__ constexpr int mt_bytes_of(int own, int tensors) {
+  return (own * Math::OWN + tensors * 2 * Math::TILE * Math::STRIDE) * (int)sizeof(typename Math::Stored);
+}
 
 /* `count` places from `from` on, then zeros. */
 template <class Math> static __device__ __forceinline__ void mt_bring_tile(typename Math::Stored *tile, const typename Math::Stored *from, int count) {
@@ -262,6 +293,17 @@ template <class Math, bool both> static __device__ __forceinline__ void mt_bring
   mt_bring_tile<Math>(a + at, from_a + (int64_t)first * Math::WIDTH, count);
   if (both) mt_bring_tile<Math>(b + at, from_b + (int64_t)first * Math::WIDTH, count);
   mt_copies_end();
+}
+
+/* A block's own places, before the first tiles: where wgmma reads them, or each lane's. */
+template <class Math>
+static __device__ __forceinline__ void mt_bring_own(typename Math::Own &own, typename Math::Stored *tile, const typename Math::Stored *from, int block, int all) {
+  if constexpr (Math::GROUPED) {
+    mt_bring_tile<Math>(tile, from + (int64_t)block * Math::WIDTH, all - block);
+    own.tile = tile;
+  } else {
+    Math::bring(own, from, mt_own_row(block), all);
+  }
 }
 
 template <class T> static __device__ __forceinline__ T mt_log2e() { return (T)1.4426950408889634; }
@@ -325,19 +367,20 @@ mt_attention_rows(typename Math::Stored *o, typename Math::Real *lse, const type
                   const typename Math::Stored *v, int rows, int columns, typename Math::Real unit, typename Math::Real sign) {
   typedef typename Math::Stored T;
   typedef typename Math::Real Real;
-  SHARED_TILES(T, keys, 2 * Math::TILE * Math::STRIDE);
-  SHARED_TILES(T, values, has_values ? 2 * Math::TILE * Math::STRIDE : 1);
+  SHARED_TILES(T, own_tile, 0, Math::OWN);
+  SHARED_TILES(T, keys, mt_bytes_of<Math>(1, 0), 2 * Math::TILE * Math::STRIDE);
+  SHARED_TILES(T, values, mt_bytes_of<Math>(1, has_values), has_values ? 2 * Math::TILE * Math::STRIDE : 1);
   SHARED(Real, scratch, has_values && Math::SCRATCH ? MT_ATTENTION_WARPS * Math::SCRATCH : 1);
   const int warp = threadIdx.x / 32, block = (gridDim.y - 1 - blockIdx.y) * MT_ATTENTION_ROWS; /* those that see most first */
-  const int first = block + warp * MT_WARP_ROWS, row = first + mt_lane() / 4;
+  const int first = block + warp * MT_WARP_ROWS, row = mt_own_row(block);
   const int end = mask == MT_CAUSAL && block + MT_ATTENTION_ROWS < columns ? block + MT_ATTENTION_ROWS : columns;
   const int64_t head = blockIdx.x, at = head * rows, other = head * columns * Math::WIDTH;
   typename Math::Own own;
   MtSoftmax<Real> s = {{-INFINITY, -INFINITY}, {0, 0}};
   Real sum[Math::DEPTH / 8][4] = {};
   mt_begin_tiles<Math>(keys, has_values ? values : keys);
+  mt_bring_own<Math>(own, own_tile, q + at * Math::WIDTH, block, rows);
   mt_bring_tiles<Math, has_values>(keys, values, k + other, v + other, 0, columns, 0);
-  Math::bring(own, q + at * Math::WIDTH, row, rows, sign);
   for (int column = 0, buffer = 0; column < end; column += Math::TILE, buffer = 1 - buffer) {
     const int next = column + Math::TILE;
     if (next < end) {
@@ -346,10 +389,15 @@ mt_attention_rows(typename Math::Stored *o, typename Math::Real *lse, const type
     } else {
       mt_copies_wait<false>();
     }
+    mt_show_tiles();
     __syncthreads();
     const bool hides = next > columns || (mask == MT_CAUSAL && next > first + 1);
     Real score[Math::TILE / 8][4];
     Math::scores(score, own, keys + buffer * Math::TILE * Math::STRIDE);
+    Math::template wait<0>(score);
+    if (sign < 0)
+#pragma unroll
+      for (int i = 0; i < Math::TILE / 2; i++) score[i / 4][i % 4] = -score[i / 4][i % 4];
     if (hides)
 #pragma unroll
       for (int n = 0; n < Math::TILE / 8; n++)
@@ -360,6 +408,7 @@ mt_attention_rows(typename Math::Stored *o, typename Math::Real *lse, const type
         }
     mt_weigh<Math>(s, score, sum, unit, has_values);
     if (has_values) Math::add_weighted(sum, score, values + buffer * Math::TILE * Math::STRIDE, scratch + warp * Math::SCRATCH);
+    if (has_values) Math::template wait<0>(sum);
     __syncthreads();
   }
   for (int h = 0; h < 2; h++) {
@@ -380,20 +429,21 @@ mt_attention_by_rows(typename Math::Stored *dq, const typename Math::Stored *q, 
                      const typename Math::Real *along, int rows, int columns, typename Math::Real scale) {
   typedef typename Math::Stored T;
   typedef typename Math::Real Real;
-  SHARED_TILES(T, keys, 2 * Math::TILE * Math::STRIDE);
-  SHARED_TILES(T, values, 2 * Math::TILE * Math::STRIDE);
+  SHARED_TILES(T, own_tiles, 0, 2 * Math::OWN);
+  SHARED_TILES(T, keys, mt_bytes_of<Math>(2, 0), 2 * Math::TILE * Math::STRIDE);
+  SHARED_TILES(T, values, mt_bytes_of<Math>(2, 1), 2 * Math::TILE * Math::STRIDE);
   SHARED(Real, scratch, Math::SCRATCH ? MT_ATTENTION_WARPS * Math::SCRATCH : 1);
   const int warp = threadIdx.x / 32, block = (gridDim.y - 1 - blockIdx.y) * MT_ATTENTION_ROWS;
-  const int first = block + warp * MT_WARP_ROWS, row = first + mt_lane() / 4;
+  const int first = block + warp * MT_WARP_ROWS, row = mt_own_row(block);
   const int end = mask == MT_CAUSAL && block + MT_ATTENTION_ROWS < columns ? block + MT_ATTENTION_ROWS : columns;
   const int64_t head = blockIdx.x, at = head * rows, other = head * columns * Math::WIDTH;
   const Real unit = scale * mt_log2e<Real>();
   typename Math::Own own_q, own_g;
   Real sum[Math::DEPTH / 8][4] = {}, row_lse[2], row_along[2];
   mt_begin_tiles<Math>(keys, values);
+  mt_bring_own<Math>(own_q, own_tiles, q + at * Math::WIDTH, block, rows);
+  mt_bring_own<Math>(own_g, own_tiles + Math::OWN, g + at * Math::WIDTH, block, rows);
   mt_bring_tiles<Math, true>(keys, values, k + other, v + other, 0, columns, 0);
-  Math::bring(own_q, q + at * Math::WIDTH, row, rows, 1);
-  Math::bring(own_g, g + at * Math::WIDTH, row, rows, 1);
   for (int h = 0; h < 2; h++) {
     const bool there = row + 8 * h < rows;
     row_lse[h] = there ? lse[at + row + 8 * h] * mt_log2e<Real>() : 0;
@@ -407,12 +457,14 @@ mt_attention_by_rows(typename Math::Stored *dq, const typename Math::Stored *q, 
     } else {
       mt_copies_wait<false>();
     }
+    mt_show_tiles();
     __syncthreads();
     const bool hides = next > columns || (mask == MT_CAUSAL && next > first + 1);
     const T *key = keys + buffer * Math::TILE * Math::STRIDE, *value = values + buffer * Math::TILE * Math::STRIDE;
     Real score[Math::TILE / 8][4], adjoint[Math::TILE / 8][4];
     Math::scores(score, own_q, key);
     Math::scores(adjoint, own_g, value);
+    Math::template wait<1>(score);
 #pragma unroll
     for (int n = 0; n < Math::TILE / 8; n++)
 #pragma unroll
@@ -425,11 +477,13 @@ mt_attention_by_rows(typename Math::Stored *dq, const typename Math::Stored *q, 
           const int c = column + 8 * n + mt_lane() % 4 * 2 + i % 2;
           if (c >= columns || (mask == MT_CAUSAL && c > row + i / 2 * 8)) score[n][i] = 0;
         }
+    Math::template wait<0>(adjoint);
 #pragma unroll
     for (int n = 0; n < Math::TILE / 8; n++)
 #pragma unroll
       for (int i = 0; i < 4; i++) adjoint[n][i] = score[n][i] * (adjoint[n][i] - row_along[i / 2]);
     Math::add_weighted(sum, adjoint, key, scratch + warp * Math::SCRATCH);
+    Math::template wait<0>(sum);
     __syncthreads();
   }
   mt_store_rows<Math>(dq + at * Math::WIDTH, sum, row, rows, scale, scale);
@@ -459,24 +513,25 @@ mt_attention_by_columns(typename Math::Stored *dk, typename Math::Stored *dv, co
                         typename Math::Real scale) {
   typedef typename Math::Stored T;
   typedef typename Math::Real Real;
-  SHARED_TILES(T, queries, 2 * Math::TILE * Math::STRIDE);
-  SHARED_TILES(T, adjoints, 2 * Math::TILE * Math::STRIDE);
-  SHARED_TILES(Real, lines, 4 * Math::TILE); /* of a tile's rows, twice as they are: lse, along */
+  SHARED_TILES(T, own_tiles, 0, 2 * Math::OWN);
+  SHARED_TILES(T, queries, mt_bytes_of<Math>(2, 0), 2 * Math::TILE * Math::STRIDE);
+  SHARED_TILES(T, adjoints, mt_bytes_of<Math>(2, 1), 2 * Math::TILE * Math::STRIDE);
+  SHARED_TILES(Real, lines, mt_bytes_of<Math>(2, 2), MT_LINES * Math::TILE); /* of a tile's rows, twice as they are: lse, along */
   SHARED(Real, scratch, Math::SCRATCH ? MT_ATTENTION_WARPS * Math::SCRATCH : 1);
   const int warp = threadIdx.x / 32, block = blockIdx.y * MT_ATTENTION_ROWS;
-  const int first = block + warp * MT_WARP_ROWS, own = first + mt_lane() / 4;
+  const int first = block + warp * MT_WARP_ROWS, own = mt_own_row(block);
   const int begin = mask == MT_CAUSAL ? block : 0; /* rows before it see none of these columns */
   const int64_t head = blockIdx.x, at = head * columns * Math::WIDTH, other = head * rows * Math::WIDTH;
   const Real unit = scale * mt_log2e<Real>();
   typename Math::Own own_k, own_v;
   Real sum_k[Math::DEPTH / 8][4] = {}, sum_v[Math::DEPTH / 8][4] = {};
   mt_begin_tiles<Math>(queries, adjoints);
+  mt_bring_own<Math>(own_k, own_tiles, k + at, block, columns);
+  mt_bring_own<Math>(own_v, own_tiles + Math::OWN, v + at, block, columns);
   if (begin < rows) {
     mt_bring_tiles<Math, true>(queries, adjoints, q + other, g + other, begin, rows, 0);
     mt_bring_lines<Math>(lines, lse + head * rows, along + head * rows, begin, rows, 0);
   }
-  Math::bring(own_k, k + at, own, columns, 1);
-  Math::bring(own_v, v + at, own, columns, 1);
   for (int row = begin, buffer = 0; row < rows; row += Math::TILE, buffer = 1 - buffer) {
     const int next = row + Math::TILE;
     if (next < rows) {
@@ -486,6 +541,7 @@ mt_attention_by_columns(typename Math::Stored *dk, typename Math::Stored *dv, co
     } else {
       mt_copies_wait<false>();
     }
+    mt_show_tiles();
     __syncthreads();
     const bool hides = next > rows || (mask == MT_CAUSAL && row < first + MT_WARP_ROWS - 1);
     const T *query = queries + buffer * Math::TILE * Math::STRIDE, *adjoint_of = adjoints + buffer * Math::TILE * Math::STRIDE;
@@ -493,6 +549,7 @@ mt_attention_by_columns(typename Math::Stored *dk, typename Math::Stored *dv, co
     Real score[Math::TILE / 8][4], adjoint[Math::TILE / 8][4];
     Math::scores(score, own_k, query);
     Math::scores(adjoint, own_v, adjoint_of);
+    Math::template wait<1>(score);
 #pragma unroll
     for (int n = 0; n < Math::TILE / 8; n++) {
       const MtPair<Real> row_lse = *(const MtPair<Real> *)&line[8 * n + mt_lane() % 4 * 2];
@@ -508,6 +565,7 @@ mt_attention_by_columns(typename Math::Stored *dk, typename Math::Stored *dv, co
           if (r >= rows || (mask == MT_CAUSAL && own + i / 2 * 8 > r)) score[n][i] = 0;
         }
     Math::add_weighted(sum_v, score, adjoint_of, scratch + warp * Math::SCRATCH);
+    Math::template wait<1>(adjoint);
 #pragma unroll
     for (int n = 0; n < Math::TILE / 8; n++) {
       const MtPair<Real> row_along = *(const MtPair<Real> *)&line[Math::TILE + 8 * n + mt_lane() % 4 * 2];
@@ -515,6 +573,8 @@ mt_attention_by_columns(typename Math::Stored *dk, typename Math::Stored *dv, co
       for (int i = 0; i < 4; i++) adjoint[n][i] = score[n][i] * (adjoint[n][i] - (i % 2 ? row_along.y : row_along.x));
     }
     Math::add_weighted(sum_k, adjoint, query, scratch + warp * Math::SCRATCH);
+    Math::template wait<0>(sum_k);
+    Math::template wait<0>(sum_v);
     __syncthreads();
   }
   mt_store_rows<Math>(dk + at, sum_k, own, columns, scale, scale);
@@ -541,14 +601,14 @@ static void mt_attention(MtRun *run, int64_t heads, int64_t rows, int64_t column
                          typename MtMathOf<T, E, products>::Type::Real *lse = nullptr) {
   typedef typename MtMathOf<T, E, products>::Type Math;
   typedef typename Math::Real Real;
-  LAUNCH((mt_attention_rows<Math, mask, true>), mt_attention_grid(heads, rows), 32 * MT_ATTENTION_WARPS, 0, run)
+  LAUNCH((mt_attention_rows<Math, mask, true>), mt_attention_grid(heads, rows), 32 * MT_ATTENTION_WARPS, MT_TILE_MEMORY((mt_attention_rows<Math, mask, true>), mt_bytes_of<Math>(1, 2)), run)
   (o, lse, q, k, v, (int)rows, (int)columns, mt_unit<Real>(scale), (Real)(scale < 0 ? -1 : 1));
 }
 
 template <int E, MtMask mask, MtProducts products = MT_EXACT, class T, class Real>
 static void mt_attention_lse(MtRun *run, int64_t heads, int64_t rows, int64_t columns, double scale, const T *q, const T *k, Real *lse) {
   typedef typename MtMathOf<T, E, products>::Type Math;
-  LAUNCH((mt_attention_rows<Math, mask, false>), mt_attention_grid(heads, rows), 32 * MT_ATTENTION_WARPS, 0, run)
+  LAUNCH((mt_attention_rows<Math, mask, false>), mt_attention_grid(heads, rows), 32 * MT_ATTENTION_WARPS, MT_TILE_MEMORY((mt_attention_rows<Math, mask, false>), mt_bytes_of<Math>(1, 1)), run)
   (nullptr, lse, q, k, k, (int)rows, (int)columns, mt_unit<Real>(scale), (Real)(scale < 0 ? -1 : 1));
 }
 
@@ -556,7 +616,7 @@ template <int E, MtMask mask, MtProducts products = MT_EXACT, class T, class Rea
 static void mt_attention_dq(MtRun *run, int64_t heads, int64_t rows, int64_t columns, double scale, const T *q, const T *k, const T *v,
                             const Real *lse, const T *g, const Real *along, T *dq) {
   typedef typename MtMathOf<T, E, products>::Type Math;
-  LAUNCH((mt_attention_by_rows<Math, mask>), mt_attention_grid(heads, rows), 32 * MT_ATTENTION_WARPS, 0, run)
+  LAUNCH((mt_attention_by_rows<Math, mask>), mt_attention_grid(heads, rows), 32 * MT_ATTENTION_WARPS, MT_TILE_MEMORY((mt_attention_by_rows<Math, mask>), mt_bytes_of<Math>(2, 2)), run)
   (dq, q, k, v, lse, g, along, (int)rows, (int)columns, (Real)scale);
 }
 
@@ -564,7 +624,7 @@ template <int E, MtMask mask, MtProducts products = MT_EXACT, class T, class Rea
 static void mt_attention_dkv(MtRun *run, int64_t heads, int64_t rows, int64_t columns, double scale, const T *q, const T *k, const T *v,
                              const Real *lse, const T *g, const Real *along, T *dk, T *dv) {
   typedef typename MtMathOf<T, E, products>::Type Math;
-  LAUNCH((mt_attention_by_columns<Math, mask>), mt_attention_grid(heads, columns), 32 * MT_ATTENTION_WARPS, 0, run)
+  LAUNCH((mt_attention_by_columns<Math, mask>), mt_attention_grid(heads, columns), 32 * MT_ATTENTION_WARPS, MT_TILE_MEMORY((mt_attention_by_columns<Math, mask>), mt_bytes_of<Math>(2, 2) + MT_LINES * Math::TILE * (int)sizeof(Real)), run)
   (dk, dv, q, k, v, lse, g, along, (int)rows, (int)columns, (Real)scale);
 }
 

@@ -1,11 +1,14 @@
 /* mtrt_tensor.cuh - tensor cores in generated CUDA programs, and what feeds them.
  *
  * Products of 16 by 8 numbers are laid out as mma.m16n8 has them: of sum[n][i],
- * lane l has row l / 4 + 8 (i / 2) and column 8 n + 2 (l % 4) + i % 2.
+ * lane l has row l / 4 + 8 (i / 2) and column 8 n + 2 (l % 4) + i % 2.  Four warps
+ * together, with 16 rows each, have the same layout as wgmma.m64 has it.
  *
  * On a GPU without tensor cores, and under the emulator, shuffles do the same.
- * In a tile of 64 numbers of bf16 a row, 128 bytes, the eight chunks of 16 bytes
- * of row r stand at c ^ (r % 8), so that ldmatrix never meets itself in a bank.
+ * Those of Hopper (wgmma, which -arch=sm_90a has) read tiles right from shared
+ * memory: of 64 numbers of bf16 a row, 128 bytes, where the eight chunks of 16
+ * bytes of row r stand at c ^ (r % 8), so that neither they nor ldmatrix ever
+ * meet in a bank.
  */
 #ifndef MTRT_TENSOR_CUH
 #define MTRT_TENSOR_CUH
@@ -16,10 +19,21 @@
 #if defined __CUDA_ARCH__ && __CUDA_ARCH__ >= 800
 #define MT_TENSOR_CORES
 #endif
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+#define MT_WARPGROUPS
+#endif
 
 #ifndef SHARED_TILES
-/* Shared memory of 16 bytes at a time. */
-#define SHARED_TILES(type, name, count) __shared__ __align__(16) type name[count]
+/* A part of the block's dynamic shared memory, from byte `at` on; where a tile begins is part of how its rows are mixed. */
+extern __shared__ __align__(1024) unsigned char mt_tiles[];
+#define SHARED_TILES(type, name, at, count) type *const name = (type *)(mt_tiles + (at))
+
+/* What a launch is to ask for: more than 48 KiB has to be allowed first. */
+#define MT_TILE_MEMORY(kernel, bytes) mt_tile_memory(kernel, bytes)
+template <class Kernel> static int mt_tile_memory(Kernel kernel, int bytes) {
+  if (bytes > 48 << 10) cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  return bytes;
+}
 #endif
 
 static __device__ __forceinline__ int mt_lane() { return threadIdx.x % 32; }
@@ -114,7 +128,7 @@ static __device__ __forceinline__ void mt_mma_bf16(float (&sum)[4], const uint32
 
 /* ---- tiles of bf16 in shared memory ------------------------------------------------ */
 
-/* Where number e of a row stands: rows of DEPTH numbers and 8 that nobody uses, or of 64, mixed. */
+/* Where number e of a row stands: rows of DEPTH numbers and 8 that nobody uses, or of 64, mixed as wgmma reads them. */
 template <int DEPTH> struct MtPaddedRows {
   enum { STRIDE = DEPTH + 8 };
   static __device__ __forceinline__ int place(int row, int e) { return row * STRIDE + e; }
@@ -151,5 +165,70 @@ template <class Rows> static __device__ __forceinline__ void mt_read_columns(uin
   }
 #endif
 }
+
+/* ---- Hopper: products of four warps, 64 by 64, with a tile of mixed rows ------------- */
+
+#ifdef MT_WARPGROUPS
+/* What was copied to shared memory is there for wgmma too; before a barrier. */
+static __device__ __forceinline__ void mt_show_tiles() { asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory"); }
+
+/* Pins operands to their registers here: what reads or writes them stays on its side of a wgmma. */
+static __device__ __forceinline__ void mt_pin(float (&sum)[8][4]) {
+#pragma unroll
+  for (int i = 0; i < 32; i++) asm volatile("" : "+f"(sum[i / 4][i % 4])::"memory");
+}
+static __device__ __forceinline__ void mt_pin(uint32_t (&left)[4][4]) {
+#pragma unroll
+  for (int i = 0; i < 16; i++) asm volatile("" : "+r"(left[i / 4][i % 4])::"memory");
+}
+
+/* Between these two come products that run in the background... */
+static __device__ __forceinline__ void mt_products_begin() { asm volatile("wgmma.fence.sync.aligned;\n" ::: "memory"); }
+static __device__ __forceinline__ void mt_products_end() { asm volatile("wgmma.commit_group.sync.aligned;\n" ::: "memory"); }
+/* ... until here: all, or all but the last `behind` groups. */
+template <int behind> static __device__ __forceinline__ void mt_products_wait(float (&sum)[8][4]) {
+  asm volatile("wgmma.wait_group.sync.aligned %0;\n" ::"n"(behind) : "memory");
+  mt_pin(sum);
+}
+
+/* Eight rows of a tile are 1,024 bytes; 1 << 62: mixed as MtMixedRows says. */
+static __device__ __forceinline__ uint64_t mt_describe(const MtBf16 *from) {
+  const uint64_t at = (uint64_t)__cvta_generic_to_shared(from);
+  return (at >> 4 & 0x3fff) | (uint64_t)1 << 16 | (uint64_t)(1024 >> 4) << 32 | (uint64_t)1 << 62;
+}
+
+#define MT_WGMMA_SUM                                                                       \
+  "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "                                  \
+  "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                \
+  "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
+#define MT_FOUR(d, n, how) how(d[n][0]), how(d[n][1]), how(d[n][2]), how(d[n][3])
+#define MT_SUM(d, how)                                                                                        \
+  MT_FOUR(d, 0, how), MT_FOUR(d, 1, how), MT_FOUR(d, 2, how), MT_FOUR(d, 3, how), MT_FOUR(d, 4, how),         \
+  MT_FOUR(d, 5, how), MT_FOUR(d, 6, how), MT_FOUR(d, 7, how)
+
+/* sum = own tile', rows of both along 64 features.  The left operand stays in shared memory too: of registers that
+ * are loaded before a loop and only read inside it, ptxas 13.0 made other use before the products had read them. */
+static __device__ __forceinline__ void mt_wgmma_rows(float (&sum)[8][4], const MtBf16 *own, const MtBf16 *tile) {
+  mt_products_begin();
+  asm volatile(MT_WGMMA_SUM "%32, %33, 0, 1, 1, 0, 0;\n" : MT_SUM(sum, "=f") : "l"(mt_describe(own)), "l"(mt_describe(tile)));
+#pragma unroll
+  for (int e = 16; e < 64; e += 16)
+    asm volatile(MT_WGMMA_SUM "%32, %33, 1, 1, 1, 0, 0;\n" : MT_SUM(sum, "+f") : "l"(mt_describe(own + e)), "l"(mt_describe(tile + e)));
+  mt_products_end();
+}
+/* sum += left tile; left: 16 rows a warp by 64, as for mt_mma_bf16. */
+static __device__ __forceinline__ void mt_wgmma_columns(float (&sum)[8][4], uint32_t (&left)[4][4], const MtBf16 *tile) {
+  mt_pin(sum), mt_pin(left);
+  mt_products_begin();
+#pragma unroll
+  for (int k = 0; k < 4; k++)
+    asm volatile(MT_WGMMA_SUM "{%32, %33, %34, %35}, %36, 1, 1, 1, 1;\n"
+                 : MT_SUM(sum, "+f")
+                 : "r"(left[k][0]), "r"(left[k][1]), "r"(left[k][2]), "r"(left[k][3]), "l"(mt_describe(tile + 16 * k * MtMixedRows::STRIDE)));
+  mt_products_end();
+}
+#else
+static __device__ __forceinline__ void mt_show_tiles() {}
+#endif
 
 #endif

@@ -105,8 +105,9 @@ static void run_grid(const char *name, dim3 grid, dim3 block, size_t shared, voi
     run_block(thread, arguments, next_random(&seed));
     shared_end_block();
   }
-  size_t used = shared_end_launch() + shared;
+  size_t dynamic, used = shared_end_launch(&dynamic) + shared;
   if (used > 48 << 10) caught("%zu bytes of shared memory; a block has 49152", used);
+  if (used + dynamic > 64 << 10) caught("%zu bytes of shared memory with tiles; a block can have 65536 on any GPU", used + dynamic);
   check_memory();
   kernel_name = nullptr;
 }

@@ -85,21 +85,24 @@ MTC_SHUFFLE(__shfl_down_sync, emulate_lane() + by < 32 ? emulate_lane() + by : e
 /* ---- shared memory: a static array between red zones, poisoned for each block ---- */
 
 struct EmulatedShared {
-  EmulatedShared(const char *name, void *memory, size_t bytes);
+  EmulatedShared(const char *name, void *memory, size_t bytes, bool dynamic);
   void *touch(); /* this block uses it */
   const char *name;
   unsigned char *memory;
   size_t bytes;
-  bool used;
+  bool dynamic, used;
   EmulatedShared *next;
 };
 enum { RED_ZONE = 256 };
 
-#define SHARED(type, name, count)                                                        \
-  alignas(16) static unsigned char name##_memory[2 * RED_ZONE + sizeof(type) * (count)]; \
-  static EmulatedShared name##_shared(#name, name##_memory, sizeof(type) * (count));     \
+#define EMULATED_SHARED(type, name, count, dynamic)                                               \
+  alignas(16) static unsigned char name##_memory[2 * RED_ZONE + sizeof(type) * (count)];          \
+  static EmulatedShared name##_shared(#name, name##_memory, sizeof(type) * (count), dynamic);     \
   type *name = (type *)name##_shared.touch()
-#define SHARED_TILES SHARED
+#define SHARED(type, name, count) EMULATED_SHARED(type, name, count, false)
+/* Tiles are arrays of their own, so that each has its red zones; launches need not ask for them. */
+#define SHARED_TILES(type, name, at, count) EMULATED_SHARED(type, name, count, true)
+#define MT_TILE_MEMORY(kernel, bytes) 0
 
 /* ---- wide accesses: what the hardware demands of their addresses ---- */
 

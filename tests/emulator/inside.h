@@ -18,7 +18,7 @@ extern const char *kernel_name; /* of the launch at hand, or NULL */
 /* shared.cc */
 void shared_begin_block(void); /* poison what the last one left */
 void shared_end_block(void);   /* were the red zones respected? */
-size_t shared_end_launch(void); /* bytes that the kernel used */
+size_t shared_end_launch(size_t *dynamic); /* bytes of arrays that the kernel used, and of tiles */
 
 /* streams.cc: work in order on each stream, streams against each other in any order that events allow */
 void enqueue(cudaStream_t stream, std::function<void()> work);

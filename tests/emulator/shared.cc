@@ -6,8 +6,8 @@
 enum { POISON = 0xff, ZONE = 0xa5 };
 static EmulatedShared *arrays;
 
-EmulatedShared::EmulatedShared(const char *name, void *memory, size_t bytes)
-    : name(name), memory((unsigned char *)memory), bytes(bytes), used(false), next(arrays) {
+EmulatedShared::EmulatedShared(const char *name, void *memory, size_t bytes, bool dynamic)
+    : name(name), memory((unsigned char *)memory), bytes(bytes), dynamic(dynamic), used(false), next(arrays) {
   arrays = this;
   memset(memory, ZONE, bytes + 2 * RED_ZONE);
   memset(this->memory + RED_ZONE, POISON, bytes);
@@ -31,11 +31,12 @@ void shared_end_block(void) {
     }
 }
 
-size_t shared_end_launch(void) {
-  size_t total = 0;
+size_t shared_end_launch(size_t *dynamic) {
+  size_t total[2] = {0, 0};
   for (EmulatedShared *a = arrays; a; a = a->next) {
-    total += a->used ? a->bytes : 0;
+    total[a->dynamic] += a->used ? a->bytes : 0;
     a->used = false;
   }
-  return total;
+  *dynamic = total[1];
+  return total[0];
 }

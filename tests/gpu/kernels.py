@@ -46,7 +46,8 @@ def find_models():
             found[os.path.basename(os.path.dirname(path))] = path
     for path in sorted(glob.glob(tests + "/random/kept/*/m.mt")):
         found[os.path.basename(os.path.dirname(path))] = path
-    found["gan"] = tests + "/pytorch/gan/model.mt"
+    for name in ("gan", "twice"):
+        found[name] = "%s/pytorch/%s/model.mt" % (tests, name)
     for sample in SAMPLES:
         found[sample] = "%s/%s.mt" % (samples, sample)
     return found
