@@ -181,12 +181,14 @@ static const struct {
 
 static bool is_real(DType dtype) { return dtype == F32 || dtype == BF16; }
 
-/* A clamp that is open on one side asks one question only; between f32 and bf16 only rounding happens. */
+/* A clamp that is open on one side asks one question only; between f32 and bf16 only rounding happens; a number is true
+ * unless it is 0, which gcc wants said of a product. */
 static const char *template_of(const Node *node) {
   const Attrs *a = &node->attrs;
   for (size_t i = 0; i < sizeof narrow / sizeof narrow[0]; i++)
     if (narrow[i].op == node->op && narrow[i].dtype == node->type.dtype) return narrow[i].text;
   if (node->op == OP_cast && is_real(node->type.dtype) && is_real(node->in[0]->type.dtype)) return "%0";
+  if (node->op == OP_cast && node->type.dtype == BOOL) return node->in[0]->type.dtype == BOOL ? "%0" : "%0 != 0";
   if (node->op != OP_clamp) return op_info[node->op].expression;
   bool byte = node->type.dtype == U8, below = byte ? a->value >= 1 : a->value > -INFINITY,
        above = byte ? a->high < 255 : a->high < INFINITY;
@@ -278,8 +280,15 @@ static const char *bound_text(Arena *arena, const Node *node, int which, DType d
   return expr_const(arena, dtype_is_float(dtype) ? bound : trunc(bound), dtype).text;
 }
 
+/* An integer compared with itself, as a row's index with its own: said at once, for compilers warn of it. */
+static bool compares_itself(const Node *node, const DType *in_dtype, const Expr *in) {
+  return node->op >= OP_eq && node->op <= OP_ge && !dtype_is_float(in_dtype[0]) && !strcmp(in[0].text, in[1].text);
+}
+
 Expr expr_map(Arena *arena, const Node *node, const DType *in_dtype, const Expr *given) {
   Token tokens[MAX_TOKENS];
+  if (compares_itself(node, in_dtype, given))
+    return expr_const(arena, node->op == OP_eq || node->op == OP_le || node->op == OP_ge, node->type.dtype);
   const char *text = template_of(node);
   if (!text) fault("%s has no expression (%s)", op_info[node->op].name, node->name);
   int n = read_template(text, tokens);

@@ -228,6 +228,12 @@ static double map_element(const Node *node, const double *x) {
   }
 }
 
+/* Shaken, two unequal values that rounding could make equal are. */
+static void shake_together(const Context *c, const Node *node, double *x) {
+  bool compared = node->op >= OP_eq && node->op <= OP_ge;
+  if (compared && x[0] != x[1] && fabs(x[0] - x[1]) <= 10 * c->options->shake * fabs(x[0])) x[1] = x[0];
+}
+
 static Tensor evaluate_map(const Context *c, const Node *node, const Tensor *const *in) {
   Tensor out = tensor_new(c, &node->type);
   Shape to = shape_of(&node->type, c->options->rows);
@@ -244,6 +250,7 @@ static Tensor evaluate_map(const Context *c, const Node *node, const Tensor *con
       x[k] = in[k]->data[walk[k].offset];
       walk_next(&walk[k]);
     }
+    if (c->options->shake) shake_together(c, node, x);
     out.data[i] = map_element(node, x);
     if (whole) out.data[i] = round_to(node->type.dtype, out.data[i]);
   }
@@ -647,7 +654,7 @@ static bool is_approximate(Op op) {
   switch (op) {
   case OP_exp: case OP_expm1: case OP_log: case OP_log1p: case OP_sin: case OP_cos: case OP_tanh: case OP_erf: case OP_sigmoid:
   case OP_pow: return true;
-  default: return false;
+  default: return op_info[op].kind == ATTENTION; /* sums of exps */
   }
 }
 

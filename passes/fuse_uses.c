@@ -116,26 +116,23 @@ static bool is_trivial(const Fusion *f, const Node *n) {
 
 static bool is_extreme(const Node *n) { return n->op == OP_max || n->op == OP_min; }
 
-/* What x is a maximum or minimum of; NULL when it is none. */
-static const Node *extreme_of(const Node *x) {
-  bool found = false;
-  for (x = behind_views(x); is_extreme(x) || x->op == OP_copy || x->op == OP_stop; x = behind_views(x->in[0]))
-    found |= is_extreme(x);
-  return found ? x : NULL;
+/* What x is a view, copy, maximum or minimum of: x itself, if of nothing. */
+static const Node *origin_of(const Node *x) {
+  for (x = behind_views(x); is_extreme(x) || x->op == OP_copy || x->op == OP_stop;) x = behind_views(x->in[0]);
+  return x;
 }
 
 static bool is_comparison(Op op) { return op >= OP_eq && op <= OP_ge; }
 
-/* The gradient of a maximum goes where x == max(x).  Made twice, in two loops or kernels, x may differ in the last
- * bit (vector and scalar log, contracted multiply-adds), and nothing would be equal. */
+/* The gradient of a maximum goes where x == max(x), and that of maximum(x, reshape(x)) is halved where both are the same.
+ * Made twice, in two loops or kernels, x may differ in the last bit (vector and scalar log, contracted multiply-adds),
+ * and nothing would be equal. */
 static void find_compared(Fusion *f) {
   for (int i = 0; i < f->n; i++) {
     const Node *n = f->node[i];
-    for (int k = 0; k < 2 && is_comparison(n->op); k++) {
-      const Node *x = behind_views(n->in[k]), *of = extreme_of(n->in[1 - k]);
-      if (!of || of != x || op_info[x->op].kind == LEAF) continue;
-      f->by_bits[x->id] = f->must_store[x->id] = true;
-    }
+    if (!is_comparison(n->op) || n->in[0] == n->in[1]) continue;
+    const Node *x = origin_of(n->in[0]);
+    if (x == origin_of(n->in[1]) && op_info[x->op].kind != LEAF) f->by_bits[x->id] = f->must_store[x->id] = true;
   }
 }
 

@@ -25,9 +25,9 @@ static uint64_t count(void) { return setting("MTC_RANDOM", 2000); }
 static uint64_t first(void) { return setting("MTC_SEED", 1); }
 
 /* With KEEP=FOLDER (`make random`) it is made smaller first, and kept there. */
-static void tell(Kit *kit, RandomCheck check, uint64_t seed, const char *said) {
+static void tell(Kit *kit, RandomCheck check, uint64_t share, uint64_t seed, const char *said) {
   const char *folder = getenv("KEEP");
-  if (!folder) ck_abort_msg("%s\n`make random N=1 SEED=%" PRIu64 "` makes it smaller", said, seed);
+  if (!folder) ck_abort_msg("%s\n`make random N=%" PRIu64 " SEED=%" PRIu64 "` makes it smaller", said, share, seed);
   char path[512], *first_said = strdup(said);
   kit = random_reduce(kit, check, seed);
   char *text = random_text(kit), *now = random_apart(check, kit, seed);
@@ -42,7 +42,7 @@ START_TEST(passes_change_nothing) {
     uint64_t seed = first() + i;
     Kit *kit = random_graph(seed);
     const char *said = getenv("KEEP") ? random_apart(random_check_passes, kit, seed) : random_check_passes(kit, seed);
-    if (said) tell(kit, random_check_passes, seed, said);
+    if (said) tell(kit, random_check_passes, 1, seed, said);
     kit_free(kit);
   }
 }
@@ -79,7 +79,7 @@ START_TEST(targets_give_the_same) {
     int n = total - from < size ? (int)(total - from) : (int)size, failed = 0;
     for (int i = 0; i < n; i++) kits[i] = random_graph(first() + from + (uint64_t)i);
     const char *said = t->check(kits, n, first() + from, &failed);
-    if (said) tell(kits[failed], t->one, first() + from + (uint64_t)failed, said);
+    if (said) tell(kits[failed], t->one, t->share, first() + from + (uint64_t)failed, said);
     for (int i = 0; i < n; i++) kit_free(kits[i]);
   }
 }
