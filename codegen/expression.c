@@ -280,16 +280,21 @@ static const char *bound_text(Arena *arena, const Node *node, int which, DType d
   return expr_const(arena, dtype_is_float(dtype) ? bound : trunc(bound), dtype).text;
 }
 
-/* An integer compared with itself, as a row's index with its own: said at once, for compilers warn of it. */
-static bool compares_itself(const Node *node, const DType *in_dtype, const Expr *in) {
-  return node->op >= OP_eq && node->op <= OP_ge && !dtype_is_float(in_dtype[0]) && !strcmp(in[0].text, in[1].text);
+/* An integer compared with itself, as a row's index with its own: gcc warns of i > i. */
+static const char *template_between(const Node *node, const DType *in_dtype, const Expr *in) {
+  static const struct {
+    Op op;
+    const char *text;
+  } itself[] = {{OP_eq, "%0 - %1 == 0"}, {OP_ne, "%0 - %1 != 0"}, {OP_lt, "%0 - %1 < 0"},
+                {OP_le, "%0 - %1 <= 0"}, {OP_gt, "%0 - %1 > 0"},  {OP_ge, "%0 - %1 >= 0"}};
+  for (size_t i = 0; i < sizeof itself / sizeof itself[0]; i++)
+    if (itself[i].op == node->op && !dtype_is_float(in_dtype[0]) && !strcmp(in[0].text, in[1].text)) return itself[i].text;
+  return template_of(node);
 }
 
 Expr expr_map(Arena *arena, const Node *node, const DType *in_dtype, const Expr *given) {
   Token tokens[MAX_TOKENS];
-  if (compares_itself(node, in_dtype, given))
-    return expr_const(arena, node->op == OP_eq || node->op == OP_le || node->op == OP_ge, node->type.dtype);
-  const char *text = template_of(node);
+  const char *text = template_between(node, in_dtype, given);
   if (!text) fault("%s has no expression (%s)", op_info[node->op].name, node->name);
   int n = read_template(text, tokens);
   Expr in[3];
