@@ -231,10 +231,68 @@ static Value *map(Kernel *k, const Node *node, const Index *const *at, const Gua
   return same ? v.in[0] : add_value(k, &v);
 }
 
+static const Index *gathered_row(Kernel *k, Value *id, int64_t rows) {
+  int d = 0;
+  while (d < k->n_dynamic && k->dynamic[d] != id) d++;
+  if (d == MAX_DYNAMIC) fault("group %s gathers too often", k->group->name);
+  if (d == k->n_dynamic) k->dynamic[k->n_dynamic++] = id;
+  return index_axis(k->arena, DYNAMIC_AXIS + d, rows);
+}
+
+/* Of j == s, where j counts along the only axis that is reduced: s, when that is the same number for all j. */
+static Value *picks_one(const Kernel *k, const Value *condition, int *axis) {
+  int n = 0;
+  for (int a = 0; a < k->space.rank; a++)
+    if (k->reduced[a]) *axis = a, n++;
+  if (n != 1 || k->column || condition->kind != VALUE_MAP || condition->node->op != OP_eq) return NULL;
+  for (int i = 0; i < 2; i++) {
+    const Value *j = condition->in[i];
+    Value *s = condition->in[1 - i];
+    if (j->kind == VALUE_INDEX && same_index(j->index, k->coordinate[*axis]) && s->dtype == I32 && !s->full) return s;
+  }
+  return NULL;
+}
+
+/* Other threads may write it before this one has read it. */
+static bool reads_in_place(const Kernel *k, const Value *v) {
+  if (v->kind == VALUE_LOAD && k->pointers[v->pointer].output >= 0) return true;
+  for (int i = 0; i < v->n_in; i++)
+    if (reads_in_place(k, v->in[i])) return true;
+  return false;
+}
+
+/* The sum over j of (j == s ? x : 0), as cross entropy takes the score of a label: x at s, and no pass over the others. */
+static Value *picked(Kernel *k, const Node *sum, const Value *terms) {
+  bool chooses = sum->op == OP_sum && terms->kind == VALUE_MAP && terms->node == sum->in[0] && terms->node->op == OP_where;
+  if (!chooses || terms->in[2]->kind != VALUE_CONST || terms->in[2]->node->attrs.value != 0) return NULL;
+  int axis = 0;
+  Value *s = picks_one(k, terms->in[0], &axis);
+  if (!s || k->n_dynamic == MAX_DYNAMIC) return NULL;
+  const Node *x = terms->node->in[1];
+  int64_t size = k->space.dim[axis].size;
+  const Index *at[MAX_RANK], *in[MAX_RANK];
+  for (int a = 0; a < k->space.rank; a++) at[a] = a == axis ? gathered_row(k, s, size) : k->coordinate[a];
+  if (at[axis]->kind != INDEX_AXIS) return NULL; /* of one column */
+  Index *any = arena_alloc(k->arena, sizeof *any);
+  *any = *at[axis];
+  any->low = INT32_MIN, any->extent = (int64_t)1 << 32;
+  at[axis] = any; /* so loads are guarded: they may come before the sum does */
+  Guard *there = arena_alloc(k->arena, sizeof *there);
+  *there = (Guard){.test = any, .limit = size, .by = 1};
+  index_broadcast(k->arena, &terms->node->type, at, &x->type, in);
+  Value **operand = arena_alloc(k->arena, sizeof *operand);
+  *operand = value_at(k, x, in, there);
+  if (reads_in_place(k, *operand)) return NULL;
+  Value v = {.kind = VALUE_GUARD, .node = sum, .dtype = sum->type.dtype, .guard = there, .n_in = 1, .in = operand};
+  return add_value(k, &v);
+}
+
 static Value *reduce(Kernel *k, const Node *node) {
   Value v = {.kind = VALUE_REDUCE, .node = node, .dtype = node->type.dtype, .n_in = 1};
   v.in = arena_alloc(k->arena, sizeof *v.in);
   v.in[0] = value_at(k, node->in[0], k->coordinate, NULL);
+  Value *one = picked(k, node, v.in[0]);
+  if (one) return one;
   Value *result = add_value(k, &v);
   for (int a = 0; a < k->space.rank; a++) /* other outer elements have another result */
     if (!k->reduced[a] && k->space.dim[a].size != 1) result->outer = true;
@@ -256,14 +314,6 @@ static Value *product(Kernel *k, const Node *node) {
   Value v = {.kind = VALUE_PRODUCT, .node = node, .dtype = node->type.dtype, .outer = true, .named = true};
   for (int i = 0; i < 2; i++) k->product_in[i] = input_pointer(k, node->in[i]->attrs.index, node->in[i]);
   return k->product = add_value(k, &v);
-}
-
-static const Index *gathered_row(Kernel *k, Value *id, int64_t rows) {
-  int d = 0;
-  while (d < k->n_dynamic && k->dynamic[d] != id) d++;
-  if (d == MAX_DYNAMIC) fault("group %s gathers too often", k->group->name);
-  if (d == k->n_dynamic) k->dynamic[k->n_dynamic++] = id;
-  return index_axis(k->arena, DYNAMIC_AXIS + d, rows);
 }
 
 /* A row of the table: an axis that is no loop stands for the id in the index. */
@@ -315,6 +365,23 @@ static void add_output(Kernel *k, int o) {
   store->full = probe.full;
 }
 
+static void mark_used(Value *v, bool *used) {
+  if (used[v->id]) return;
+  used[v->id] = true;
+  for (int i = 0; i < v->n_in; i++) mark_used(v->in[i], used);
+}
+
+/* What was looked at, but is not what is computed. */
+static void drop_unused(Kernel *k) {
+  bool *used = arena_alloc(k->arena, (size_t)k->n_values + 1);
+  for (int i = 0; i < k->n_stores; i++) mark_used(k->stores[i].value, used);
+  if (k->product) used[k->product->id] = true;
+  int n = 0;
+  for (int i = 0; i < k->n_values; i++)
+    if (used[i]) k->values[n] = k->values[i], k->values[n]->id = n, n++;
+  k->n_values = n;
+}
+
 static void walk(Kernel *k) {
   const Graph *body = k->group->body;
   k->n_pointers = k->n_stores = k->n_values = k->n_dynamic = k->n_turns = 0;
@@ -328,6 +395,7 @@ static void walk(Kernel *k) {
     output_coordinates(k, &body->outputs[o].node->type, at);
     k->stores[o].value = value_at(k, body->outputs[o].node, at, NULL);
   }
+  drop_unused(k);
   if (type_count(&k->space) >= INT_ELEMENTS) k->wide = true;
 }
 
