@@ -39,7 +39,10 @@ static __device__ __forceinline__ double mt_log2(double x) { return log2(x); }
 static __device__ __forceinline__ float mt_higher(float a, float b) { return fmaxf(a, b); } /* NaN loses */
 static __device__ __forceinline__ double mt_higher(double a, double b) { return fmax(a, b); }
 
-/* ---- how products are made: WIDTH features, with zeros up to DEPTH, in tiles of TILE places ---- */
+/* ---- how products are made: WIDTH features, with zeros up to DEPTH, in tiles of TILE places ----
+ *
+ * GROUPED: four warps together, whose own places stand in tiles of OWN numbers; BY_ROWS, BY_COLUMNS: as many blocks
+ * of the backward kernels are to share a processor, which bounds their registers. */
 
 /* The first of the two rows that this lane has of a block's; the other is 8 further. */
 static __device__ __forceinline__ int mt_own_row(int block) { return block + threadIdx.x / 32 * MT_WARP_ROWS + mt_lane() / 4; }
@@ -54,7 +57,8 @@ template <class T, int E> struct MtExactMath {
   typedef T Stored;
   typedef T Real;
   enum { WIDTH = E, DEPTH = (E + 15) / 16 * 16, TILE = (DEPTH <= 64 ? 128 : 64) / sizeof(T), STRIDE = DEPTH + 16 / sizeof(T) };
-  enum { LINE = TILE + 16 / sizeof(T), SCRATCH = MT_WARP_ROWS * LINE, GROUPED = 0, OWN = 0 };
+  enum { LINE = TILE + 16 / sizeof(T), SCRATCH = MT_WARP_ROWS * LINE };
+  enum { GROUPED = 0, OWN = 0, BY_ROWS = 1, BY_COLUMNS = 1 };
   static __device__ __forceinline__ int place(int row, int e) { return row * STRIDE + e; }
   static __device__ __forceinline__ Real power(Real x) { return mt_exp2(x); }
   template <int behind, int N> static __device__ __forceinline__ void wait(Real (&)[N][4]) {} /* sums are complete at once */
@@ -102,7 +106,8 @@ template <class T, int E> struct MtExactMath {
 template <int E> struct MtTf32Math {
   typedef float Stored;
   typedef float Real;
-  enum { WIDTH = E, DEPTH = (E + 15) / 16 * 16, TILE = DEPTH <= 64 ? 32 : 16, STRIDE = DEPTH + 4, SCRATCH = 0, GROUPED = 0, OWN = 0 };
+  enum { WIDTH = E, DEPTH = (E + 15) / 16 * 16, TILE = DEPTH <= 64 ? 32 : 16, STRIDE = DEPTH + 4, SCRATCH = 0 };
+  enum { GROUPED = 0, OWN = 0, BY_ROWS = 1, BY_COLUMNS = 1 };
   static __device__ __forceinline__ int place(int row, int e) { return row * STRIDE + e; }
   static __device__ __forceinline__ float power(float x) { return mt_exp2(x); }
   template <int behind, int N> static __device__ __forceinline__ void wait(float (&)[N][4]) {} /* sums are complete at once */
@@ -173,6 +178,7 @@ template <int E> struct MtBf16Math {
 #endif
   typedef typename MtOneOf<MtMixedRows, MtPaddedRows<DEPTH>, E == 64>::Type Rows;
   enum { STRIDE = Rows::STRIDE, OWN = E == 64 ? MT_ATTENTION_ROWS * STRIDE : 0 };
+  enum { BY_ROWS = E == 64 ? 4 : 1, BY_COLUMNS = E == 64 ? 3 : 1 };
   static __device__ __forceinline__ int place(int row, int e) { return Rows::place(row, e); }
   struct Own { /* one or the other */
     uint32_t left[DEPTH / 16][4];
@@ -256,7 +262,8 @@ template <class Math> static __host__ __device__ constexpr int mt_bytes_of(int o
 }
 
 /* `count` places from `from` on, then zeros. */
-template <class Math> static __device__ __forceinline__ void mt_bring_tile(typename Math::Stored *tile, const typename Math::Stored *from, int count) {
+template <class Math>
+static __device__ __forceinline__ void mt_bring_tile(typename Math::Stored *tile, const typename Math::Stored *from, int count) {
   typedef typename Math::Stored T;
   enum { EACH = 16 / sizeof(T), PARTS = Math::WIDTH / EACH, E = Math::WIDTH, THREADS = 32 * MT_ATTENTION_WARPS };
   if (E % EACH == 0) {
@@ -287,8 +294,10 @@ template <class Math> static __device__ __forceinline__ void mt_begin_tiles(type
 }
 
 /* A tile of the rows of two tensors, or of the first. */
-template <class Math, bool both> static __device__ __forceinline__ void mt_bring_tiles(typename Math::Stored *a, typename Math::Stored *b, const typename Math::Stored *from_a,
-                                                      const typename Math::Stored *from_b, int first, int all, int buffer) {
+template <class Math, bool both>
+static __device__ __forceinline__ void mt_bring_tiles(typename Math::Stored *a, typename Math::Stored *b,
+                                                      const typename Math::Stored *from_a, const typename Math::Stored *from_b,
+                                                      int first, int all, int buffer) {
   const int count = all - first < Math::TILE ? all - first : Math::TILE, at = buffer * Math::TILE * Math::STRIDE;
   mt_bring_tile<Math>(a + at, from_a + (int64_t)first * Math::WIDTH, count);
   if (both) mt_bring_tile<Math>(b + at, from_b + (int64_t)first * Math::WIDTH, count);
@@ -297,7 +306,8 @@ template <class Math, bool both> static __device__ __forceinline__ void mt_bring
 
 /* A block's own places, before the first tiles: where wgmma reads them, or each lane's. */
 template <class Math>
-static __device__ __forceinline__ void mt_bring_own(typename Math::Own &own, typename Math::Stored *tile, const typename Math::Stored *from, int block, int all) {
+static __device__ __forceinline__ void mt_bring_own(typename Math::Own &own, typename Math::Stored *tile,
+                                                    const typename Math::Stored *from, int block, int all) {
   if constexpr (Math::GROUPED) {
     mt_bring_tile<Math>(tile, from + (int64_t)block * Math::WIDTH, all - block);
     own.tile = tile;
@@ -314,8 +324,9 @@ template <class T> struct alignas(2 * sizeof(T)) MtPair {
 };
 
 /* Sums of 16 rows of which `row` is this lane's first, times a number for each of its two. */
-template <class Math> static __device__ __forceinline__ void mt_store_rows(typename Math::Stored *to, const typename Math::Real (&sum)[Math::DEPTH / 8][4], int row, int rows,
-                                                     typename Math::Real low, typename Math::Real high) {
+template <class Math>
+static __device__ __forceinline__ void mt_store_rows(typename Math::Stored *to, const typename Math::Real (&sum)[Math::DEPTH / 8][4],
+                                                     int row, int rows, typename Math::Real low, typename Math::Real high) {
   typedef typename Math::Stored T;
 #pragma unroll
   for (int n = 0; n < Math::DEPTH / 8; n++)
@@ -338,7 +349,8 @@ template <class Real> struct MtSoftmax {
 };
 
 /* Scores of a tile become weights; sums so far shrink to the new highest score. */
-template <class Math> static __device__ __forceinline__ void mt_weigh(MtSoftmax<typename Math::Real> &s, typename Math::Real (&score)[Math::TILE / 8][4],
+template <class Math>
+static __device__ __forceinline__ void mt_weigh(MtSoftmax<typename Math::Real> &s, typename Math::Real (&score)[Math::TILE / 8][4],
                                                 typename Math::Real (&sum)[Math::DEPTH / 8][4], typename Math::Real unit, bool has_values) {
   typedef typename Math::Real Real;
 #pragma unroll
@@ -423,7 +435,7 @@ mt_attention_rows(typename Math::Stored *o, typename Math::Real *lse, const type
 /* ---- backward, by rows: dq -------------------------------------------------------------------- */
 
 template <class Math, MtMask mask>
-static __global__ void __launch_bounds__(32 * MT_ATTENTION_WARPS)
+static __global__ void __launch_bounds__(32 * MT_ATTENTION_WARPS, Math::BY_ROWS)
 mt_attention_by_rows(typename Math::Stored *dq, const typename Math::Stored *q, const typename Math::Stored *k,
                      const typename Math::Stored *v, const typename Math::Real *lse, const typename Math::Stored *g,
                      const typename Math::Real *along, int rows, int columns, typename Math::Real scale) {
@@ -493,8 +505,8 @@ mt_attention_by_rows(typename Math::Stored *dq, const typename Math::Stored *q, 
 
 /* What the rows of a tile have: lse in powers of 2, then along; zeros where there is no row. */
 template <class Math>
-static __device__ __forceinline__ void mt_bring_lines(typename Math::Real *lines, const typename Math::Real *lse, const typename Math::Real *along,
-                                                      int first, int all, int buffer) {
+static __device__ __forceinline__ void mt_bring_lines(typename Math::Real *lines, const typename Math::Real *lse,
+                                                      const typename Math::Real *along, int first, int all, int buffer) {
   enum { THREADS = 32 * MT_ATTENTION_WARPS };
 #pragma unroll
   for (int j = 0; j < (2 * Math::TILE + THREADS - 1) / THREADS; j++) {
@@ -506,7 +518,7 @@ static __device__ __forceinline__ void mt_bring_lines(typename Math::Real *lines
 
 /* Scores and adjoints stand turned here: a warp's rows are columns of the head. */
 template <class Math, MtMask mask>
-static __global__ void __launch_bounds__(32 * MT_ATTENTION_WARPS)
+static __global__ void __launch_bounds__(32 * MT_ATTENTION_WARPS, Math::BY_COLUMNS)
 mt_attention_by_columns(typename Math::Stored *dk, typename Math::Stored *dv, const typename Math::Stored *q,
                         const typename Math::Stored *k, const typename Math::Stored *v, const typename Math::Real *lse,
                         const typename Math::Stored *g, const typename Math::Real *along, int rows, int columns,
@@ -592,6 +604,10 @@ template <class Real> static Real mt_unit(double scale) {
   return (Real)(unit > 1e-30 ? unit : 1e-30);
 }
 
+/* A block for each 64 of a head's places; own, tensors, lines: what it has in shared memory. */
+#define MT_LAUNCH_ATTENTION(kernel, heads, places, own, tensors, lines)                      \
+  LAUNCH(kernel, mt_attention_grid(heads, places), 32 * MT_ATTENTION_WARPS,                  \
+         MT_TILE_MEMORY(kernel, mt_bytes_of<Math>(own, tensors) + (lines) * Math::TILE * (int)sizeof(Real)), run)
 static inline dim3 mt_attention_grid(int64_t heads, int64_t places) {
   return dim3((unsigned)heads, mt_blocks(places, MT_ATTENTION_ROWS));
 }
@@ -601,14 +617,14 @@ static void mt_attention(MtRun *run, int64_t heads, int64_t rows, int64_t column
                          typename MtMathOf<T, E, products>::Type::Real *lse = nullptr) {
   typedef typename MtMathOf<T, E, products>::Type Math;
   typedef typename Math::Real Real;
-  LAUNCH((mt_attention_rows<Math, mask, true>), mt_attention_grid(heads, rows), 32 * MT_ATTENTION_WARPS, MT_TILE_MEMORY((mt_attention_rows<Math, mask, true>), mt_bytes_of<Math>(1, 2)), run)
+  MT_LAUNCH_ATTENTION((mt_attention_rows<Math, mask, true>), heads, rows, 1, 2, 0)
   (o, lse, q, k, v, (int)rows, (int)columns, mt_unit<Real>(scale), (Real)(scale < 0 ? -1 : 1));
 }
 
 template <int E, MtMask mask, MtProducts products = MT_EXACT, class T, class Real>
 static void mt_attention_lse(MtRun *run, int64_t heads, int64_t rows, int64_t columns, double scale, const T *q, const T *k, Real *lse) {
   typedef typename MtMathOf<T, E, products>::Type Math;
-  LAUNCH((mt_attention_rows<Math, mask, false>), mt_attention_grid(heads, rows), 32 * MT_ATTENTION_WARPS, MT_TILE_MEMORY((mt_attention_rows<Math, mask, false>), mt_bytes_of<Math>(1, 1)), run)
+  MT_LAUNCH_ATTENTION((mt_attention_rows<Math, mask, false>), heads, rows, 1, 1, 0)
   (nullptr, lse, q, k, k, (int)rows, (int)columns, mt_unit<Real>(scale), (Real)(scale < 0 ? -1 : 1));
 }
 
@@ -616,7 +632,7 @@ template <int E, MtMask mask, MtProducts products = MT_EXACT, class T, class Rea
 static void mt_attention_dq(MtRun *run, int64_t heads, int64_t rows, int64_t columns, double scale, const T *q, const T *k, const T *v,
                             const Real *lse, const T *g, const Real *along, T *dq) {
   typedef typename MtMathOf<T, E, products>::Type Math;
-  LAUNCH((mt_attention_by_rows<Math, mask>), mt_attention_grid(heads, rows), 32 * MT_ATTENTION_WARPS, MT_TILE_MEMORY((mt_attention_by_rows<Math, mask>), mt_bytes_of<Math>(2, 2)), run)
+  MT_LAUNCH_ATTENTION((mt_attention_by_rows<Math, mask>), heads, rows, 2, 2, 0)
   (dq, q, k, v, lse, g, along, (int)rows, (int)columns, (Real)scale);
 }
 
@@ -624,7 +640,7 @@ template <int E, MtMask mask, MtProducts products = MT_EXACT, class T, class Rea
 static void mt_attention_dkv(MtRun *run, int64_t heads, int64_t rows, int64_t columns, double scale, const T *q, const T *k, const T *v,
                              const Real *lse, const T *g, const Real *along, T *dk, T *dv) {
   typedef typename MtMathOf<T, E, products>::Type Math;
-  LAUNCH((mt_attention_by_columns<Math, mask>), mt_attention_grid(heads, columns), 32 * MT_ATTENTION_WARPS, MT_TILE_MEMORY((mt_attention_by_columns<Math, mask>), mt_bytes_of<Math>(2, 2) + MT_LINES * Math::TILE * (int)sizeof(Real)), run)
+  MT_LAUNCH_ATTENTION((mt_attention_by_columns<Math, mask>), heads, columns, 2, 2, MT_LINES)
   (dk, dv, q, k, v, lse, g, along, (int)rows, (int)columns, (Real)scale);
 }
 

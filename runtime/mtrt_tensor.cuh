@@ -224,7 +224,8 @@ static __device__ __forceinline__ void mt_wgmma_columns(float (&sum)[8][4], uint
   for (int k = 0; k < 4; k++)
     asm volatile(MT_WGMMA_SUM "{%32, %33, %34, %35}, %36, 1, 1, 1, 1;\n"
                  : MT_SUM(sum, "+f")
-                 : "r"(left[k][0]), "r"(left[k][1]), "r"(left[k][2]), "r"(left[k][3]), "l"(mt_describe(tile + 16 * k * MtMixedRows::STRIDE)));
+                 : "r"(left[k][0]), "r"(left[k][1]), "r"(left[k][2]), "r"(left[k][3]),
+                   "l"(mt_describe(tile + 16 * k * MtMixedRows::STRIDE)));
   mt_products_end();
 }
 #else
