@@ -42,7 +42,7 @@ static __device__ __forceinline__ double mt_higher(double a, double b) { return 
 /* ---- how products are made: WIDTH features, with zeros up to DEPTH, in tiles of TILE places ----
  *
  * GROUPED: four warps together, whose own places stand in tiles of OWN numbers; BY_ROWS, BY_COLUMNS: as many blocks
- * of the backward kernels are to share a processor, which bounds their registers. */
+ * of the backward kernels are to share a processor, which bounds their registers (0: no bound). */
 
 /* The first of the two rows that this lane has of a block's; the other is 8 further. */
 static __device__ __forceinline__ int mt_own_row(int block) { return block + threadIdx.x / 32 * MT_WARP_ROWS + mt_lane() / 4; }
@@ -58,7 +58,7 @@ template <class T, int E> struct MtExactMath {
   typedef T Real;
   enum { WIDTH = E, DEPTH = (E + 15) / 16 * 16, TILE = (DEPTH <= 64 ? 128 : 64) / sizeof(T), STRIDE = DEPTH + 16 / sizeof(T) };
   enum { LINE = TILE + 16 / sizeof(T), SCRATCH = MT_WARP_ROWS * LINE };
-  enum { GROUPED = 0, OWN = 0, BY_ROWS = 1, BY_COLUMNS = 1 };
+  enum { GROUPED = 0, OWN = 0, BY_ROWS = 0, BY_COLUMNS = 0 };
   static __device__ __forceinline__ int place(int row, int e) { return row * STRIDE + e; }
   static __device__ __forceinline__ Real power(Real x) { return mt_exp2(x); }
   template <int behind, int N> static __device__ __forceinline__ void wait(Real (&)[N][4]) {} /* sums are complete at once */
@@ -107,7 +107,7 @@ template <int E> struct MtTf32Math {
   typedef float Stored;
   typedef float Real;
   enum { WIDTH = E, DEPTH = (E + 15) / 16 * 16, TILE = DEPTH <= 64 ? 32 : 16, STRIDE = DEPTH + 4, SCRATCH = 0 };
-  enum { GROUPED = 0, OWN = 0, BY_ROWS = 1, BY_COLUMNS = 1 };
+  enum { GROUPED = 0, OWN = 0, BY_ROWS = 0, BY_COLUMNS = 0 };
   static __device__ __forceinline__ int place(int row, int e) { return row * STRIDE + e; }
   static __device__ __forceinline__ float power(float x) { return mt_exp2(x); }
   template <int behind, int N> static __device__ __forceinline__ void wait(float (&)[N][4]) {} /* sums are complete at once */
@@ -178,7 +178,7 @@ template <int E> struct MtBf16Math {
 #endif
   typedef typename MtOneOf<MtMixedRows, MtPaddedRows<DEPTH>, E == 64>::Type Rows;
   enum { STRIDE = Rows::STRIDE, OWN = E == 64 ? MT_ATTENTION_ROWS * STRIDE : 0 };
-  enum { BY_ROWS = E == 64 ? 4 : 1, BY_COLUMNS = E == 64 ? 3 : 1 };
+  enum { BY_ROWS = E == 64 ? 4 : 0, BY_COLUMNS = E == 64 ? 3 : 0 };
   static __device__ __forceinline__ int place(int row, int e) { return Rows::place(row, e); }
   struct Own { /* one or the other */
     uint32_t left[DEPTH / 16][4];
