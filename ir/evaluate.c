@@ -228,7 +228,7 @@ static double map_element(const Node *node, const double *x) {
   }
 }
 
-/* Shaken, two unequal values that rounding could make equal are. */
+/* Shaken by more than 0, two unequal values that rounding could make equal are. */
 static void shake_together(const Context *c, const Node *node, double *x) {
   bool compared = node->op >= OP_eq && node->op <= OP_ge;
   if (compared && x[0] != x[1] && fabs(x[0] - x[1]) <= 10 * c->options->shake * fabs(x[0])) x[1] = x[0];
@@ -432,11 +432,13 @@ typedef struct Heads {
   const Node *node;
   int64_t n, rows, columns, width; /* heads; places that see, that are seen; features */
   const double *q, *k, *v, *lse, *g, *along;
+  bool in_tiles; /* what is hidden has a weight of 0 and takes part with it, as in the tiles of a target */
 } Heads;
 
 static Heads heads_of(const Context *c, const Node *node, const Tensor *const *in) {
   Shape q = shape_of(&in[0]->type, c->options->rows), k = shape_of(&in[1]->type, c->options->rows);
-  Heads h = {.node = node, .n = 1, .rows = q.dim[q.rank - 2], .columns = k.dim[k.rank - 2], .width = q.dim[q.rank - 1]};
+  Heads h = {.node = node, .in_tiles = c->options->shake != 0, .n = 1};
+  h.rows = q.dim[q.rank - 2], h.columns = k.dim[k.rank - 2], h.width = q.dim[q.rank - 1];
   for (int i = 0; i < q.rank - 2; i++) h.n *= q.dim[i];
   h.q = in[0]->data, h.k = in[1]->data, h.v = node->n_in > 2 ? in[2]->data : NULL;
   if (node->n_in == 6) h.lse = in[3]->data, h.g = in[4]->data, h.along = in[5]->data;
@@ -446,6 +448,8 @@ static Heads heads_of(const Context *c, const Node *node, const Tensor *const *i
 static int64_t columns_seen(const Heads *h, int64_t row) {
   return h->node->attrs.causal && row + 1 < h->columns ? row + 1 : h->columns;
 }
+
+static int64_t columns_visited(const Heads *h, int64_t row) { return h->in_tiles ? h->columns : columns_seen(h, row); }
 
 static double dot(const double *x, const double *y, int64_t n) {
   double sum = 0;
@@ -474,17 +478,17 @@ static void attend_row(const Heads *h, int64_t l, int64_t i, double *score, doub
   int64_t at = l * h->rows + i;
   double lse = weigh_row(h, l, i, score);
   if (h->node->op == OP_attention_lse) out[at] = lse;
-  for (int64_t j = 0; h->node->op == OP_attention && j < columns_seen(h, i); j++)
-    add_multiple(out + at * h->width, exp(score[j] - lse), h->v + (l * h->columns + j) * h->width, h->width);
+  for (int64_t j = 0; h->node->op == OP_attention && j < columns_visited(h, i); j++)
+    add_multiple(out + at * h->width, j < columns_seen(h, i) ? exp(score[j] - lse) : 0, h->v + (l * h->columns + j) * h->width, h->width);
 }
 
 static void derive_row(const Heads *h, int64_t l, int64_t i, double *score, double *out) {
   int64_t at = l * h->rows + i, w = h->width, all = h->n * h->columns * w;
   const double *g = h->g + at * w;
   weigh_row(h, l, i, score);
-  for (int64_t j = 0; j < columns_seen(h, i); j++) {
+  for (int64_t j = 0; j < columns_visited(h, i); j++) {
     int64_t to = (l * h->columns + j) * w;
-    double p = exp(score[j] - h->lse[at]), ds = h->node->attrs.scale * p * (dot(g, h->v + to, w) - h->along[at]);
+    double p = j < columns_seen(h, i) ? exp(score[j] - h->lse[at]) : 0, ds = h->node->attrs.scale * p * (dot(g, h->v + to, w) - h->along[at]);
     if (h->node->op == OP_attention_dq) {
       add_multiple(out + at * w, ds, h->k + to, w);
     } else {

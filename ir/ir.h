@@ -682,7 +682,9 @@ typedef struct EvaluateOptions {
   int64_t rows;      /* of the graph's capacity */
   uint64_t seed, step, micro, first_row; /* keys of random draws; first_row: where these rows begin in their micro-batch, 0 when they are all of it */
   bool round;        /* round each value to its node's dtype, as a target would */
-  double shake;      /* move what a math library computes by up to so much of itself, each element by its own, as targets' libraries do; values as near to each other compare as equal */
+  /* As targets may: move what a math library computes by up to so much of itself, each element by its own; what
+   * attention hides takes part with a weight of 0.  Above 0, values as near to each other compare as equal. */
+  double shake;
 } EvaluateOptions;
 /* outputs[i] answers graph->outputs[i]; free with tensor_free.  False when a
  * leaf is unbound: *missing names it. */
