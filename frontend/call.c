@@ -99,11 +99,13 @@ void leave(Lower *l, const Frame *saved) {
   l->locals = saved->locals;
 }
 
-/* A default is read where its definition stands, as a call of its own: it may lead back to itself. */
-static Value default_value(Lower *l, const Call *call, const FieldDecl *field, const Scope *home) {
+/* A default is read where its definition stands, among the arguments before it, as a call of its own: it may lead back
+ * to itself. */
+static Value default_value(Lower *l, const Call *call, int i, const FieldDecl *fields, const Value *before, const Scope *home) {
   Frame saved;
   if (!enter(l, &saved, home, place(l, call->e->at), l->prefix)) return poison();
-  Value v = eval(l, field->fallback);
+  for (int j = 0; j < i; j++) define(l, fields[j].name, before[j], fields[j].at);
+  Value v = eval(l, fields[i].fallback);
   leave(l, &saved);
   return v;
 }
@@ -134,7 +136,7 @@ bool bind_fields(Lower *l, Call *call, int n, const FieldDecl *fields, const cha
     else if (given)
       out[i] = eval_at(l, given, fields[i].name);
     else if (fields[i].fallback)
-      out[i] = default_value(l, call, &fields[i], home);
+      out[i] = default_value(l, call, i, fields, out, home);
     else {
       report(l->d, E0104, place(l, call->e->at), "%s: the argument %s is missing", what, fields[i].name);
       report_note(l->d, fields[i].at, "declared here");
@@ -181,11 +183,23 @@ static void warn_softmax(Lower *l, const Syntax *s, const Call *call, const Valu
   else report_help(l->d, "give cross_entropy what softmax is given");
 }
 
+/* Arguments that are declared a float, a bool ..: what does not fit is shown where it was given. */
+static bool of_their_kinds(Lower *l, const Syntax *s, Call *call, Value *args) {
+  bool ok = true;
+  for (int i = 0; i < s->n_fields; i++) {
+    const Expr *given = i < call->n ? call->expr[i] : take_key(call, s->fields[i].name);
+    args[i] = configure(l, &s->fields[i], args[i], place(l, given ? given->at : call->e->at));
+    ok &= args[i].kind != POISON;
+  }
+  return ok;
+}
+
 static Value call_fn(Lower *l, const Value *fn, Call *call) {
   const Syntax *s = fn->syntax;
   Value args[64], result;
   Frame saved;
   if (!bind_fields(l, call, s->n_fields, s->fields, s->name, fn->home, args)) return poison();
+  if (!of_their_kinds(l, s, call, args)) return poison();
   warn_softmax(l, s, call, &args[0]);
   if (!enter(l, &saved, fn->home, place(l, call->e->at), claim(l, s->name))) return poison();
   for (int i = 0; i < s->n_fields; i++) define(l, s->fields[i].name, args[i], s->fields[i].at);

@@ -10,7 +10,7 @@
 /* ---- configuration ---- */
 
 /* A configuration value as its declared kind wants it. */
-static Value configure(Lower *l, const FieldDecl *field, Value v, const Span *at) {
+Value configure(Lower *l, const FieldDecl *field, Value v, const Span *at) {
   bool fits = true;
   if (!field->kind || v.kind == POISON) return v;
   if (!strcmp(field->kind, "dim"))
@@ -26,6 +26,9 @@ static Value configure(Lower *l, const FieldDecl *field, Value v, const Span *at
   if (!fits) {
     report(l->d, E0106, at, "%s must be %s %s, it is %s", field->name, strcmp(field->kind, "int") ? "a" : "an", field->kind,
            describe(l, &v));
+    if (v.kind == TENSOR && strcmp(field->kind, "module") && strcmp(field->kind, "fn"))
+      report_help(l->d, "%s is fixed when the model is compiled: %s", field->name,
+                  strcmp(field->kind, "bool") ? "give a number, a dim or arithmetic of them" : "give true or false");
     return poison();
   }
   if (!strcmp(field->kind, "dim") && v.kind == NUMBER)

@@ -239,6 +239,7 @@ Value eval_call(Lower *l, const Expr *e, const Value *piped);
 Value eval_pipe(Lower *l, const Expr *e);
 
 /* ---- instance.c ---- */
+Value configure(Lower *l, const FieldDecl *field, Value v, const Span *at); /* as its declared kind wants it */
 Instance *make_instance(Lower *l, const Value *module, const Call *config, const char *path, const Expr *label);
 /* A second call of the body that makes it: dims are those of this call, instances stay. */
 void reconfigure(Instance *instance, const Instance *now);

@@ -432,13 +432,15 @@ fn repeat_heads(x, r) = (x.[*s, h, t, e -> *s, h, 1, t, e] * ones([r, 1, 1])).[*
 
 # Over the last two axes, places and features.  A place sees what `mask` holds of the others, [.., rows, columns], and if
 # `causal` none behind it; one that sees nothing gets zeros.  `bias` is added to the scores.  With enable_gqa the axis before
-# the two, of heads, may be shorter in k and v: neighbours among the heads of q share theirs.
-fn scaled_dot_product_attention(q, k, v, mask = true, bias = 0.0, causal = false, dropout_p = 0.0, enable_gqa = false) = {
+# the two, of heads, may be shorter in k and v: neighbours among the heads of q share theirs.  `scale` is a number; one that
+# is learned multiplies q, with scale: 1.
+fn scaled_dot_product_attention(q, k, v, mask = true, bias = 0.0, causal: bool = false, dropout_p: float = 0.0,
+    enable_gqa: bool = false, scale: float = 1 / sqrt(size(q, over: -1))) = {
   let keys = if enable_gqa { repeat_heads(k, size(q, over: -3) // size(k, over: -3)) } else { k }
   let values = if enable_gqa { repeat_heads(v, size(q, over: -3) // size(v, over: -3)) } else { v }
   let past = if causal { outer(reshape(iota(size(q, over: -2)), [size(q, over: -2), 1]) >= iota(size(k, over: -2))) } else { true }
   let seen = mask and past
-  let scores = q @ t(keys) / sqrt(size(q, over: -1)) + bias
+  let scores = q @ t(keys) * scale + bias
   let p = where(seen, softmax(where(seen, scores, -1e30), over: -1), 0.0)
   (if dropout_p > 0 { dropout(p, dropout_p) } else { p }) @ values
 }

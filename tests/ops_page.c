@@ -291,10 +291,16 @@ static const char *past_brackets(const char *at) {
   }
 }
 
-/* The head, in one piece; of a module up to its brace. */
+static bool ends_in_brackets(const char *head) {
+  int depth = 0;
+  for (; *head; head++) depth += (*head == '(') - (*head == ')');
+  return depth > 0;
+}
+
+/* The head, in one piece; of a module up to its brace, of a function past its arguments. */
 static const char *head_of(const Item *item) {
   const char *head = item->line[0];
-  for (int i = 1; item->is_module && head[strlen(head) - 1] != '{'; i++) head = arena_print(arena, "%s %s", head, trimmed(item->line[i]));
+  for (int i = 1; item->is_module ? head[strlen(head) - 1] != '{' : ends_in_brackets(head); i++) head = arena_print(arena, "%s %s", head, trimmed(item->line[i]));
   return head;
 }
 

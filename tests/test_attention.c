@@ -21,6 +21,9 @@ typedef struct Spelling {
 static const Spelling spellings[] = {
     {"PyTorch's name", "let z = scaled_dot_product_attention(q, k, v)\n", "{scale=0.5}"},
     {"PyTorch's name, causal", "let z = scaled_dot_product_attention(q, k, v, causal: true)\n", "{scale=0.5 causal}"},
+    {"PyTorch's name, with a scale", "let z = scaled_dot_product_attention(q, k, v, scale: 0.125)\n", "{scale=0.125}"},
+    {"PyTorch's name, causal, with a scale of arithmetic", "let z = scaled_dot_product_attention(q, k, v, causal: true, scale: 3 / E)\n",
+     "{scale=0.75 causal}"},
     {"written out", SCORES "let z = softmax(s, over: -1) @ v\n", "{scale=0.5}"},
     {"scaled by a product", "let s = 0.5 * (q @ t(k)) * 0.25\nlet z = softmax(s, over: -1) @ v\n", "{scale=0.125}"},
     {"not scaled", "let z = softmax(q @ t(k), over: -1) @ v\n", "{scale=1}"},

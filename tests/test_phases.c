@@ -1,7 +1,7 @@
-/* test_phases.c - steps of several updates: a generator and its critic, and
- * three updates that move some of the same; built for C and, under the emulator,
- * for CUDA, trained to PyTorch's weights (pytorch/phases.py made them), stopped
- * and resumed, and checked for gradients.
+/* test_phases.c - steps of several updates, or of several batches: a generator
+ * and its critic, updates that move some of the same, losses over alignments;
+ * built for C and, under the emulator, for CUDA, trained to PyTorch's weights
+ * (pytorch/phases.py made them), stopped and resumed, and checked for gradients.
  */
 #include <check.h>
 #include <math.h>
@@ -21,6 +21,8 @@ typedef struct Model {
 static const Model models[] = {
     {"gan", TRAIN, 13},
     {"twice", "--init net=net.safetensors --init head=head.safetensors --quiet", 8},
+    {"speech", "--init net=net.safetensors --init head=head.safetensors --quiet", 8},
+    {"parts", "--init net=net.safetensors --quiet", 4},
 };
 enum { N_MODELS = sizeof models / sizeof *models };
 

@@ -119,8 +119,8 @@ case("softmax(x, over: 0)", lambda x: F.softmax(x, 0), x=v(1000, 1000, -1000))
 row("attention: a place that sees nothing has 0; `causal` from the top left; scale 1/sqrt(d)")  # 1.13 has no such function
 
 
-def attention(q, k, v, mask=None, causal=False):
-    scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
+def attention(q, k, v, mask=None, causal=False, scale=None):
+    scores = q @ k.transpose(-1, -2) * (q.shape[-1] ** -0.5 if scale is None else scale)
     seen = torch.ones(scores.shape) > 0 if mask is None else (mask > 0).expand(scores.shape)
     seen = seen & (torch.ones(scores.shape[-2:]).tril() > 0) if causal else seen
     none = ~seen.any(-1, keepdim=True)
@@ -132,6 +132,13 @@ case("scaled_dot_product_attention(x, y, z, causal: true)", lambda x, y, z: atte
 case("scaled_dot_product_attention(x, y, z, causal: true)", lambda x, y, z: attention(x, y, z, causal=True), x=n(5, 2), y=n(3, 2), z=n(3, 2))
 for rows in (v(0, 1, 1), v(0, 0, 0), v(1, 0, 1)):
     case("scaled_dot_product_attention(x, y, z, mask: reshape(m, [3, 1]) > 0)", lambda x, y, z, m: attention(x, y, z, m[:, None]), fixed=("m",), x=n(3, 2), y=n(4, 2), z=n(4, 2), m=rows)
+row("attention: a scale of its own, in place of 1/sqrt(d); of 0 every place is seen alike")
+state = torch.get_rng_state()  # what follows draws as it did without these
+for scale in (1, 0.25, 0, -2.5, 8):
+    case("scaled_dot_product_attention(x, y, z, scale: %s)" % scale, lambda x, y, z, scale=scale: attention(x, y, z, scale=scale), x=n(2, 3, 4), y=n(2, 5, 4), z=n(2, 5, 4))
+    case("scaled_dot_product_attention(x, y, z, causal: true, scale: %s)" % scale, lambda x, y, z, scale=scale: attention(x, y, z, causal=True, scale=scale), x=n(4, 3), y=n(4, 3), z=n(4, 2))
+case("scaled_dot_product_attention(x, y, z, mask: reshape(m, [3, 1]) > 0, scale: 2)", lambda x, y, z, m: attention(x, y, z, m[:, None], scale=2), fixed=("m",), x=n(3, 2), y=n(4, 2), z=n(4, 2), m=v(0, 1, 1))
+torch.set_rng_state(state)
 row("where: the branch not taken leaks NaN")
 case("where(x > 0, sqrt(x), 0 * x)", lambda x: torch.where(x > 0, torch.sqrt(x), 0 * x), x=v(0, 1, 4))
 case("where(x > 0, log(x), x)", lambda x: torch.where(x > 0, torch.log(x), x), x=v(0, 1, -1))

@@ -172,13 +172,13 @@ for name, make, options, words in CELLS:
 
 
 class Attention(N.Linear):  # PyTorch has the function from 2.0 on; a row that sees nothing is zeros since 2.5
-    def __init__(self, width, seen, bias):
+    def __init__(self, width, seen, bias, scale=None):
         super().__init__(width, 3 * width)
-        self.seen, self.added = seen, bias
+        self.seen, self.added, self.scale = seen, bias, width ** -0.5 if scale is None else scale
 
     def forward(self, x):
         q, k, v = super().forward(x).chunk(3, -1)
-        scores = q @ k.transpose(-1, -2) / x.shape[-1] ** 0.5 + self.added
+        scores = q @ k.transpose(-1, -2) * self.scale + self.added
         seen = self.seen(x).expand(scores.shape)
         none = ~seen.any(-1, keepdim=True)
         return torch.where(none, 0.0, torch.softmax(torch.where(seen | none, scores, -torch.inf), -1)) @ v
@@ -274,6 +274,10 @@ for (groups, each, width), causal in (((2, 2, 4), True), ((1, 3, 2), True), ((2,
         words = dict(all=heads + 2 * groups, e=width, heads=heads, g=groups, r=each, causal=str(causal).lower(), mask="causal" if causal else "")
         case("Linear(%d)" % (words["all"] * width), Grouped(groups, each, width, causal), [5, width], (4, 2), scale=0.25,
              body=(SHARED + spelling).format(**words))
+for words, seen in LOOKS[:3]:
+    for scale in (0.125, 0):
+        case("Linear(12)", Attention(4, seen, 0.0, scale), [5, 4], (4, 2), scale=0.25,
+             body="let q, k, v = (x |> l: Linear(12)).[n, s, (3 e) -> 3, n, s, e]\n  return scaled_dot_product_attention(q, k, v%s, scale: %s) * one" % (words, scale))
 
 with open(os.path.join(here, "layers.json"), "w") as file:
     file.write("[\n" + ",\n".join(cases) + "\n]\n")

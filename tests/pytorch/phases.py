@@ -1,12 +1,16 @@
 #!/usr/bin/python3
-"""Make gan/ and twice/: steps of several updates by PyTorch in float64, from weights and data that lie beside.
+"""Make gan/, twice/, speech/ and parts/: steps of several updates, or of several batches, by PyTorch in float64, from
+weights and data that lie beside.
 
     apt install python3-torch && /usr/bin/python3 tests/pytorch/phases.py
 
 gan: the critic moves in every step, the generator in every second, both by
 Adam; the generator has a BatchNorm, whose running values move wherever it is
 called in training.  twice: three updates move some of the same parameters, each
-with optimizers of its own.  The model.mt of each folder says the same.
+with optimizers of its own.  speech: two updates of F.ctc_loss move some of the
+same, a third comes in every second step and sees rows that no path fits.
+parts: F.ctc_loss of a batch of ten rows, which the model sees as batches of
+four, four and two.  The model.mt of each folder says the same.
 """
 import json
 import os
@@ -53,7 +57,7 @@ def held(net, prefix):
     return {prefix + name: t for name, t in net.state_dict().items()}
 
 
-def given(folder, nets, **fields):
+def given(folder, nets, size=B, **fields):
     """Writes weights and data, narrowed to float, and answers with the data of each step."""
     for name, net in nets.items():
         for p in net.parameters():
@@ -61,9 +65,10 @@ def given(folder, nets, **fields):
         save(f"{folder}/{name}.safetensors", held(net, ""))
     for name, field in fields.items():
         numpy.save(os.path.join(here, folder, name + ".npy"), field.numpy())
+    rows = len(next(iter(fields.values())))
     for step in range(STEPS):
-        at = step * B % ROWS
-        yield step, *(field[at : at + B].double() for field in fields.values())
+        at = step * size % rows
+        yield step, *(field[at : at + size].double() for field in fields.values())
 
 
 def taken(optimizer, loss, clipped=(), norm=0):
@@ -126,6 +131,49 @@ def twice():
     save("twice/trained.safetensors", {**held(net, "net."), **held(head, "head.")})
 
 
-for folder in (gan, twice):
+def sounds(rows):
+    """Frames of sound, what is said in them, how many frames and signs count: of some rows fewer, of one no sign at all."""
+    x, y = torch.randn(rows, 7, 3).float(), torch.randint(1, 4, (rows, 3)).int()
+    y[1] = torch.tensor([2, 2, 2])  # between equal signs a blank is needed
+    m, k = torch.full((rows,), 7).int(), torch.full((rows,), 3).int()
+    m[1], m[3], k[2], k[4] = 6, 5, 1, 0
+    return {"x": x, "y": y, "m": m, "k": k}
+
+
+def said(scores, y, m, k, **options):
+    return torch.nn.functional.ctc_loss(scores.log_softmax(-1).transpose(0, 1), y.long(), m.long(), k.long(), **options)
+
+
+def speech():
+    torch.manual_seed(7)
+    net, head = Net(3, 4, False), Net(3, 4, False)
+    optim = torch.optim
+    batches = given("speech", {"net": net, "head": head}, **sounds(ROWS))
+    first = Several(optim.AdamW(net.fc2.parameters(), 0.02, weight_decay=0.1), optim.SGD(net.fc1.parameters(), 0.1, momentum=0.9))
+    second = Several(optim.Adam(net.fc2.parameters(), 0.01), optim.RMSprop(head.parameters(), 0.01))
+    third = Several(optim.SGD(net.parameters(), 0.05, momentum=0.5))
+    for step, x, *rest in batches:
+        y, m, k = rest
+        taken(first, said(net(x), *rest), list(net.parameters()), 0.5)
+        moved = [*net.fc2.parameters(), *head.parameters()]
+        for p in net.fc1.parameters():
+            p.grad = None
+        taken(second, said(net(x) + head(x), *rest), moved, 0.4)
+        if step % 2 == 1:
+            short = m - 2 * (torch.arange(len(m)) == 1)  # its signs no longer fit into the row of frames
+            taken(third, said(net(x), y, short, k, zero_infinity=True), list(net.parameters()), 0.1)
+    save("speech/trained.safetensors", {**held(net, "net."), **held(head, "head.")})
+
+
+def parts():
+    torch.manual_seed(8)
+    net = Net(3, 4, False)
+    optimizer = torch.optim.AdamW(net.parameters(), 0.05, weight_decay=0.1)
+    for step, x, *rest in given("parts", {"net": net}, 10, **sounds(10)):
+        taken(optimizer, said(net(x), *rest), list(net.parameters()), 0.5)
+    save("parts/trained.safetensors", held(net, "net."))
+
+
+for folder in (gan, twice, speech, parts):
     os.makedirs(os.path.join(here, folder.__name__), exist_ok=True)
     folder()

@@ -153,8 +153,17 @@ train("digits", "-D H=16", net, lambda step: batch(step, 64, pictures, labels), 
 net = draws.begin(DigitsCNN())
 train("digits-cnn", "-D B=16", net, lambda step: batch(step, 16, pictures, labels), classes, adamw(net, 5e-3), warm(5e-3, 20))
 x, y = idx("glyphs-train-images.idx.gz").double(), idx("glyphs-train-labels.idx.gz")
+
+
+def cropped(step, x, y):
+    """Each picture moved by -1, 0 or 1 each way, and 0 where nothing was."""
+    down, right = ((draws.rand("d.crop1." + way, step, len(x)) * 2**24).long() % 3 - 1 for way in ("down", "right"))
+    around = nn.functional.pad(x, (1, 1, 1, 1))
+    return torch.stack([p[1 + d:29 + d, 1 + r:29 + r] for p, d, r in zip(around, down, right)]), y
+
+
 net = draws.begin(Glyphs())
-train("glyphs-cnn", "", net, lambda step: batch(step, 64, x, y), classes, adamw(net, 3e-3), warm(3e-3, 50), steps=10)
+train("glyphs-cnn", "", net, lambda step: cropped(step, *batch(step, 64, x, y)), classes, adamw(net, 3e-3), warm(3e-3, 50), steps=10)
 
 # Twelve updates an epoch, of which the last sees one row.
 patients = table("diabetes-train.csv.gz")
