@@ -17,10 +17,11 @@
 
 #ifndef LAUNCH
 
-/* LAUNCH(kernel, grid, block, bytes of dynamic shared memory, run)(arguments); */
+/* LAUNCH(kernel, grid, block, bytes of dynamic shared memory, run)(arguments);  In brackets, the kernel's name is looked
+ * up where it stands, not where types of the arguments do: both copies of a program have kernels without reals. */
 #define LAUNCH(kernel, grid, block, shared, run) \
   for (bool mt_next = mt_may_launch(run, #kernel); mt_next; mt_next = mt_launched(run, #kernel)) \
-  kernel<<<grid, block, shared, (cudaStream_t)(run)->stream>>>
+  (kernel)<<<grid, block, shared, (cudaStream_t)(run)->stream>>>
 
 static inline bool mt_may_launch(MtRun *run, const char *kernel) {
   const bool go = mt_go(run);
