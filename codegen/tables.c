@@ -198,7 +198,12 @@ static int emit_train_logs(Emit *e, int *n) {
   return t.n_rows;
 }
 
-static void value_row(Table *t, int64_t kernel, const Node *n) {
+static const char *const foreseen[] = {"0", "MT_PLUS_INF", "MT_MINUS_INF", "MT_PLUS_INF | MT_MINUS_INF",
+                                       "MT_OF_DATA", "MT_OF_DATA | MT_PLUS_INF", "MT_OF_DATA | MT_MINUS_INF",
+                                       "MT_OF_DATA | MT_PLUS_INF | MT_MINUS_INF"};
+
+/* `may_hold`: bits of foreseen_infinities. */
+static void value_row(Table *t, int64_t kernel, const Node *n, int may_hold) {
   Emit *e = t->e;
   const char *place = n->type.dtype == BF16   ? "MT_IN_ARENA_BF16"
                       : n->home == HOME_ARENA ? "MT_IN_ARENA"
@@ -210,8 +215,8 @@ static void value_row(Table *t, int64_t kernel, const Node *n) {
   if (!dtype_is_float(n->type.dtype)) return;
   for (int a = 1; a < n->type.rank; a++)
     if (n->type.dim[a].rows) return; /* stacked: rows that are not there lie between those that are */
-  add_row(t, 7, number(e, kernel), quote(e, n->name), quote(e, model_line(e->arena, n->span)), place,
-          number(e, n->offset), number(e, count), number(e, batched ? count / n->type.dim[0].rows->size : 0));
+  add_row(t, 8, number(e, kernel), quote(e, n->name), quote(e, model_line(e->arena, n->span)), place, number(e, n->offset),
+          number(e, count), number(e, batched ? count / n->type.dim[0].rows->size : 0), foreseen[may_hold]);
 }
 
 /* How many kernels and products a call is, and those of a step. */
@@ -222,17 +227,26 @@ static int64_t calls_in(const Call *call) {
   return turn * call->node->attrs.space.dim[0].size;
 }
 
+static const Step *step_of(const Emit *e, const Graph *graph) {
+  for (int i = 0; i < e->n_steps; i++)
+    if (e->steps[i]->graph == graph) return e->steps[i];
+  return NULL;
+}
+
 /* What each call of the training step writes, in order; what a loop leaves, as written by its last. */
-static int emit_values(Emit *e, const Step *step, const char *name) {
+static int emit_values(Emit *e, int phase, const char *name) {
+  const Step *step = step_of(e, phase_at(e->program, phase).graph);
+  const unsigned char *may_hold = foreseen_infinities(e->arena, e->program, phase);
   Table t = {.e = e};
   int64_t done = 0;
   for (int i = 0; i < step->n_calls; i++) {
     const Node *n;
     done += calls_in(&step->calls[i]);
-    for (int o = 0; (n = call_output(step, &step->calls[i], o)); o++) value_row(&t, done - 1, n);
+    for (int o = 0; (n = call_output(step, &step->calls[i], o)); o++)
+      value_row(&t, done - 1, n, n->id < step->graph->n_nodes ? may_hold[n->id] & FORESEEN : 0); /* a product out of a group: nothing */
   }
   if (!t.n_rows) return 0;
-  text_add(e->out, "// call, value, where, place, offset, elements, elements a row\n");
+  text_add(e->out, "// call, value, where, place, offset, elements, elements a row, infinities that are no fault\n");
   emit_table(&t, arena_print(e->arena, "MtValue %s", name));
   return t.n_rows;
 }
@@ -343,12 +357,6 @@ static void emit_member(Emit *e, const char *value, const char *meaning) {
   text_add(e->out, "  %-34s // %s\n", cell, meaning);
 }
 
-static const Step *step_of(const Emit *e, const Graph *graph) {
-  for (int i = 0; i < e->n_steps; i++)
-    if (e->steps[i]->graph == graph) return e->steps[i];
-  return NULL;
-}
-
 static int64_t calls_of(const Step *step) {
   int64_t n = 0;
   for (int i = 0; i < step->n_calls; i++) n += calls_in(&step->calls[i]);
@@ -372,7 +380,7 @@ static void emit_phases(Emit *e, const int *n_logs) {
   Table t = {.e = e};
   int first_log = 0;
   for (int i = 0; i < phase_count(e->program); i++) {
-    int n = emit_values(e, step_of(e, phase_at(e->program, i).graph), phase_name(e, "train_values", i));
+    int n = emit_values(e, i, phase_name(e, "train_values", i));
     phase_row(&t, i, first_log, n_logs[i], n);
     first_log += n_logs[i];
   }

@@ -204,6 +204,9 @@ static inline size_t mt_arena_bytes(MtSize size, int real_size) { return real_si
 /* A value that a kernel writes, in the order kernels run: the search for the
  * first non-finite value walks these. */
 typedef enum MtPlace { MT_IN_ARENA, MT_IN_GRADS, MT_IN_STATES, MT_IN_OUTPUTS, MT_IN_ARENA_BF16 } MtPlace;
+typedef enum MtForeseen {   /* infinities that are no fault, and whether the value is made of data and draws alone */
+  MT_PLUS_INF = 1, MT_MINUS_INF = 2, MT_OF_DATA = 4
+} MtForeseen;
 typedef struct MtValue {
   int kernel;               /* the how-manyth kernel of the step writes it, from 0 */
   const char *name;         /* "net.fc1.mm" */
@@ -212,6 +215,7 @@ typedef struct MtValue {
   int64_t offset;           /* bytes at real = float in the arena; elements elsewhere */
   int64_t count;            /* elements at capacity */
   int64_t row_elements;     /* elements a row when the leading axis is the batch, else 0 */
+  int foreseen;             /* bits of MtForeseen */
 } MtValue;
 
 typedef struct MtLog {

@@ -70,11 +70,11 @@ static const MtData data[] = {
     {"test_set", MT_CSV, 1, paths, 2, fields, CAPACITY, false, 20, 0, 0, "line.mt:3"},
 };
 static const MtValue values[] = {
-    {0, "net.mm", "line.mt:7", MT_IN_ARENA, 0, CAPACITY, 1},
-    {1, "net.y", "line.mt:7", MT_IN_ARENA, 0, CAPACITY, 1},
-    {2, "loss", "line.mt:11", MT_IN_OUTPUTS, MEAN, 2, 0},
-    {3, "grad.net.w", "line.mt:7", MT_IN_GRADS, 0, IN, 0},
-    {3, "grad.net.b", "line.mt:7", MT_IN_GRADS, IN, 1, 0},
+    {0, "net.mm", "line.mt:7", MT_IN_ARENA, 0, CAPACITY, 1, 0},
+    {1, "net.y", "line.mt:7", MT_IN_ARENA, 0, CAPACITY, 1, 0},
+    {2, "loss", "line.mt:11", MT_IN_OUTPUTS, MEAN, 2, 0, 0},
+    {3, "grad.net.w", "line.mt:7", MT_IN_GRADS, 0, IN, 0, 0},
+    {3, "grad.net.b", "line.mt:7", MT_IN_GRADS, IN, 1, 0, 0},
 };
 static const MtLog logs[] = {{"mean", MEAN}, {"loss", LOSS}};
 static const MtGroup groups[] = {{"net", "sgd", 1, {"buf"}, 0, IN + 1, 0}};
