@@ -17,10 +17,11 @@
 
 #ifndef LAUNCH
 
-/* LAUNCH(kernel, grid, block, bytes of dynamic shared memory, run)(arguments); */
+/* LAUNCH(kernel, grid, block, bytes of dynamic shared memory, run)(arguments);  The name stands in brackets: else a kernel of
+ * f64 that takes no reals could as well be its namesake outside, which MtScalars leads to. */
 #define LAUNCH(kernel, grid, block, shared, run) \
   for (bool mt_next = mt_may_launch(run, #kernel); mt_next; mt_next = mt_launched(run, #kernel)) \
-  kernel<<<grid, block, shared, (cudaStream_t)(run)->stream>>>
+  (kernel)<<<grid, block, shared, (cudaStream_t)(run)->stream>>>
 
 static inline bool mt_may_launch(MtRun *run, const char *kernel) {
   const bool go = mt_go(run);
