@@ -363,17 +363,31 @@ static int64_t calls_of(const Step *step) {
   return n;
 }
 
-static void phase_row(Table *t, int i, int first_log, int n_logs, int n_values) {
+static int emit_stopped(Emit *e, int phase) {
+  Phase p = phase_at(e->program, phase);
+  Table t = {.e = e};
+  for (int i = 0; p.update >= 0 && i < e->program->train.updates[p.update].n_stopped; i++) {
+    const Stopped *s = &e->program->train.updates[p.update].stopped[i];
+    add_row(&t, 2, quote(e, e->program->params[s->param].path), quote(e, model_line(e->arena, s->past)));
+  }
+  if (!t.n_rows) return 0;
+  text_add(e->out, "// reaches the loss past a stop, which is where (gradcheck)\n");
+  emit_table(&t, arena_print(e->arena, "MtStopped %s", phase_name(e, "train_stopped", phase)));
+  return t.n_rows;
+}
+
+static void phase_row(Table *t, int i, int first_log, int n_logs, int n_values, int n_stopped) {
   Emit *e = t->e;
   Phase p = phase_at(e->program, i);
   const char *gradients = phase_name(e, "train_gradients", i), *values = phase_name(e, "train_values", i);
   Stretch all = phase_stretch(e->program, i);
   int group = p.update < 0 ? 0 : first_group(e->program, p.update),
       n_groups = p.update < 0 ? 0 : e->program->train.updates[p.update].n_groups;
-  add_row(t, 14, gradients, arena_print(e->arena, e->target->cuda ? "f64::%s" : "%s_f64", gradients),
+  add_row(t, 16, gradients, arena_print(e->arena, e->target->cuda ? "f64::%s" : "%s_f64", gradients),
           p.update < 0 ? "NULL" : phase_name(e, "train_update", i), number(e, p.every), number(e, loss_output(p.graph)),
           number(e, all.begin), number(e, all.count), number(e, first_log), number(e, n_logs), number(e, group),
-          number(e, n_groups), number(e, calls_of(step_of(e, p.graph))), number(e, n_values), n_values ? values : "NULL");
+          number(e, n_groups), number(e, calls_of(step_of(e, p.graph))), number(e, n_values), n_values ? values : "NULL",
+          number(e, n_stopped), n_stopped ? phase_name(e, "train_stopped", i) : "NULL");
 }
 
 static void emit_phases(Emit *e, const int *n_logs) {
@@ -381,11 +395,11 @@ static void emit_phases(Emit *e, const int *n_logs) {
   int first_log = 0;
   for (int i = 0; i < phase_count(e->program); i++) {
     int n = emit_values(e, i, phase_name(e, "train_values", i));
-    phase_row(&t, i, first_log, n_logs[i], n);
+    phase_row(&t, i, first_log, n_logs[i], n, emit_stopped(e, i));
     first_log += n_logs[i];
   }
   text_add(e->out, "// loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: "
-                   "none),\n// elements moved from, how many, logs from, how many, groups from, how many, calls, values\n");
+                   "none),\n// elements moved from, how many, logs from, how many, groups from, how many, calls, values,\n// parameters past a stop\n");
   emit_table(&t, "MtPhase train_phases");
 }
 

@@ -261,6 +261,11 @@ typedef struct MtGroup {    /* an update group, for --help and checkpoints */
   int64_t slots_at;         /* where the slots of `begin` lie in their blocks: elsewhere when an earlier update moves the same */
 } MtGroup;
 
+/* A parameter that reaches the loss past a stop, too, where its gradient is not the derivative. */
+typedef struct MtStopped {
+  const char *param, *where; /* "net.w", "digits.mt:11" */
+} MtStopped;
+
 /* A stretch of the step up to an update, which later phases see. */
 typedef struct MtPhase {
   MtStep gradients;         /* forward and backward: outputs, grads */
@@ -273,6 +278,8 @@ typedef struct MtPhase {
   int first_group, n_groups;
   int n_kernels, n_values;
   const MtValue *values;
+  int n_stopped;
+  const MtStopped *stopped;
 } MtPhase;
 
 /* All calls of one kernel in a step, by the compiler's model; the name is that of the function or launch, or

@@ -86,7 +86,7 @@ static const MtAction actions[] = {{'e', 0, 0}, {'l', 0, "rmse"}, {'h', 0, "leas
 static const MtEvery one_watch[] = {{1, MT_EPOCHS, 2, actions}}, two_watches[] = {{5, MT_STEPS, 3, actions}};
 static const MtPredict predict = {1, fields, CAPACITY, predict_rows, {ARENA_BYTES, CAPACITY}, 0, {0}, true};
 
-#define PHASE(wide) {{gradients_f32, wide, update, 1, LOSS, 0, IN + 1, 0, 2, 0, 1, 4, 5, values}}
+#define PHASE(wide) {{gradients_f32, wide, update, 1, LOSS, 0, IN + 1, 0, 2, 0, 1, 4, 5, values, 0, NULL}}
 static const MtPhase right[] = PHASE(gradients_f64), wrong[] = PHASE(wrong_gradients);
 #define TRAIN(count, unit, accumulate, phases, every)                                                                  \
   {                                                                                                                    \

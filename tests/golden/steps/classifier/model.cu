@@ -444,9 +444,10 @@ static const MtValue train_values[] = {
   {9, "grad.update0.net.fc1.weight.transpose",                    "model.mt:7",  MT_IN_GRADS,   0,    60, 0,  0},
 };
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
-// elements moved from, how many, logs from, how many, groups from, how many, calls, values
+// elements moved from, how many, logs from, how many, groups from, how many, calls, values,
+// parameters past a stop
 static const MtPhase train_phases[] = {
-  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 256, 0, 1, 0, 2, 10, 12, train_values},
+  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 256, 0, 1, 0, 2, 10, 12, train_values, 0, NULL},
 };
 static const MtAction every0_actions[] = {
   {'e', 0, NULL},

@@ -284,9 +284,10 @@ static const MtValue train_values[] = {
   {13, "grad.update0.net.out.weight.transpose.copy",      "model.mt:6",  MT_IN_GRADS,   128,  8,  0, 0},
 };
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
-// elements moved from, how many, logs from, how many, groups from, how many, calls, values
+// elements moved from, how many, logs from, how many, groups from, how many, calls, values,
+// parameters past a stop
 static const MtPhase train_phases[] = {
-  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 256, 0, 0, 0, 1, 14, 16, train_values},
+  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 256, 0, 0, 0, 1, 14, 16, train_values, 0, NULL},
 };
 // a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
 static const MtCost train_costs[] = {

@@ -1241,13 +1241,14 @@ static const MtValue train_values_4[] = {
   {0, "fooled.mean.div.copy", "model.mt:15", MT_IN_OUTPUTS, 4, 1, 0, 0},
 };
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
-// elements moved from, how many, logs from, how many, groups from, how many, calls, values
+// elements moved from, how many, logs from, how many, groups from, how many, calls, values,
+// parameters past a stop
 static const MtPhase train_phases[] = {
-  {train_gradients,   f64::train_gradients,   train_update,   1, 0,  0,   193, 0, 0, 0, 1, 21, 34, train_values},
-  {train_gradients_1, f64::train_gradients_1, NULL,           1, -1, 0,   640, 0, 1, 0, 0, 6,  7,  train_values_1},
-  {train_gradients_2, f64::train_gradients_2, train_update_2, 2, 2,  256, 323, 1, 0, 1, 1, 25, 36, train_values_2},
-  {train_gradients_3, f64::train_gradients_3, NULL,           1, -1, 0,   640, 1, 1, 0, 0, 2,  2,  train_values_3},
-  {train_gradients_4, f64::train_gradients_4, NULL,           2, -1, 0,   640, 2, 1, 0, 0, 1,  1,  train_values_4},
+  {train_gradients,   f64::train_gradients,   train_update,   1, 0,  0,   193, 0, 0, 0, 1, 21, 34, train_values,   0, NULL},
+  {train_gradients_1, f64::train_gradients_1, NULL,           1, -1, 0,   640, 0, 1, 0, 0, 6,  7,  train_values_1, 0, NULL},
+  {train_gradients_2, f64::train_gradients_2, train_update_2, 2, 2,  256, 323, 1, 0, 1, 1, 25, 36, train_values_2, 0, NULL},
+  {train_gradients_3, f64::train_gradients_3, NULL,           1, -1, 0,   640, 1, 1, 0, 0, 2,  2,  train_values_3, 0, NULL},
+  {train_gradients_4, f64::train_gradients_4, NULL,           2, -1, 0,   640, 2, 1, 0, 0, 1,  1,  train_values_4, 0, NULL},
 };
 // a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
 static const MtCost train_costs[] = {
