@@ -198,7 +198,12 @@ static int emit_train_logs(Emit *e, int *n) {
   return t.n_rows;
 }
 
-static void value_row(Table *t, int64_t kernel, const Node *n) {
+static const char *const foreseen[] = {"0", "MT_PLUS_INF", "MT_MINUS_INF", "MT_PLUS_INF | MT_MINUS_INF",
+                                       "MT_OF_DATA", "MT_OF_DATA | MT_PLUS_INF", "MT_OF_DATA | MT_MINUS_INF",
+                                       "MT_OF_DATA | MT_PLUS_INF | MT_MINUS_INF"};
+
+/* `may_hold`: bits of foreseen_infinities. */
+static void value_row(Table *t, int64_t kernel, const Node *n, int may_hold) {
   Emit *e = t->e;
   const char *place = n->type.dtype == BF16   ? "MT_IN_ARENA_BF16"
                       : n->home == HOME_ARENA ? "MT_IN_ARENA"
@@ -210,8 +215,8 @@ static void value_row(Table *t, int64_t kernel, const Node *n) {
   if (!dtype_is_float(n->type.dtype)) return;
   for (int a = 1; a < n->type.rank; a++)
     if (n->type.dim[a].rows) return; /* stacked: rows that are not there lie between those that are */
-  add_row(t, 7, number(e, kernel), quote(e, n->name), quote(e, model_line(e->arena, n->span)), place,
-          number(e, n->offset), number(e, count), number(e, batched ? count / n->type.dim[0].rows->size : 0));
+  add_row(t, 8, number(e, kernel), quote(e, n->name), quote(e, model_line(e->arena, n->span)), place, number(e, n->offset),
+          number(e, count), number(e, batched ? count / n->type.dim[0].rows->size : 0), foreseen[may_hold]);
 }
 
 /* How many kernels and products a call is, and those of a step. */
@@ -222,17 +227,26 @@ static int64_t calls_in(const Call *call) {
   return turn * call->node->attrs.space.dim[0].size;
 }
 
+static const Step *step_of(const Emit *e, const Graph *graph) {
+  for (int i = 0; i < e->n_steps; i++)
+    if (e->steps[i]->graph == graph) return e->steps[i];
+  return NULL;
+}
+
 /* What each call of the training step writes, in order; what a loop leaves, as written by its last. */
-static int emit_values(Emit *e, const Step *step, const char *name) {
+static int emit_values(Emit *e, int phase, const char *name) {
+  const Step *step = step_of(e, phase_at(e->program, phase).graph);
+  const unsigned char *may_hold = foreseen_infinities(e->arena, e->program, phase);
   Table t = {.e = e};
   int64_t done = 0;
   for (int i = 0; i < step->n_calls; i++) {
     const Node *n;
     done += calls_in(&step->calls[i]);
-    for (int o = 0; (n = call_output(step, &step->calls[i], o)); o++) value_row(&t, done - 1, n);
+    for (int o = 0; (n = call_output(step, &step->calls[i], o)); o++)
+      value_row(&t, done - 1, n, n->id < step->graph->n_nodes ? may_hold[n->id] & FORESEEN : 0); /* a product out of a group: nothing */
   }
   if (!t.n_rows) return 0;
-  text_add(e->out, "// call, value, where, place, offset, elements, elements a row\n");
+  text_add(e->out, "// call, value, where, place, offset, elements, elements a row, infinities that are no fault\n");
   emit_table(&t, arena_print(e->arena, "MtValue %s", name));
   return t.n_rows;
 }
@@ -343,41 +357,49 @@ static void emit_member(Emit *e, const char *value, const char *meaning) {
   text_add(e->out, "  %-34s // %s\n", cell, meaning);
 }
 
-static const Step *step_of(const Emit *e, const Graph *graph) {
-  for (int i = 0; i < e->n_steps; i++)
-    if (e->steps[i]->graph == graph) return e->steps[i];
-  return NULL;
-}
-
 static int64_t calls_of(const Step *step) {
   int64_t n = 0;
   for (int i = 0; i < step->n_calls; i++) n += calls_in(&step->calls[i]);
   return n;
 }
 
-static void phase_row(Table *t, int i, int first_log, int n_logs, int n_values) {
+static int emit_stopped(Emit *e, int phase) {
+  Phase p = phase_at(e->program, phase);
+  Table t = {.e = e};
+  for (int i = 0; p.update >= 0 && i < e->program->train.updates[p.update].n_stopped; i++) {
+    const Stopped *s = &e->program->train.updates[p.update].stopped[i];
+    add_row(&t, 2, quote(e, e->program->params[s->param].path), quote(e, model_line(e->arena, s->past)));
+  }
+  if (!t.n_rows) return 0;
+  text_add(e->out, "// reaches the loss past a stop, which is where (gradcheck)\n");
+  emit_table(&t, arena_print(e->arena, "MtStopped %s", phase_name(e, "train_stopped", phase)));
+  return t.n_rows;
+}
+
+static void phase_row(Table *t, int i, int first_log, int n_logs, int n_values, int n_stopped) {
   Emit *e = t->e;
   Phase p = phase_at(e->program, i);
   const char *gradients = phase_name(e, "train_gradients", i), *values = phase_name(e, "train_values", i);
   Stretch all = phase_stretch(e->program, i);
   int group = p.update < 0 ? 0 : first_group(e->program, p.update),
       n_groups = p.update < 0 ? 0 : e->program->train.updates[p.update].n_groups;
-  add_row(t, 14, gradients, arena_print(e->arena, e->target->cuda ? "f64::%s" : "%s_f64", gradients),
+  add_row(t, 16, gradients, arena_print(e->arena, e->target->cuda ? "f64::%s" : "%s_f64", gradients),
           p.update < 0 ? "NULL" : phase_name(e, "train_update", i), number(e, p.every), number(e, loss_output(p.graph)),
           number(e, all.begin), number(e, all.count), number(e, first_log), number(e, n_logs), number(e, group),
-          number(e, n_groups), number(e, calls_of(step_of(e, p.graph))), number(e, n_values), n_values ? values : "NULL");
+          number(e, n_groups), number(e, calls_of(step_of(e, p.graph))), number(e, n_values), n_values ? values : "NULL",
+          number(e, n_stopped), n_stopped ? phase_name(e, "train_stopped", i) : "NULL");
 }
 
 static void emit_phases(Emit *e, const int *n_logs) {
   Table t = {.e = e};
   int first_log = 0;
   for (int i = 0; i < phase_count(e->program); i++) {
-    int n = emit_values(e, step_of(e, phase_at(e->program, i).graph), phase_name(e, "train_values", i));
-    phase_row(&t, i, first_log, n_logs[i], n);
+    int n = emit_values(e, i, phase_name(e, "train_values", i));
+    phase_row(&t, i, first_log, n_logs[i], n, emit_stopped(e, i));
     first_log += n_logs[i];
   }
   text_add(e->out, "// loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: "
-                   "none),\n// elements moved from, how many, logs from, how many, groups from, how many, calls, values\n");
+                   "none),\n// elements moved from, how many, logs from, how many, groups from, how many, calls, values,\n// parameters past a stop\n");
   emit_table(&t, "MtPhase train_phases");
 }
 

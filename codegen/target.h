@@ -111,6 +111,10 @@ typedef struct StepCost {
 const Rates *step_rates(const Emit *e);
 StepCost *step_costs(Emit *e, bool by_line, int *n); /* most seconds first */
 
+/* infinite.c: by the node's id in the graph of a phase, what it may hold though all is well: bits, of which FORESEEN are of use. */
+enum { FORESEEN_PLUS = 1, FORESEEN_MINUS = 2, FORESEEN_OF_DATA = 4, FORESEEN = 7 };
+const unsigned char *foreseen_infinities(Arena *arena, const Program *program, int phase);
+
 /* program.c: the phases of the training step; one that was never cut is all of it. */
 int phase_count(const Program *program);
 Phase phase_at(const Program *program, int i);

@@ -60,7 +60,9 @@ static Value map_call(Lower *l, Call *call, const Builtin *self) {
   if (call->n == 2) return binary(l, self->op, call->value[0], call->value[1], call->e);
   for (int i = 0; i < call->n; i++)
     if (!(in[i] = arg(l, call, i))) return poison();
-  return apply(l, self->op, call->n, in, NULL, call->e);
+  /* those of nn.mt only give a value another slope than its own, or shift: differences agree */
+  Attrs attrs = {.said = self->op == OP_stop && !call->e->at->source->standard};
+  return apply(l, self->op, call->n, in, &attrs, call->e);
 }
 
 static Value where_call(Lower *l, Call *call, const Builtin *self) {

@@ -208,7 +208,7 @@ static int leave_states(Lower *l, LoopFrame *f, Node *loop, int next, bool (*whi
     attrs.shape = result_type(loop, next++);
     Builder b = {l->graph, loop->span, join(l, held->path, "new")};
     Node *result = node_new(l->graph, OP_result, &loop, 1, &attrs, join(l, held->path, "turned"), loop->span);
-    Node *value = b_unary(&b, OP_stop, result);
+    Node *value = b_stop(&b, result);
     change_state(l, held->path, value);
     refresh_state(l, held->path, value);
   }

@@ -179,7 +179,7 @@ void do_assign(Lower *l, const Syntax *s) {
   Node *node = fitting(l, entry, s);
   if (!node || !l->training) return;
   Builder b = builder(l, s->value);
-  node = b_unary(&b, OP_stop, node);
+  node = b_stop(&b, node);
   if (entry->graph == l->graph) entry->value = tensor_value(node);
   Type outside = outermost_type(&node->type);
   node = renamed(l, tensor_value(node), &outside, join(l, entry->state, "new"), s->at).node;

@@ -43,6 +43,7 @@ static const struct Attribute {
     {"tb", FORM_FLAG, offsetof(Attrs, tb), NULL, 0},
     {"wide", FORM_FLAG, offsetof(Attrs, wide), NULL, 0},
     {"scale", FORM_NUMBER, offsetof(Attrs, scale), NULL, 0},
+    {"said", FORM_FLAG, offsetof(Attrs, said), NULL, 0},
     {"causal", FORM_FLAG, offsetof(Attrs, causal), NULL, 0},
     {"start", FORM_LONGS, offsetof(Attrs, start), NULL, 0},
     {"step", FORM_LONGS, offsetof(Attrs, step), NULL, 0},

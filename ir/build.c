@@ -19,6 +19,7 @@ Node *b_const(Builder *b, DType dtype, double value) {
 }
 
 Node *b_unary(Builder *b, Op op, Node *x) { return make(b, op, NULL, 1, &x, NULL); }
+Node *b_stop(Builder *b, Node *x) { return make(b, OP_stop, NULL, 1, &x, &(Attrs){.said = true}); }
 Node *b_binary(Builder *b, Op op, Node *x, Node *y) { return make(b, op, NULL, 2, (Node *[]){x, y}, NULL); }
 Node *b_scalar(Builder *b, Op op, Node *x, double value) {
   return b_binary(b, op, x, b_const(b, x->type.dtype, value));

@@ -111,7 +111,7 @@ static uint64_t hash_node(Op op, Node *const *in, int n_in, const Attrs *a) {
   memcpy(&bits, &a->value, sizeof bits);
   hash = mix(mix(hash, bits), hash_string(a->path));
   memcpy(&bits, &a->scale, sizeof bits);
-  hash = mix(hash, bits + a->causal);
+  hash = mix(hash, bits + a->causal + 2u * a->said);
   hash = mix(hash, (uint64_t)(a->axis * 64 + a->index * 8 + a->keep * 4 + a->ta * 2 + a->tb + a->wide * 512));
   hash = mix(hash, (uint64_t)a->stride * 8 + (uint64_t)a->window + ((uint64_t)a->dilation << 32) + (uint64_t)a->padding * 64);
   for (int i = 0; i < a->n_axes; i++) hash = mix(hash, (uint64_t)a->axes[i] + 1);
@@ -134,7 +134,7 @@ static bool same_type(const Type *a, const Type *b) {
 }
 
 static bool same_attrs(const Attrs *a, const Attrs *b) {
-  return same_bits(a->value, b->value) && same_bits(a->high, b->high) && same_bits(a->scale, b->scale) && a->causal == b->causal && same_text(a->path, b->path) &&
+  return same_bits(a->value, b->value) && same_bits(a->high, b->high) && same_bits(a->scale, b->scale) && a->causal == b->causal && a->said == b->said && same_text(a->path, b->path) &&
          a->symbol == b->symbol && a->axis == b->axis && a->index == b->index && a->n_axes == b->n_axes &&
          !memcmp(a->axes, b->axes, sizeof a->axes[0] * (size_t)a->n_axes) && a->keep == b->keep && a->first == b->first &&
          a->window == b->window && a->stride == b->stride && a->dilation == b->dilation && a->padding == b->padding &&

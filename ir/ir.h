@@ -187,6 +187,7 @@ typedef struct Attrs {
   bool ta, tb;               /* matmul: the last two axes of operand 0, 1 are swapped */
   bool wide;                 /* matmul: of bf16, the result stays f32 */
   double scale;              /* attention: of the scores */
+  bool said;                 /* stop: by the model's own word, not as a shift that changes nothing */
   bool causal;               /* attention: a place sees none behind it */
   int64_t start[MAX_RANK];   /* slice, pad: out[i] = in[start + i*step], steps below 0 turn round; pad is its transpose, zero elsewhere */
   int64_t step[MAX_RANK];
@@ -375,11 +376,19 @@ typedef struct UpdateGroup {
   const Span *span;
 } UpdateGroup;
 
+/* A parameter that reaches the loss past a stop, too: there its gradient is not the derivative. */
+typedef struct Stopped {
+  int param;
+  const Span *past;
+} Stopped;
+
 typedef struct Update {
   const char *name;          /* "update0" */
   int n_groups;
   UpdateGroup *groups;
   double clip;               /* global norm; 0: none */
+  int n_stopped;             /* known behind the gradient pass */
+  Stopped *stopped;
   const Span *span;
 } Update;
 
@@ -529,6 +538,7 @@ typedef struct Builder {
 } Builder;
 Node *b_const(Builder *b, DType dtype, double value);
 Node *b_unary(Builder *b, Op op, Node *x);
+Node *b_stop(Builder *b, Node *x);                        /* by the model's own word */
 Node *b_binary(Builder *b, Op op, Node *x, Node *y);      /* broadcasts */
 Node *b_scalar(Builder *b, Op op, Node *x, double value); /* x op value, value of x's dtype */
 Node *b_where(Builder *b, Node *condition, Node *yes, Node *no);

@@ -160,6 +160,13 @@ static void read_hyper(Reader *r, UpdateGroup *g, Map *names) {
   read_expect(r, ")");
 }
 
+static int read_known_param(Reader *r) {
+  const char *start = r->at, *path = read_name(r, "a parameter");
+  int index = map_get_name(r->params, path);
+  if (index < 0) read_fail(r, E0702, start, "no parameter `%s` is declared above", path);
+  return index;
+}
+
 static UpdateGroup read_update_group(Reader *r, Map *names) {
   UpdateGroup g = {.target = read_name(r, "a target")};
   read_expect(r, "using");
@@ -171,10 +178,7 @@ static UpdateGroup read_update_group(Reader *r, Map *names) {
   read_expect(r, "(");
   if (!read_accept(r, ")")) {
     do {
-      start = r->at;
-      const char *path = read_name(r, "a parameter");
-      int index = map_get_name(r->params, path);
-      if (index < 0) read_fail(r, E0702, start, "no parameter `%s` is declared above", path);
+      int index = read_known_param(r);
       LIST_PUSH(r->arena, g.params, g.n_params, index);
     } while (read_accept(r, ","));
     read_expect(r, ")");
@@ -183,9 +187,20 @@ static UpdateGroup read_update_group(Reader *r, Map *names) {
   return g;
 }
 
+static void read_stopped(Reader *r, Update *u) {
+  read_expect(r, "(");
+  do {
+    int param = read_known_param(r);
+    Stopped stopped = {param, read_span(r)};
+    LIST_PUSH(r->arena, u->stopped, u->n_stopped, stopped);
+  } while (read_accept(r, ","));
+  read_expect(r, ")");
+}
+
 static void read_update(Reader *r) {
   Update u = {.name = read_name(r, "an update's name")};
   if (read_accept(r, "clip")) u.clip = read_number(r);
+  if (read_accept(r, "stopped")) read_stopped(r, &u);
   u.span = read_span(r);
   const Graph *schedule = r->program->schedule;
   Map **names = &r->names[0];

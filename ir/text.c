@@ -364,6 +364,12 @@ static void write_update(Writer *w, const Update *u) {
     text_add(w->out, " clip ");
     text_number(w->out, u->clip);
   }
+  for (int i = 0; i < u->n_stopped; i++) {
+    text_add(w->out, i ? ", " : " stopped (");
+    write_name(w, w->program->params[u->stopped[i].param].path);
+    write_span(w, u->stopped[i].past);
+  }
+  if (u->n_stopped) text_add(w->out, ")");
   write_span(w, u->span);
   text_add(w->out, " {\n");
   for (int i = 0; i < u->n_groups; i++) write_update_group(w, &u->groups[i]);

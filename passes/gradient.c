@@ -263,6 +263,7 @@ void pass_gradient(PassContext *context) {
   if (!program->has_train) return;
   Graph *graph = program->train.graph;
   ask_for_lse(graph);
+  note_stopped(program);
   for (int i = 0; i < program->train.n_updates; i++) add_gradients(context, i);
   graph_sweep(graph);
   if (!diagnostics_errors(context->diagnostics)) cut_phases(context);

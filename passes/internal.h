@@ -8,6 +8,7 @@ void pass_attention(PassContext *context); /* attention.c: softmax(q k') v as on
 void pass_precision(PassContext *context); /* precision.c: bf16 where the train block asks for it */
 void pass_gradient(PassContext *context); /* gradient.c: grad(y, x) and the gradients of updates, as ordinary nodes */
 void cut_phases(PassContext *context);    /* phases.c: the training step at its sequence points; of pass_gradient */
+void note_stopped(Program *program);     /* stopped.c: parameters that reach a loss past a stop, of pass_gradient */
 void order_update_groups(PassContext *context); /* update_groups.c: groups that can be stretches of one block; of pass_gradient */
 void pass_simplify(PassContext *context); /* simplify.c: cheaper ways to the same values */
 void pass_narrow(PassContext *context);   /* precision.c: gradients of biases from bf16 */

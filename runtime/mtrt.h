@@ -204,6 +204,9 @@ static inline size_t mt_arena_bytes(MtSize size, int real_size) { return real_si
 /* A value that a kernel writes, in the order kernels run: the search for the
  * first non-finite value walks these. */
 typedef enum MtPlace { MT_IN_ARENA, MT_IN_GRADS, MT_IN_STATES, MT_IN_OUTPUTS, MT_IN_ARENA_BF16 } MtPlace;
+typedef enum MtForeseen {   /* infinities that are no fault, and whether the value is made of data and draws alone */
+  MT_PLUS_INF = 1, MT_MINUS_INF = 2, MT_OF_DATA = 4
+} MtForeseen;
 typedef struct MtValue {
   int kernel;               /* the how-manyth kernel of the step writes it, from 0 */
   const char *name;         /* "net.fc1.mm" */
@@ -212,6 +215,7 @@ typedef struct MtValue {
   int64_t offset;           /* bytes at real = float in the arena; elements elsewhere */
   int64_t count;            /* elements at capacity */
   int64_t row_elements;     /* elements a row when the leading axis is the batch, else 0 */
+  int foreseen;             /* bits of MtForeseen */
 } MtValue;
 
 typedef struct MtLog {
@@ -257,6 +261,11 @@ typedef struct MtGroup {    /* an update group, for --help and checkpoints */
   int64_t slots_at;         /* where the slots of `begin` lie in their blocks: elsewhere when an earlier update moves the same */
 } MtGroup;
 
+/* A parameter that reaches the loss past a stop, too, where its gradient is not the derivative. */
+typedef struct MtStopped {
+  const char *param, *where; /* "net.w", "digits.mt:11" */
+} MtStopped;
+
 /* A stretch of the step up to an update, which later phases see. */
 typedef struct MtPhase {
   MtStep gradients;         /* forward and backward: outputs, grads */
@@ -269,6 +278,8 @@ typedef struct MtPhase {
   int first_group, n_groups;
   int n_kernels, n_values;
   const MtValue *values;
+  int n_stopped;
+  const MtStopped *stopped;
 } MtPhase;
 
 /* All calls of one kernel in a step, by the compiler's model; the name is that of the function or launch, or

@@ -17,8 +17,8 @@
 
 #ifndef LAUNCH
 
-/* LAUNCH(kernel, grid, block, bytes of dynamic shared memory, run)(arguments);  In brackets, the kernel's name is looked
- * up where it stands, not where types of the arguments do: both copies of a program have kernels without reals. */
+/* LAUNCH(kernel, grid, block, bytes of dynamic shared memory, run)(arguments);  The name stands in brackets: else a kernel of
+ * f64 that takes no reals could as well be its namesake outside, which MtScalars leads to. */
 #define LAUNCH(kernel, grid, block, shared, run) \
   for (bool mt_next = mt_may_launch(run, #kernel); mt_next; mt_next = mt_launched(run, #kernel)) \
   (kernel)<<<grid, block, shared, (cudaStream_t)(run)->stream>>>

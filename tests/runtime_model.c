@@ -70,11 +70,11 @@ static const MtData data[] = {
     {"test_set", MT_CSV, 1, paths, 2, fields, CAPACITY, false, 20, 0, 0, "line.mt:3"},
 };
 static const MtValue values[] = {
-    {0, "net.mm", "line.mt:7", MT_IN_ARENA, 0, CAPACITY, 1},
-    {1, "net.y", "line.mt:7", MT_IN_ARENA, 0, CAPACITY, 1},
-    {2, "loss", "line.mt:11", MT_IN_OUTPUTS, MEAN, 2, 0},
-    {3, "grad.net.w", "line.mt:7", MT_IN_GRADS, 0, IN, 0},
-    {3, "grad.net.b", "line.mt:7", MT_IN_GRADS, IN, 1, 0},
+    {0, "net.mm", "line.mt:7", MT_IN_ARENA, 0, CAPACITY, 1, 0},
+    {1, "net.y", "line.mt:7", MT_IN_ARENA, 0, CAPACITY, 1, 0},
+    {2, "loss", "line.mt:11", MT_IN_OUTPUTS, MEAN, 2, 0, 0},
+    {3, "grad.net.w", "line.mt:7", MT_IN_GRADS, 0, IN, 0, 0},
+    {3, "grad.net.b", "line.mt:7", MT_IN_GRADS, IN, 1, 0, 0},
 };
 static const MtLog logs[] = {{"mean", MEAN}, {"loss", LOSS}};
 static const MtGroup groups[] = {{"net", "sgd", 1, {"buf"}, 0, IN + 1, 0}};
@@ -86,7 +86,7 @@ static const MtAction actions[] = {{'e', 0, 0}, {'l', 0, "rmse"}, {'h', 0, "leas
 static const MtEvery one_watch[] = {{1, MT_EPOCHS, 2, actions}}, two_watches[] = {{5, MT_STEPS, 3, actions}};
 static const MtPredict predict = {1, fields, CAPACITY, predict_rows, {ARENA_BYTES, CAPACITY}, 0, {0}, true};
 
-#define PHASE(wide) {{gradients_f32, wide, update, 1, LOSS, 0, IN + 1, 0, 2, 0, 1, 4, 5, values}}
+#define PHASE(wide) {{gradients_f32, wide, update, 1, LOSS, 0, IN + 1, 0, 2, 0, 1, 4, 5, values, 0, NULL}}
 static const MtPhase right[] = PHASE(gradients_f64), wrong[] = PHASE(wrong_gradients);
 #define TRAIN(count, unit, accumulate, phases, every)                                                                  \
   {                                                                                                                    \

@@ -516,34 +516,35 @@ static const MtLog train_logs[] = {
 static const MtGroup train_groups[] = {
   {"net", "adamw", 2, {"m", "v"}, 0, 201861, 0},
 };
-// call, value, where, place, offset, elements, elements a row
+// call, value, where, place, offset, elements, elements a row, infinities that are no fault
 static const MtValue train_values[] = {
-  {0,   "net.first.mm",                                             "model.mt:10", MT_IN_ARENA,   0,      2048,  64},
-  {1,   "net.first.add",                                            "model.mt:10", MT_IN_ARENA,   0,      2048,  64},
-  {61,  "net.h.last",                                               "model.mt:11", MT_IN_ARENA,   40960,  2048,  64},
-  {62,  "net.last.mm",                                              "model.mt:12", MT_IN_ARENA,   0,      160,   5},
-  {63,  "loss.cross_entropy.norm.sum.2",                            "model.mt:17", MT_IN_ARENA,   768,    1,     0},
-  {64,  "loss.cross_entropy.nll.where.2",                           "model.mt:17", MT_IN_ARENA,   1024,   32,    1},
-  {64,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:17", MT_IN_ARENA,   0,      160,   5},
-  {65,  "loss.cross_entropy.div",                                   "model.mt:17", MT_IN_OUTPUTS, 0,      1,     0},
-  {65,  "loss.cross_entropy.div.copy",                              "model.mt:17", MT_IN_OUTPUTS, 1,      1,     0},
-  {66,  "grad.update0.net.last.bias.sum",                           "model.mt:12", MT_IN_GRADS,   201856, 5,     0},
-  {67,  "grad.update0.net.h.last.mm",                               "model.mt:12", MT_IN_ARENA,   768,    2048,  64},
-  {68,  "grad.update0.net.last.weight.transpose",                   "model.mt:12", MT_IN_GRADS,   201536, 320,   0},
-  {188, "grad.update0.net.first.add",                               "model.mt:11", MT_IN_ARENA,   8960,   2048,  64},
-  {188, "grad.update0.net.b.ln.weight",                             "model.mt:11", MT_IN_GRADS,   1088,   768,   0},
-  {188, "grad.update0.net.b.ln.bias",                               "model.mt:11", MT_IN_GRADS,   1856,   768,   0},
-  {188, "grad.update0.net.b.up.weight",                             "model.mt:11", MT_IN_GRADS,   2624,   98304, 0},
-  {188, "grad.update0.net.b.up.bias",                               "model.mt:11", MT_IN_GRADS,   100928, 1536,  0},
-  {188, "grad.update0.net.b.down.weight",                           "model.mt:11", MT_IN_GRADS,   102464, 98304, 0},
-  {188, "grad.update0.net.b.down.bias",                             "model.mt:11", MT_IN_GRADS,   200768, 768,   0},
-  {189, "grad.update0.net.first.bias.sum",                          "model.mt:10", MT_IN_GRADS,   1024,   64,    0},
-  {190, "grad.update0.net.first.weight.transpose",                  "model.mt:10", MT_IN_GRADS,   0,      1024,  0},
+  {0,   "net.first.mm",                                             "model.mt:10", MT_IN_ARENA,   0,      2048,  64, 0},
+  {1,   "net.first.add",                                            "model.mt:10", MT_IN_ARENA,   0,      2048,  64, 0},
+  {61,  "net.h.last",                                               "model.mt:11", MT_IN_ARENA,   40960,  2048,  64, 0},
+  {62,  "net.last.mm",                                              "model.mt:12", MT_IN_ARENA,   0,      160,   5,  0},
+  {63,  "loss.cross_entropy.norm.sum.2",                            "model.mt:17", MT_IN_ARENA,   768,    1,     0,  MT_OF_DATA},
+  {64,  "loss.cross_entropy.nll.where.2",                           "model.mt:17", MT_IN_ARENA,   1024,   32,    1,  0},
+  {64,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:17", MT_IN_ARENA,   0,      160,   5,  0},
+  {65,  "loss.cross_entropy.div",                                   "model.mt:17", MT_IN_OUTPUTS, 0,      1,     0,  0},
+  {65,  "loss.cross_entropy.div.copy",                              "model.mt:17", MT_IN_OUTPUTS, 1,      1,     0,  0},
+  {66,  "grad.update0.net.last.bias.sum",                           "model.mt:12", MT_IN_GRADS,   201856, 5,     0,  0},
+  {67,  "grad.update0.net.h.last.mm",                               "model.mt:12", MT_IN_ARENA,   768,    2048,  64, 0},
+  {68,  "grad.update0.net.last.weight.transpose",                   "model.mt:12", MT_IN_GRADS,   201536, 320,   0,  0},
+  {188, "grad.update0.net.first.add",                               "model.mt:11", MT_IN_ARENA,   8960,   2048,  64, 0},
+  {188, "grad.update0.net.b.ln.weight",                             "model.mt:11", MT_IN_GRADS,   1088,   768,   0,  0},
+  {188, "grad.update0.net.b.ln.bias",                               "model.mt:11", MT_IN_GRADS,   1856,   768,   0,  0},
+  {188, "grad.update0.net.b.up.weight",                             "model.mt:11", MT_IN_GRADS,   2624,   98304, 0,  0},
+  {188, "grad.update0.net.b.up.bias",                               "model.mt:11", MT_IN_GRADS,   100928, 1536,  0,  0},
+  {188, "grad.update0.net.b.down.weight",                           "model.mt:11", MT_IN_GRADS,   102464, 98304, 0,  0},
+  {188, "grad.update0.net.b.down.bias",                             "model.mt:11", MT_IN_GRADS,   200768, 768,   0,  0},
+  {189, "grad.update0.net.first.bias.sum",                          "model.mt:10", MT_IN_GRADS,   1024,   64,    0,  0},
+  {190, "grad.update0.net.first.weight.transpose",                  "model.mt:10", MT_IN_GRADS,   0,      1024,  0,  0},
 };
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
-// elements moved from, how many, logs from, how many, groups from, how many, calls, values
+// elements moved from, how many, logs from, how many, groups from, how many, calls, values,
+// parameters past a stop
 static const MtPhase train_phases[] = {
-  {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 201920, 0, 1, 0, 1, 191, 21, train_values},
+  {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 201920, 0, 1, 0, 1, 191, 21, train_values, 0, NULL},
 };
 // a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
 static const MtCost train_costs[] = {

@@ -428,25 +428,26 @@ static const MtGroup train_groups[] = {
   {"net",          "adamw", 2, {"m", "v"}, 0,   158, 0},
   {"net.fc2.bias", "sgd",   1, {"buf"},    192, 3,   192},
 };
-// call, value, where, place, offset, elements, elements a row
+// call, value, where, place, offset, elements, elements a row, infinities that are no fault
 static const MtValue train_values[] = {
-  {0, "net.fc1.dropout.mul.2",                                    "model.mt:7",  MT_IN_ARENA,   0,    80, 10},
-  {1, "net.fc2.mm",                                               "model.mt:7",  MT_IN_ARENA,   768,  24, 3},
-  {2, "loss.cross_entropy.norm.sum.2",                            "model.mt:11", MT_IN_ARENA,   1024, 1,  0},
-  {3, "loss.cross_entropy.nll.where.2",                           "model.mt:11", MT_IN_ARENA,   1280, 8,  1},
-  {3, "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:11", MT_IN_ARENA,   768,  24, 3},
-  {4, "loss.cross_entropy.div",                                   "model.mt:11", MT_IN_OUTPUTS, 0,    1,  0},
-  {4, "loss.cross_entropy.div.copy",                              "model.mt:11", MT_IN_OUTPUTS, 1,    1,  0},
-  {5, "grad.update0.net.fc2.bias.sum",                            "model.mt:7",  MT_IN_GRADS,   192,  3,  0},
-  {6, "grad.update0.net.fc2.weight.transpose",                    "model.mt:7",  MT_IN_GRADS,   128,  30, 0},
-  {7, "grad.update0.net.fc1.add.where",                           "model.mt:7",  MT_IN_ARENA,   0,    80, 10},
-  {8, "grad.update0.net.fc1.bias.sum",                            "model.mt:7",  MT_IN_GRADS,   64,   10, 0},
-  {9, "grad.update0.net.fc1.weight.transpose",                    "model.mt:7",  MT_IN_GRADS,   0,    60, 0},
+  {0, "net.fc1.dropout.mul.2",                                    "model.mt:7",  MT_IN_ARENA,   0,    80, 10, 0},
+  {1, "net.fc2.mm",                                               "model.mt:7",  MT_IN_ARENA,   768,  24, 3,  0},
+  {2, "loss.cross_entropy.norm.sum.2",                            "model.mt:11", MT_IN_ARENA,   1024, 1,  0,  MT_OF_DATA},
+  {3, "loss.cross_entropy.nll.where.2",                           "model.mt:11", MT_IN_ARENA,   1280, 8,  1,  0},
+  {3, "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:11", MT_IN_ARENA,   768,  24, 3,  0},
+  {4, "loss.cross_entropy.div",                                   "model.mt:11", MT_IN_OUTPUTS, 0,    1,  0,  0},
+  {4, "loss.cross_entropy.div.copy",                              "model.mt:11", MT_IN_OUTPUTS, 1,    1,  0,  0},
+  {5, "grad.update0.net.fc2.bias.sum",                            "model.mt:7",  MT_IN_GRADS,   192,  3,  0,  0},
+  {6, "grad.update0.net.fc2.weight.transpose",                    "model.mt:7",  MT_IN_GRADS,   128,  30, 0,  0},
+  {7, "grad.update0.net.fc1.add.where",                           "model.mt:7",  MT_IN_ARENA,   0,    80, 10, 0},
+  {8, "grad.update0.net.fc1.bias.sum",                            "model.mt:7",  MT_IN_GRADS,   64,   10, 0,  0},
+  {9, "grad.update0.net.fc1.weight.transpose",                    "model.mt:7",  MT_IN_GRADS,   0,    60, 0,  0},
 };
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
-// elements moved from, how many, logs from, how many, groups from, how many, calls, values
+// elements moved from, how many, logs from, how many, groups from, how many, calls, values,
+// parameters past a stop
 static const MtPhase train_phases[] = {
-  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 256, 0, 1, 0, 2, 10, 12, train_values},
+  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 256, 0, 1, 0, 2, 10, 12, train_values, 0, NULL},
 };
 static const MtAction every0_actions[] = {
   {'e', 0, NULL},

@@ -306,30 +306,31 @@ static const MtData data[] = {
 static const MtGroup train_groups[] = {
   {"net", "adam", 2, {"m", "v"}, 0, 194, 0},
 };
-// call, value, where, place, offset, elements, elements a row
+// call, value, where, place, offset, elements, elements a row, infinities that are no fault
 static const MtValue train_values[] = {
-  {0,  "net.x.gather",                                             "model.mt:7",  MT_IN_ARENA,   0,    120, 30},
-  {1,  "net.attention",                                            "model.mt:9",  MT_IN_ARENA,   768,  120, 30},
-  {1,  "net.attention.lse",                                        "model.mt:9",  MT_IN_ARENA,   512,  20,  5},
-  {2,  "net.mean.div",                                             "model.mt:9",  MT_IN_ARENA,   1280, 24,  6},
-  {3,  "net.head.mm",                                              "model.mt:9",  MT_IN_ARENA,   1536, 8,   2},
-  {4,  "loss.cross_entropy.norm.sum.2",                            "model.mt:13", MT_IN_ARENA,   1792, 1,   0},
-  {5,  "loss.cross_entropy.nll.where.2",                           "model.mt:13", MT_IN_ARENA,   2048, 4,   1},
-  {5,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:13", MT_IN_ARENA,   1536, 8,   2},
-  {6,  "loss.cross_entropy.div",                                   "model.mt:13", MT_IN_OUTPUTS, 0,    1,   0},
-  {7,  "grad.update0.net.head.bias.sum",                           "model.mt:9",  MT_IN_GRADS,   192,  2,   0},
-  {8,  "grad.update0.net.head.weight.transpose",                   "model.mt:9",  MT_IN_GRADS,   128,  12,  0},
-  {9,  "grad.update0.net.mean.sum.div",                            "model.mt:9",  MT_IN_ARENA,   1280, 24,  6},
-  {10, "grad.update0.net.attention.sum",                           "model.mt:9",  MT_IN_ARENA,   1536, 20,  5},
-  {10, "grad.update0.net.attention.broadcast.copy",                "model.mt:9",  MT_IN_ARENA,   768,  120, 30},
-  {11, "grad.update0.net.attention.dq",                            "model.mt:9",  MT_IN_ARENA,   1792, 120, 30},
-  {13, "grad.update0.net.x.gather.add.2",                          "model.mt:9",  MT_IN_ARENA,   1792, 120, 30},
-  {14, "grad.update0.net.table.scatter_add",                       "model.mt:7",  MT_IN_GRADS,   0,    120, 0},
+  {0,  "net.x.gather",                                             "model.mt:7",  MT_IN_ARENA,   0,    120, 30, 0},
+  {1,  "net.attention",                                            "model.mt:9",  MT_IN_ARENA,   768,  120, 30, 0},
+  {1,  "net.attention.lse",                                        "model.mt:9",  MT_IN_ARENA,   512,  20,  5,  0},
+  {2,  "net.mean.div",                                             "model.mt:9",  MT_IN_ARENA,   1280, 24,  6,  0},
+  {3,  "net.head.mm",                                              "model.mt:9",  MT_IN_ARENA,   1536, 8,   2,  0},
+  {4,  "loss.cross_entropy.norm.sum.2",                            "model.mt:13", MT_IN_ARENA,   1792, 1,   0,  MT_OF_DATA},
+  {5,  "loss.cross_entropy.nll.where.2",                           "model.mt:13", MT_IN_ARENA,   2048, 4,   1,  0},
+  {5,  "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:13", MT_IN_ARENA,   1536, 8,   2,  0},
+  {6,  "loss.cross_entropy.div",                                   "model.mt:13", MT_IN_OUTPUTS, 0,    1,   0,  0},
+  {7,  "grad.update0.net.head.bias.sum",                           "model.mt:9",  MT_IN_GRADS,   192,  2,   0,  0},
+  {8,  "grad.update0.net.head.weight.transpose",                   "model.mt:9",  MT_IN_GRADS,   128,  12,  0,  0},
+  {9,  "grad.update0.net.mean.sum.div",                            "model.mt:9",  MT_IN_ARENA,   1280, 24,  6,  0},
+  {10, "grad.update0.net.attention.sum",                           "model.mt:9",  MT_IN_ARENA,   1536, 20,  5,  0},
+  {10, "grad.update0.net.attention.broadcast.copy",                "model.mt:9",  MT_IN_ARENA,   768,  120, 30, 0},
+  {11, "grad.update0.net.attention.dq",                            "model.mt:9",  MT_IN_ARENA,   1792, 120, 30, 0},
+  {13, "grad.update0.net.x.gather.add.2",                          "model.mt:9",  MT_IN_ARENA,   1792, 120, 30, 0},
+  {14, "grad.update0.net.table.scatter_add",                       "model.mt:7",  MT_IN_GRADS,   0,    120, 0,  0},
 };
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
-// elements moved from, how many, logs from, how many, groups from, how many, calls, values
+// elements moved from, how many, logs from, how many, groups from, how many, calls, values,
+// parameters past a stop
 static const MtPhase train_phases[] = {
-  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 256, 0, 0, 0, 1, 15, 17, train_values},
+  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 256, 0, 0, 0, 1, 15, 17, train_values, 0, NULL},
 };
 // a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
 static const MtCost train_costs[] = {

@@ -257,31 +257,32 @@ static const MtData data[] = {
 static const MtGroup train_groups[] = {
   {"net", "sgd", 1, {"buf"}, 0, 136, 0},
 };
-// call, value, where, place, offset, elements, elements a row
+// call, value, where, place, offset, elements, elements a row, infinities that are no fault
 static const MtValue train_values[] = {
-  {0,  "net.fc.mm",                                        "model.mt:6",  MT_IN_ARENA,   0,    32, 8},
-  {1,  "grad.slope.grad.net.out.add.reshape.copy",         "model.mt:6",  MT_IN_ARENA,   256,  4,  1},
-  {2,  "grad.slope.grad.net.fc.tanh.mm",                   "model.mt:6",  MT_IN_ARENA,   512,  32, 8},
-  {3,  "grad.slope.grad.net.fc.add.mul.2",                 "model.mt:6",  MT_IN_ARENA,   768,  32, 8},
-  {4,  "grad.slope.grad.d.x.mm",                           "model.mt:6",  MT_IN_ARENA,   1024, 12, 3},
-  {5,  "loss.pow",                                         "model.mt:12", MT_IN_ARENA,   1280, 4,  1},
-  {5,  "grad.update0.grad.slope.grad.d.x.mm.add",          "model.mt:12", MT_IN_ARENA,   1024, 12, 3},
-  {6,  "loss.mean.div",                                    "model.mt:12", MT_IN_OUTPUTS, 0,    1,  0},
-  {7,  "grad.update0.grad.slope.grad.net.fc.add.mul.2.mm", "model.mt:6",  MT_IN_ARENA,   1280, 32, 8},
-  {8,  "grad.update0.grad.slope.grad.net.fc.tanh.mm.mul",  "model.mt:6",  MT_IN_ARENA,   1280, 32, 8},
-  {8,  "grad.update0.net.fc.add.mul.2",                    "model.mt:6",  MT_IN_ARENA,   1536, 32, 8},
-  {9,  "grad.update0.net.out.transpose.mm",                "model.mt:6",  MT_IN_ARENA,   0,    8,  0},
-  {10, "grad.update0.net.fc.bias.sum",                     "model.mt:6",  MT_IN_GRADS,   64,   8,  0},
-  {11, "grad.update0.net.fc.transpose.mm.2",               "model.mt:6",  MT_IN_ARENA,   1280, 24, 0},
-  {12, "grad.update0.net.fc.transpose.mm",                 "model.mt:6",  MT_IN_ARENA,   1536, 24, 0},
-  {13, "grad.update0.net.fc.transpose.add",                "model.mt:6",  MT_IN_ARENA,   1536, 24, 0},
-  {14, "grad.update0.net.fc.weight.transpose.copy",        "model.mt:6",  MT_IN_GRADS,   0,    24, 0},
-  {15, "grad.update0.net.out.weight.transpose.copy",       "model.mt:6",  MT_IN_GRADS,   128,  8,  0},
+  {0,  "net.fc.mm",                                        "model.mt:6",  MT_IN_ARENA,   0,    32, 8, 0},
+  {1,  "grad.slope.grad.net.out.add.reshape.copy",         "model.mt:6",  MT_IN_ARENA,   256,  4,  1, MT_OF_DATA},
+  {2,  "grad.slope.grad.net.fc.tanh.mm",                   "model.mt:6",  MT_IN_ARENA,   512,  32, 8, 0},
+  {3,  "grad.slope.grad.net.fc.add.mul.2",                 "model.mt:6",  MT_IN_ARENA,   768,  32, 8, 0},
+  {4,  "grad.slope.grad.d.x.mm",                           "model.mt:6",  MT_IN_ARENA,   1024, 12, 3, 0},
+  {5,  "loss.pow",                                         "model.mt:12", MT_IN_ARENA,   1280, 4,  1, 0},
+  {5,  "grad.update0.grad.slope.grad.d.x.mm.add",          "model.mt:12", MT_IN_ARENA,   1024, 12, 3, 0},
+  {6,  "loss.mean.div",                                    "model.mt:12", MT_IN_OUTPUTS, 0,    1,  0, 0},
+  {7,  "grad.update0.grad.slope.grad.net.fc.add.mul.2.mm", "model.mt:6",  MT_IN_ARENA,   1280, 32, 8, 0},
+  {8,  "grad.update0.grad.slope.grad.net.fc.tanh.mm.mul",  "model.mt:6",  MT_IN_ARENA,   1280, 32, 8, 0},
+  {8,  "grad.update0.net.fc.add.mul.2",                    "model.mt:6",  MT_IN_ARENA,   1536, 32, 8, 0},
+  {9,  "grad.update0.net.out.transpose.mm",                "model.mt:6",  MT_IN_ARENA,   0,    8,  0, 0},
+  {10, "grad.update0.net.fc.bias.sum",                     "model.mt:6",  MT_IN_GRADS,   64,   8,  0, 0},
+  {11, "grad.update0.net.fc.transpose.mm.2",               "model.mt:6",  MT_IN_ARENA,   1280, 24, 0, 0},
+  {12, "grad.update0.net.fc.transpose.mm",                 "model.mt:6",  MT_IN_ARENA,   1536, 24, 0, 0},
+  {13, "grad.update0.net.fc.transpose.add",                "model.mt:6",  MT_IN_ARENA,   1536, 24, 0, 0},
+  {14, "grad.update0.net.fc.weight.transpose.copy",        "model.mt:6",  MT_IN_GRADS,   0,    24, 0, 0},
+  {15, "grad.update0.net.out.weight.transpose.copy",       "model.mt:6",  MT_IN_GRADS,   128,  8,  0, 0},
 };
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
-// elements moved from, how many, logs from, how many, groups from, how many, calls, values
+// elements moved from, how many, logs from, how many, groups from, how many, calls, values,
+// parameters past a stop
 static const MtPhase train_phases[] = {
-  {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 256, 0, 0, 0, 1, 16, 18, train_values},
+  {train_gradients, train_gradients_f64, train_update, 1, 0, 0, 256, 0, 0, 0, 1, 16, 18, train_values, 0, NULL},
 };
 // a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
 static const MtCost train_costs[] = {

@@ -280,23 +280,24 @@ static const MtData data[] = {
 static const MtGroup train_groups[] = {
   {"net", "sgd", 1, {"buf"}, 0, 2024, 0},
 };
-// call, value, where, place, offset, elements, elements a row
+// call, value, where, place, offset, elements, elements a row, infinities that are no fault
 static const MtValue train_values[] = {
-  {0, "net.norm.m.mean.div",              "model.mt:6",  MT_IN_ARENA,   0,    16,   1},
-  {0, "net.norm.rsqrt",                   "model.mt:6",  MT_IN_ARENA,   256,  16,   1},
-  {0, "net.softmax.max",                  "model.mt:7",  MT_IN_ARENA,   512,  16,   1},
-  {0, "net.softmax.sum",                  "model.mt:7",  MT_IN_ARENA,   768,  16,   1},
-  {0, "net.softmax.div",                  "model.mt:7",  MT_IN_ARENA,   1024, 16,   1},
-  {1, "loss.mean.sum.rows",               "model.mt:11", MT_IN_ARENA,   1280, 16,   1},
-  {1, "grad.update0.net.softmax.sum.mul", "model.mt:7",  MT_IN_ARENA,   1536, 16,   1},
-  {2, "loss.mean.div",                    "model.mt:11", MT_IN_OUTPUTS, 0,    1,    0},
-  {3, "grad.update0.net.norm.bias.sum",   "model.mt:6",  MT_IN_GRADS,   1024, 1000, 0},
-  {3, "grad.update0.net.norm.weight.sum", "model.mt:6",  MT_IN_GRADS,   0,    1000, 0},
+  {0, "net.norm.m.mean.div",              "model.mt:6",  MT_IN_ARENA,   0,    16,   1, MT_OF_DATA},
+  {0, "net.norm.rsqrt",                   "model.mt:6",  MT_IN_ARENA,   256,  16,   1, MT_OF_DATA},
+  {0, "net.softmax.max",                  "model.mt:7",  MT_IN_ARENA,   512,  16,   1, 0},
+  {0, "net.softmax.sum",                  "model.mt:7",  MT_IN_ARENA,   768,  16,   1, 0},
+  {0, "net.softmax.div",                  "model.mt:7",  MT_IN_ARENA,   1024, 16,   1, 0},
+  {1, "loss.mean.sum.rows",               "model.mt:11", MT_IN_ARENA,   1280, 16,   1, 0},
+  {1, "grad.update0.net.softmax.sum.mul", "model.mt:7",  MT_IN_ARENA,   1536, 16,   1, 0},
+  {2, "loss.mean.div",                    "model.mt:11", MT_IN_OUTPUTS, 0,    1,    0, 0},
+  {3, "grad.update0.net.norm.bias.sum",   "model.mt:6",  MT_IN_GRADS,   1024, 1000, 0, 0},
+  {3, "grad.update0.net.norm.weight.sum", "model.mt:6",  MT_IN_GRADS,   0,    1000, 0, 0},
 };
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
-// elements moved from, how many, logs from, how many, groups from, how many, calls, values
+// elements moved from, how many, logs from, how many, groups from, how many, calls, values,
+// parameters past a stop
 static const MtPhase train_phases[] = {
-  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 2048, 0, 0, 0, 1, 4, 10, train_values},
+  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 2048, 0, 0, 0, 1, 4, 10, train_values, 0, NULL},
 };
 // a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
 static const MtCost train_costs[] = {

@@ -648,37 +648,38 @@ static const MtLog train_logs[] = {
 static const MtGroup train_groups[] = {
   {"net", "sgd", 1, {"buf"}, 0, 579, 0},
 };
-// call, value, where, place, offset, elements, elements a row
+// call, value, where, place, offset, elements, elements a row, infinities that are no fault
 static const MtValue train_values[] = {
-  {3,  "net.conv1.max_pool2d.max",                                 "model.mt:9",  MT_IN_ARENA,   37632, 320, 64},
-  {4,  "net.depth.conv2d.add",                                     "model.mt:10", MT_IN_ARENA,   29184, 320, 64},
-  {8,  "net.point.avg_pool2d.div",                                 "model.mt:10", MT_IN_ARENA,   29696, 120, 24},
-  {9,  "net.fc.mm",                                                "model.mt:11", MT_IN_ARENA,   30208, 15,  3},
-  {10, "loss.cross_entropy.norm.sum.2",                            "model.mt:17", MT_IN_ARENA,   31744, 1,   0},
-  {11, "loss.cross_entropy.nll.where.2",                           "model.mt:17", MT_IN_ARENA,   32000, 5,   1},
-  {11, "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:17", MT_IN_ARENA,   30208, 15,  3},
-  {12, "loss.cross_entropy.div",                                   "model.mt:17", MT_IN_OUTPUTS, 0,     1,   0},
-  {12, "loss.cross_entropy.div.copy",                              "model.mt:17", MT_IN_OUTPUTS, 1,     1,   0},
-  {13, "grad.update0.net.fc.bias.sum",                             "model.mt:11", MT_IN_GRADS,   576,   3,   0},
-  {14, "grad.update0.net.reshape.mm",                              "model.mt:11", MT_IN_ARENA,   31744, 120, 24},
-  {15, "grad.update0.net.fc.weight.transpose",                     "model.mt:11", MT_IN_GRADS,   448,   72,  0},
-  {16, "grad.update0.net.point.conv2d.reshape.5.sum",              "model.mt:10", MT_IN_GRADS,   384,   6,   0},
-  {17, "grad.update0.net.point.conv2d.reshape.3.mm",               "model.mt:10", MT_IN_ARENA,   31744, 24,  0},
-  {19, "grad.update0.net.depth.conv2d.reshape.3.sum.rows",         "model.mt:10", MT_IN_ARENA,   35584, 20,  4},
-  {20, "grad.update0.net.depth.conv2d.reshape.3.sum",              "model.mt:10", MT_IN_GRADS,   256,   4,   0},
-  {21, "grad.update0.net.depth.conv2d.reshape.2.sum.rows",         "model.mt:10", MT_IN_ARENA,   32000, 180, 36},
-  {22, "grad.update0.net.depth.conv2d.reshape.2.sum",              "model.mt:10", MT_IN_ARENA,   35584, 36,  0},
-  {23, "grad.update0.net.depth.conv2d.reshape.sum",                "model.mt:10", MT_IN_ARENA,   37632, 320, 64},
-  {24, "grad.update0.net.conv1.conv2d.reshape.5.sum",              "model.mt:9",  MT_IN_GRADS,   128,   4,   0},
-  {25, "grad.update0.net.conv1.conv2d.reshape.3.mm",               "model.mt:9",  MT_IN_ARENA,   29184, 72,  0},
-  {26, "grad.update0.net.conv1.weight.reshape.copy",               "model.mt:9",  MT_IN_GRADS,   0,     72,  0},
-  {27, "grad.update0.net.depth.weight.reshape.copy",               "model.mt:10", MT_IN_GRADS,   192,   36,  0},
-  {28, "grad.update0.net.point.weight.reshape.copy",               "model.mt:10", MT_IN_GRADS,   320,   24,  0},
+  {3,  "net.conv1.max_pool2d.max",                                 "model.mt:9",  MT_IN_ARENA,   37632, 320, 64, 0},
+  {4,  "net.depth.conv2d.add",                                     "model.mt:10", MT_IN_ARENA,   29184, 320, 64, 0},
+  {8,  "net.point.avg_pool2d.div",                                 "model.mt:10", MT_IN_ARENA,   29696, 120, 24, 0},
+  {9,  "net.fc.mm",                                                "model.mt:11", MT_IN_ARENA,   30208, 15,  3,  0},
+  {10, "loss.cross_entropy.norm.sum.2",                            "model.mt:17", MT_IN_ARENA,   31744, 1,   0,  MT_OF_DATA},
+  {11, "loss.cross_entropy.nll.where.2",                           "model.mt:17", MT_IN_ARENA,   32000, 5,   1,  0},
+  {11, "grad.update0.loss.cross_entropy.logp.log_softmax.sub.add", "model.mt:17", MT_IN_ARENA,   30208, 15,  3,  0},
+  {12, "loss.cross_entropy.div",                                   "model.mt:17", MT_IN_OUTPUTS, 0,     1,   0,  0},
+  {12, "loss.cross_entropy.div.copy",                              "model.mt:17", MT_IN_OUTPUTS, 1,     1,   0,  0},
+  {13, "grad.update0.net.fc.bias.sum",                             "model.mt:11", MT_IN_GRADS,   576,   3,   0,  0},
+  {14, "grad.update0.net.reshape.mm",                              "model.mt:11", MT_IN_ARENA,   31744, 120, 24, 0},
+  {15, "grad.update0.net.fc.weight.transpose",                     "model.mt:11", MT_IN_GRADS,   448,   72,  0,  0},
+  {16, "grad.update0.net.point.conv2d.reshape.5.sum",              "model.mt:10", MT_IN_GRADS,   384,   6,   0,  0},
+  {17, "grad.update0.net.point.conv2d.reshape.3.mm",               "model.mt:10", MT_IN_ARENA,   31744, 24,  0,  0},
+  {19, "grad.update0.net.depth.conv2d.reshape.3.sum.rows",         "model.mt:10", MT_IN_ARENA,   35584, 20,  4,  0},
+  {20, "grad.update0.net.depth.conv2d.reshape.3.sum",              "model.mt:10", MT_IN_GRADS,   256,   4,   0,  0},
+  {21, "grad.update0.net.depth.conv2d.reshape.2.sum.rows",         "model.mt:10", MT_IN_ARENA,   32000, 180, 36, 0},
+  {22, "grad.update0.net.depth.conv2d.reshape.2.sum",              "model.mt:10", MT_IN_ARENA,   35584, 36,  0,  0},
+  {23, "grad.update0.net.depth.conv2d.reshape.sum",                "model.mt:10", MT_IN_ARENA,   37632, 320, 64, 0},
+  {24, "grad.update0.net.conv1.conv2d.reshape.5.sum",              "model.mt:9",  MT_IN_GRADS,   128,   4,   0,  0},
+  {25, "grad.update0.net.conv1.conv2d.reshape.3.mm",               "model.mt:9",  MT_IN_ARENA,   29184, 72,  0,  0},
+  {26, "grad.update0.net.conv1.weight.reshape.copy",               "model.mt:9",  MT_IN_GRADS,   0,     72,  0,  0},
+  {27, "grad.update0.net.depth.weight.reshape.copy",               "model.mt:10", MT_IN_GRADS,   192,   36,  0,  0},
+  {28, "grad.update0.net.point.weight.reshape.copy",               "model.mt:10", MT_IN_GRADS,   320,   24,  0,  0},
 };
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
-// elements moved from, how many, logs from, how many, groups from, how many, calls, values
+// elements moved from, how many, logs from, how many, groups from, how many, calls, values,
+// parameters past a stop
 static const MtPhase train_phases[] = {
-  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 640, 0, 1, 0, 1, 29, 24, train_values},
+  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 640, 0, 1, 0, 1, 29, 24, train_values, 0, NULL},
 };
 // a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
 static const MtCost train_costs[] = {

@@ -340,25 +340,26 @@ static const MtLog train_logs[] = {
 static const MtGroup train_groups[] = {
   {"net", "sgd", 1, {"buf"}, 0, 1280, 0},
 };
-// call, value, where, place, offset, elements, elements a row
+// call, value, where, place, offset, elements, elements a row, infinities that are no fault
 static const MtValue train_values[] = {
-  {0,   "net.h.broadcast.copy",                "model.mt:9",  MT_IN_ARENA,   0,      512,   32},
-  {101, "net.h.last",                          "model.mt:10", MT_IN_ARENA,   31744,  512,   32},
-  {102, "loss.mse.mul",                        "model.mt:19", MT_IN_ARENA,   0,      512,   32},
-  {102, "grad.update0.loss.mse.e.sub.add",     "model.mt:19", MT_IN_ARENA,   2048,   512,   32},
-  {102, "grad.update0.net.mean.sum.div",       "model.mt:14", MT_IN_ARENA,   4096,   512,   32},
-  {103, "loss.mse.mean.div",                   "model.mt:19", MT_IN_OUTPUTS, 0,      1,     0},
-  {103, "loss.mse.mean.div.copy",              "model.mt:19", MT_IN_OUTPUTS, 1,      1,     0},
-  {204, "grad.update0.net.h.mm",               "model.mt:10", MT_IN_ARENA,   4096,   512,   32},
-  {205, "grad.update0.net.w.transpose.copy",   "model.mt:11", MT_IN_ARENA,   238592, 25600, 1600},
-  {205, "grad.update0.net.u.transpose.2.copy", "model.mt:11", MT_IN_ARENA,   0,      25600, 1600},
-  {206, "grad.update0.net.w.mm",               "model.mt:11", MT_IN_GRADS,   0,      256,   0},
-  {207, "grad.update0.net.u.mm",               "model.mt:11", MT_IN_GRADS,   256,    1024,  0},
+  {0,   "net.h.broadcast.copy",                "model.mt:9",  MT_IN_ARENA,   0,      512,   32,   MT_OF_DATA},
+  {101, "net.h.last",                          "model.mt:10", MT_IN_ARENA,   31744,  512,   32,   0},
+  {102, "loss.mse.mul",                        "model.mt:19", MT_IN_ARENA,   0,      512,   32,   0},
+  {102, "grad.update0.loss.mse.e.sub.add",     "model.mt:19", MT_IN_ARENA,   2048,   512,   32,   0},
+  {102, "grad.update0.net.mean.sum.div",       "model.mt:14", MT_IN_ARENA,   4096,   512,   32,   0},
+  {103, "loss.mse.mean.div",                   "model.mt:19", MT_IN_OUTPUTS, 0,      1,     0,    0},
+  {103, "loss.mse.mean.div.copy",              "model.mt:19", MT_IN_OUTPUTS, 1,      1,     0,    0},
+  {204, "grad.update0.net.h.mm",               "model.mt:10", MT_IN_ARENA,   4096,   512,   32,   0},
+  {205, "grad.update0.net.w.transpose.copy",   "model.mt:11", MT_IN_ARENA,   238592, 25600, 1600, 0},
+  {205, "grad.update0.net.u.transpose.2.copy", "model.mt:11", MT_IN_ARENA,   0,      25600, 1600, 0},
+  {206, "grad.update0.net.w.mm",               "model.mt:11", MT_IN_GRADS,   0,      256,   0,    0},
+  {207, "grad.update0.net.u.mm",               "model.mt:11", MT_IN_GRADS,   256,    1024,  0,    0},
 };
 // loss and gradients, the same in double, update, every so many steps, the loss in the outputs (-1: none),
-// elements moved from, how many, logs from, how many, groups from, how many, calls, values
+// elements moved from, how many, logs from, how many, groups from, how many, calls, values,
+// parameters past a stop
 static const MtPhase train_phases[] = {
-  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 1280, 0, 1, 0, 1, 208, 12, train_values},
+  {train_gradients, f64::train_gradients, train_update, 1, 0, 0, 1280, 0, 1, 0, 1, 208, 12, train_values, 0, NULL},
 };
 // a kernel, its calls in a step; bytes, operations and modelled seconds of all of them (bench --profile)
 static const MtCost train_costs[] = {
