@@ -6,11 +6,11 @@
  * reuse the memory.  Slow, but it happens once, and it names the culprit.
  *
  * NaN is always a fault.  An infinity is none where the compiler foresaw it, as
- * what a mask hides, or where it is usual: an earlier batch of the data, whose
- * step went well, has one of the same sign in the same value.  Of that batch
- * values of data and draws count as they are, others if at the weights of now
- * its loss and gradients are finite.  Parameters, losses, gradients and states
- * have to be finite.
+ * what a mask hides, or where it is usual: another batch of the data has one of
+ * the same sign in the same value, and goes well, its loss and gradients are
+ * finite at the weights of now.  Of a batch whose step was made earlier that need
+ * not be so for what is made of data and draws alone: it went well then.
+ * Parameters, losses, gradients and states have to be finite.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -70,24 +70,24 @@ static bool say(MtSession *s, const char *where, const char *what, float value, 
 
 /* ---- an earlier batch ------------------------------------------------------------------------- */
 
-/* The batch that failed, and one that did not. */
+/* The batch that failed, and another. */
 typedef struct Search {
   MtSession *s;
   int64_t rows, position;
   int64_t other_rows, other; /* 0 rows: there is none */
-  int goes_well;             /* the other at the weights of now; -1: not tried yet */
+  bool went_well;            /* the other, in a step before */
+  int goes_well;             /* ... at the weights of now; -1: not tried yet */
   float *room;               /* for the largest value */
   long kernels;              /* have just been run of the batch at hand; -1: others, or of another */
 } Search;
 
-/* All rows that were visited have been in a step that went well: those before this batch, and all in later epochs. */
+/* Rows that were visited have been in a step that went well: those before this batch, and all in later epochs. */
 static Search begin_search(MtSession *s, int64_t rows) {
   const MtTable *t = &s->train;
   Search f = {.s = s, .rows = rows, .position = s->scalars.position, .goes_well = -1, .kernels = -1};
-  if (f.position > 0 || s->scalars.epoch > 0) {
-    f.other = f.position > 0 || t->capacity >= t->rows ? 0 : t->capacity;
-    f.other_rows = mt_least(t->capacity, t->rows - f.other);
-  }
+  f.went_well = f.position > 0 || s->scalars.epoch > 0;
+  if (f.position == 0 && t->capacity < t->rows) f.other = t->capacity;
+  if (f.went_well || f.other > 0) f.other_rows = mt_least(t->capacity, t->rows - f.other);
   return f;
 }
 
@@ -120,6 +120,13 @@ static bool goes_well(Search *f) {
          (phase->loss < 0 || all_finite(s, (char *)s->run.outputs + phase->loss * 4, 1));
   }
   return ok;
+}
+
+/* Does what the other batch holds count? */
+static bool counts(Search *f, bool is_of_data) {
+  if (f->went_well && is_of_data) return true;
+  if (f->goes_well < 0) f->goes_well = goes_well(f);
+  return f->goes_well > 0;
 }
 
 static const char *place_of(const MtSession *s, const MtValue *value) {
@@ -164,11 +171,8 @@ static bool holds(const float *x, int64_t count, int sign) {
 /* Does the value hold such an infinity at the other batch, too? */
 static bool is_usual(Search *f, const MtValue *value, int sign, long kernels) {
   if (!f->other_rows || !go_to(f, f->other)) return false;
-  bool usual = take(f, value, f->other_rows, kernels) && holds(f->room, elements_in(value, f->other_rows), sign);
-  if (usual && !(value->foreseen & MT_OF_DATA)) {
-    if (f->goes_well < 0) f->goes_well = goes_well(f);
-    usual = f->goes_well > 0;
-  }
+  bool usual = take(f, value, f->other_rows, kernels) && holds(f->room, elements_in(value, f->other_rows), sign) &&
+               counts(f, value->foreseen & MT_OF_DATA);
   return go_to(f, f->position) && usual;
 }
 
@@ -231,7 +235,7 @@ static float *take_field(Search *f, int field, int64_t rows) {
 static bool field_is_usual(Search *f, int field, int sign) {
   if (!f->other_rows || !go_to(f, f->other)) return false;
   float *values = take_field(f, field, f->other_rows);
-  bool usual = values && holds(values, f->other_rows * mt_field_elements(&f->s->train.data->fields[field]), sign);
+  bool usual = values && holds(values, f->other_rows * mt_field_elements(&f->s->train.data->fields[field]), sign) && counts(f, true);
   free(values);
   return go_to(f, f->position) && usual;
 }

@@ -27,9 +27,14 @@ static const Spoilt spoilt[] = {
     {"the same in the first step", MASK SOFT ROOT, "-1", 1, "m.mt:18: rest.sqrt is not finite (nan at row 1) at step 0\n"},
     {"a mask that is added, log(0)", "let s = z + log(d.m)\n" SOFT ROOT, "-1", 13,
      "m.mt:18: rest.sqrt is not finite (nan at row 1) at step 3\n"},
+    {"the same in the first step", "let s = z + log(d.m)\n" SOFT ROOT, "-1", 1,
+     "m.mt:18: rest.sqrt is not finite (nan at row 1) at step 0\n"},
     {"a mask that is added, and an overflow", "let s = z + log(d.m)\n" SOFT "let rest = exp(d.x[:, 0])\nlet loss = soft + mean(rest)\n",
      "1000", 13, "m.mt:18: rest.exp is not finite (inf at row 1) at step 3\n"},
     {"-inf in the file", "let s = z + d.f\n" SOFT ROOT, "-1", 13, "m.mt:18: rest.sqrt is not finite (nan at row 1) at step 3\n"},
+    {"the same in the first step", "let s = z + d.f\n" SOFT ROOT, "-1", 1, "m.mt:18: rest.sqrt is not finite (nan at row 1) at step 0\n"},
+    {"-inf that other batches have too, and none goes well", MASK SOFT "let rest = log(0 * d.x[:, 0])\nlet loss = soft + mean(rest)\n", "1", 1,
+     "m.mt:18: rest.log is not finite (-inf at row 0) at step 0\n"},
     {"-inf of what the weights make", "let u = log(relu(stop(z)))\nlet soft = mean(where(u > -1e9, u, 0.0) * 0.0 + z)\n\n" ROOT, "-1", 13,
      "m.mt:18: rest.sqrt is not finite (nan at row 1) at step 3\n"},
     {"a mask, and an overflow", MASK SOFT "let rest = exp(d.x[:, 0])\nlet loss = soft + mean(rest)\n", "1000", 13,
@@ -97,7 +102,7 @@ START_TEST(after_all_passes_no_mask_is_blamed) {
 END_TEST
 
 START_TEST(the_emulated_gpu_names_the_same) {
-  const Spoilt *m = &spoilt[3];
+  const Spoilt *m = &spoilt[4];
   Shell said = shell("cd %s && " MTC " m.mt -O0 -o m.cu && MTC=" MTC " " TESTS_DIR "/emulator/run m.cu --no-shuffle --quiet --data-dir $PWD "
                      "--save-dir $PWD/out", write_model(m));
   ck_assert_msg(said.status == 1 && strstr(said.output, m->said), "%s: not %s but\n%.2000s", m->what, m->said, said.output);

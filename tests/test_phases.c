@@ -2,6 +2,7 @@
  * and its critic, updates that move some of the same, losses over alignments;
  * built for C and, under the emulator, for CUDA, trained to PyTorch's weights
  * (pytorch/phases.py made them), stopped and resumed, and checked for gradients.
+ * Of one with BatchNorms also what it makes of other rows by its running values.
  */
 #include <check.h>
 #include <math.h>
@@ -23,6 +24,7 @@ static const Model models[] = {
     {"twice", "--init net=net.safetensors --init head=head.safetensors --quiet", 8},
     {"speech", "--init net=net.safetensors --init head=head.safetensors --quiet", 8},
     {"parts", "--init net=net.safetensors --quiet", 4},
+    {"norms", "--init net=net.safetensors --quiet", 16},
 };
 enum { N_MODELS = sizeof models / sizeof *models };
 
@@ -75,6 +77,49 @@ START_TEST(the_emulated_gpu_does_the_same) {
                 folder, m->folder, m->train));
   compare_weights(folder, m);
 }
+END_TEST
+
+enum { OTHERS = 9, SCORES = 2 * OTHERS };
+
+/* The numbers of an .npy file, floats or doubles as they are. */
+static void read_npy(const char *path, size_t size, void *out) {
+  unsigned char head[10];
+  FILE *file = fopen(path, "rb");
+  ck_assert_msg(file && fread(head, 1, sizeof head, file) == sizeof head, "%s", path);
+  ck_assert_int_eq(fseek(file, 10 + head[8] + 256 * head[9], SEEK_SET), 0);
+  ck_assert_uint_eq(fread(out, size, SCORES, file), SCORES);
+  ck_assert_int_eq(fgetc(file), EOF);
+  fclose(file);
+}
+
+/* `trainer`: how it is run in the folder.  The ninth row makes a batch of its own, which has no variance. */
+static void compare_evaluation(const char *trainer) {
+  const char *folder = scratch_folder();
+  char path[600];
+  double want[SCORES], loss;
+  float got[SCORES];
+  char *said = shell_ok("cp -r " TESTS_DIR "/pytorch/norms %s/ && cd %s/norms && " MTC " model.mt -o model.c && " MTC " model.mt -o model.cu && "
+                        "MTC=" MTC " && export MTC CXXFLAGS=-O0 && %s eval --json --init $PWD/evaluated.safetensors --data-dir $PWD && "
+                        "%s predict $PWD/others.npy -o $PWD/p.npy --init $PWD/evaluated.safetensors", folder, folder, trainer, trainer);
+  char *wanted = read_text(TESTS_DIR "/pytorch/norms/loss"), *found = strstr(said, "\"others\":");
+  ck_assert_msg(wanted && found, "%s", said);
+  loss = strtod(wanted, NULL);
+  ck_assert_msg(fabs(strtod(found + 9, NULL) - loss) <= 1e-6 * loss, "PyTorch has %s in %s", wanted, said);
+  read_npy(TESTS_DIR "/pytorch/norms/predicted.npy", sizeof(double), want);
+  snprintf(path, sizeof path, "%s/norms/p.npy", folder);
+  read_npy(path, sizeof(float), got);
+  for (int i = 0; i < SCORES; i++)
+    ck_assert_msg(fabs((double)got[i] - want[i]) <= 2e-6, "score %d: PyTorch has %.9g, we have %.9g", i, want[i], (double)got[i]);
+  free(said);
+  free(wanted);
+}
+
+START_TEST(running_values_are_used_as_by_pytorch) {
+  compare_evaluation("cc -std=gnu11 -fopenmp -O1 $($MTC --print=cflags) model.c $($MTC --print=libs) -o m && ./m");
+}
+END_TEST
+
+START_TEST(running_values_are_used_on_the_emulated_gpu) { compare_evaluation(TESTS_DIR "/emulator/run model.cu"); }
 END_TEST
 
 /* PyTorch counts batches in 64-bit integers. */
@@ -188,6 +233,8 @@ Suite *phases_suite(void) {
   tcase_set_timeout(tcase, 240);
   tcase_add_loop_test(tcase, weights_are_those_of_pytorch, 0, N_MODELS);
   tcase_add_loop_test(tcase, the_emulated_gpu_does_the_same, 0, N_MODELS);
+  tcase_add_test(tcase, running_values_are_used_as_by_pytorch);
+  tcase_add_test(tcase, running_values_are_used_on_the_emulated_gpu);
   tcase_add_test(tcase, counts_of_pytorch_are_read);
   tcase_add_loop_test(tcase, a_resumed_run_has_the_same_bits, 0, N_MODELS);
   tcase_add_test(tcase, what_several_updates_move_is_told_apart);

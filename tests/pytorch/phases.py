@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Make gan/, twice/, speech/ and parts/: steps of several updates, or of several batches, by PyTorch in float64, from
+"""Make gan/, twice/, speech/, parts/ and norms/: steps of several updates, or of several batches, by PyTorch in float64, from
 weights and data that lie beside.
 
     apt install python3-torch && /usr/bin/python3 tests/pytorch/phases.py
@@ -10,7 +10,9 @@ called in training.  twice: three updates move some of the same parameters, each
 with optimizers of its own.  speech: two updates of F.ctc_loss move some of the
 same, a third comes in every second step and sees rows that no path fits.
 parts: F.ctc_loss of a batch of ten rows, which the model sees as batches of
-four, four and two.  The model.mt of each folder says the same.
+four, four and two.  norms: BatchNorms of pictures and of rows, and what they
+make of other rows in eval mode, by their running values.  The model.mt of each
+folder says the same.
 """
 import json
 import os
@@ -174,6 +176,38 @@ def parts():
     save("parts/trained.safetensors", held(net, "net."))
 
 
-for folder in (gan, twice, speech, parts):
+class Norms(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.bn1 = torch.nn.Conv2d(2, 3, 3, padding=1), torch.nn.BatchNorm2d(3)
+        self.fc1, self.bn2, self.fc2 = torch.nn.Linear(48, 5), torch.nn.BatchNorm1d(5, momentum=0.3), torch.nn.Linear(5, 2)
+
+    def forward(self, x):
+        h = torch.relu(self.bn1(self.conv(x)))
+        return self.fc2(torch.tanh(self.bn2(self.fc1(h.flatten(1)))))
+
+
+def norms():
+    torch.manual_seed(9)
+    net = Norms()
+    x, y = 2 + 3 * torch.randn(ROWS, 2, 4, 4).float(), torch.randn(ROWS, 2).float()
+    optimizer = torch.optim.SGD(net.parameters(), 0.05)
+    for step, a, b in given("norms", {"net": net}, x=x, y=y):
+        taken(optimizer, ((net(a) - b) ** 2).mean())
+    save("norms/trained.safetensors", held(net, "net."))
+    save("norms/evaluated.safetensors", held(net, ""))
+    # nine other rows, of which the last makes a batch of its own
+    x, y = 1 + 2 * torch.randn(9, 2, 4, 4).float(), torch.randn(9, 2).float()
+    for p in [*net.parameters(), *net.buffers()]:
+        p.data = p.data.float().to(p.dtype)
+    net.eval()
+    seen = net(x.double())
+    for name, field in {"others": x, "targets": y, "predicted": seen.detach()}.items():
+        numpy.save(os.path.join(here, "norms", name + ".npy"), field.numpy())
+    with open(os.path.join(here, "norms", "loss"), "w") as file:
+        file.write("%.12g\n" % ((seen - y) ** 2).mean().item())
+
+
+for folder in (gan, twice, speech, parts, norms):
     os.makedirs(os.path.join(here, folder.__name__), exist_ok=True)
     folder()
