@@ -253,11 +253,11 @@ static Value *picks_one(const Kernel *k, const Value *condition, int *axis) {
   return NULL;
 }
 
-/* Other threads may write it before this one has read it. */
-static bool reads_in_place(const Kernel *k, const Value *v) {
-  if (v->kind == VALUE_LOAD && k->pointers[v->pointer].output >= 0) return true;
+/* Drawn, it goes by its number in a loop; in place, other threads may write it before this one has read it. */
+static bool stays_in_loop(const Kernel *k, const Value *v) {
+  if (v->kind == VALUE_RANDOM || (v->kind == VALUE_LOAD && k->pointers[v->pointer].output >= 0)) return true;
   for (int i = 0; i < v->n_in; i++)
-    if (reads_in_place(k, v->in[i])) return true;
+    if (stays_in_loop(k, v->in[i])) return true;
   return false;
 }
 
@@ -282,7 +282,7 @@ static Value *picked(Kernel *k, const Node *sum, const Value *terms) {
   index_broadcast(k->arena, &terms->node->type, at, &x->type, in);
   Value **operand = arena_alloc(k->arena, sizeof *operand);
   *operand = value_at(k, x, in, there);
-  if (reads_in_place(k, *operand)) return NULL;
+  if (stays_in_loop(k, *operand)) return NULL;
   Value v = {.kind = VALUE_GUARD, .node = sum, .dtype = sum->type.dtype, .guard = there, .n_in = 1, .in = operand};
   return add_value(k, &v);
 }

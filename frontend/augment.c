@@ -94,8 +94,8 @@ static bool same_size(Lower *l, const Span *at, const Data *data, const Augment 
   const Field *first = NULL;
   for (int i = 0; i < data->n_fields; i++) {
     const Field *field = &data->fields[i];
-    const Dim *d = &field->type.dim[field->type.rank - 2], *f = first ? &first->type.dim[first->type.rank - 2] : d;
     if (!out->moved[i]) continue;
+    const Dim *d = &field->type.dim[field->type.rank - 2], *f = first ? &first->type.dim[first->type.rank - 2] : d;
     if (d[0].size != f[0].size || d[1].size != f[1].size)
       return report(l->d, E0404, at, "%s and %s are moved alike, and are pictures of two sizes", first->name, field->name), false;
     if (type_count(&field->type) > INT32_MAX)
